@@ -1,0 +1,144 @@
+"""The one evaluator: on held-out tasks, test after 0, 1, ..., K adaptation rounds.
+
+Test episodes are counted per task, a fixed quota each. metaworld 3.1.1's evaluator keeps whichever episodes
+finish first, and successes finish early: a policy that solves 9 % was reported at 31 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.collect import collect_episodes
+from metarl.learner import RLMetaLearner
+from metarl.rollout.pool import RolloutPool
+from metarl.seeding import SeedKey
+from metarl.stats import Interval, stratified_bootstrap
+from metarl.types import Episodes, Phi, Task
+from metarl.validate import check_range
+
+Mode = Literal["stochastic", "deterministic"]
+Measure = Literal["return", "success_any", "success_last"]
+MEASURES: tuple[Measure, ...] = ("return", "success_any", "success_last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """Meta-World's protocol: 10 adaptation episodes, then 3 test episodes for each held-out goal."""
+
+    adaptation_episodes: int = 10
+    """For each adaptation round; never counted as test episodes."""
+    test_episodes: int = 3
+    """For each task after each round, and for each mode."""
+    adaptation_rounds: int = 1
+    deterministic_too: bool = True
+    """Test with the mean action as well as with sampled ones; adaptation is always sampled."""
+
+    def __post_init__(self) -> None:
+        check_range(self, "adaptation_episodes", low=1)
+        check_range(self, "test_episodes", low=1)
+        check_range(self, "adaptation_rounds", low=0)
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Raw outcomes of each test episode, so that every later statistic can be taken from them."""
+
+    task_ids: list[str]
+    strata: list[str]
+    """Each task's class (Meta-World env name), or its distribution's name."""
+    outcomes: dict[Mode, dict[Measure, NDArray[np.float64]]]
+    """(rounds + 1, tasks, test_episodes): row k is after k adaptation rounds."""
+    env_steps: int
+
+    def curve(self, mode: Mode, measure: Measure) -> list[Interval]:
+        """Mean and 95 % interval over tasks, after 0, 1, ... adaptation rounds."""
+        per_task = self.outcomes[mode][measure].mean(-1)
+        return [stratified_bootstrap(row, self.strata) for row in per_task]
+
+    def metrics(self) -> dict[str, float]:
+        """`eval/<mode>/<measure>/<rounds>` of the mean, for the log."""
+        return {
+            f"eval/{mode}/{measure}/{k}": point.mean
+            for mode in self.outcomes
+            for measure in MEASURES
+            for k, point in enumerate(self.curve(mode, measure))
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Summary and raw outcomes as JSON values."""
+        return {
+            "tasks": self.task_ids,
+            "strata": self.strata,
+            "env_steps": self.env_steps,
+            "summary": {
+                mode: {measure: [p._asdict() for p in self.curve(mode, measure)] for measure in MEASURES}
+                for mode in self.outcomes
+            },
+            "outcomes": {
+                mode: {measure: values.tolist() for measure, values in by_measure.items()}
+                for mode, by_measure in self.outcomes.items()
+            },
+        }
+
+
+def meta_evaluate(
+    pool: RolloutPool,
+    learner: RLMetaLearner,
+    tasks: Sequence[Task],
+    config: EvaluationConfig,
+    *,
+    seed: SeedKey,
+) -> EvaluationResult:
+    """Adapt to each of `tasks` from the prior and test before and after every round; theta is untouched."""
+    modes: tuple[Mode, ...] = ("stochastic", "deterministic") if config.deterministic_too else ("stochastic",)
+    rows: dict[Mode, list[list[Episodes]]] = {mode: [] for mode in modes}
+    phis: Sequence[Phi] = [learner.prior()] * len(tasks)
+    env_steps = pool.stats.env_steps
+    for round_index in range(config.adaptation_rounds + 1):
+        for mode_index, mode in enumerate(modes):
+            rows[mode].append(
+                collect_episodes(
+                    pool,
+                    learner,
+                    tasks,
+                    phis,
+                    num_episodes=config.test_episodes,
+                    # test and adaptation episodes never share a seed
+                    seed=(*seed, 1 + mode_index, round_index),
+                    deterministic=mode == "deterministic",
+                )
+            )
+        if round_index < config.adaptation_rounds:
+            support = collect_episodes(
+                pool,
+                learner,
+                tasks,
+                phis,
+                num_episodes=config.adaptation_episodes,
+                seed=(*seed, 0, round_index),
+            )
+            phis = learner.adapt(phis, support)
+    return EvaluationResult(
+        task_ids=[task.id for task in tasks],
+        strata=[str(task.params.get("env_name", "all")) for task in tasks],
+        outcomes={mode: _outcomes(rows[mode]) for mode in modes},
+        env_steps=pool.stats.env_steps - env_steps,
+    )
+
+
+def _outcomes(rows: Sequence[Sequence[Episodes]]) -> dict[Measure, NDArray[np.float64]]:
+    """Rounds of tasks of episodes -> each measure as (rounds, tasks, episodes)."""
+
+    def table(values: list[list[Any]]) -> NDArray[np.float64]:
+        return np.array([[v.numpy().astype(np.float64) for v in row] for row in values])
+
+    return {
+        "return": table([[e.returns_undiscounted() for e in row] for row in rows]),
+        "success_any": table([[e.success_any() for e in row] for row in rows]),
+        "success_last": table([[e.success_last() for e in row] for row in rows]),
+    }

@@ -1,0 +1,54 @@
+"""Parameters as plain dicts of tensors: every operation returns a new dict and touches none of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from metarl.types import Params
+
+
+def to(params: Params, device: torch.device) -> Params:
+    return {name: p.to(device) for name, p in params.items()}
+
+
+def detach(params: Params) -> Params:
+    return {name: p.detach() for name, p in params.items()}
+
+
+def trainable(params: Params) -> Params:
+    """Detached leaves that require grad."""
+    return {name: p.detach().requires_grad_(True) for name, p in params.items()}
+
+
+def stack(many: Sequence[Params]) -> Params:
+    """B dicts of (...) tensors -> one dict of (B, ...) tensors."""
+    return {name: torch.stack([params[name] for params in many]) for name in many[0]}
+
+
+def unstack(stacked: Params) -> list[Params]:
+    """One dict of (B, ...) tensors -> B dicts of views."""
+    num_tasks = next(iter(stacked.values())).shape[0]
+    return [{name: p[i] for name, p in stacked.items()} for i in range(num_tasks)]
+
+
+def repeat(params: Params, num_tasks: int) -> Params:
+    """The same parameters for each of B tasks, as (B, ...) views without a copy."""
+    return {name: p.expand(num_tasks, *p.shape) for name, p in params.items()}
+
+
+def flatten(params: Params) -> Tensor:
+    """All values in one vector, in the dict's order."""
+    return torch.cat([p.reshape(-1) for p in params.values()])
+
+
+def unflatten(vector: Tensor, like: Params) -> Params:
+    """The inverse of `flatten`, with the names and shapes of `like`."""
+    pieces = vector.split([p.numel() for p in like.values()])
+    return {name: piece.view_as(p) for (name, p), piece in zip(like.items(), pieces, strict=True)}
+
+
+def is_finite(params: Params) -> bool:
+    return all(bool(torch.isfinite(p).all()) for p in params.values())

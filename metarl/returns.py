@@ -1,0 +1,64 @@
+"""Returns and advantages: pure functions over (..., T) tensors, padded steps masked."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def discounted_returns(rewards: Tensor, mask: Tensor, *, gamma: float) -> Tensor:
+    """G_t = r_t + gamma * G_{t+1}, and 0 past the end of an episode; (..., T) -> (..., T)."""
+    returns = torch.zeros_like(rewards)
+    following = torch.zeros_like(rewards[..., 0])
+    for t in range(rewards.shape[-1] - 1, -1, -1):
+        following = (rewards[..., t] + gamma * following) * mask[..., t]
+        returns[..., t] = following
+    return returns
+
+
+def next_values(values: Tensor, last_values: Tensor, terminated: Tensor, mask: Tensor) -> Tensor:
+    """V(s_{t+1}) for every step: 0 after a termination, V(last_obs) after a truncation.
+
+    values (..., T), last_values (...,), terminated and mask (..., T) -> (..., T).
+    """
+    shifted = torch.cat([values[..., 1:], torch.zeros_like(values[..., :1])], dim=-1)
+    is_last = mask & ~torch.cat([mask[..., 1:], torch.zeros_like(mask[..., :1])], dim=-1)
+    # a time limit is not an end of the task: bootstrap from V(last_obs) (Pardo et al. 2018)
+    following = torch.where(is_last, last_values.unsqueeze(-1), shifted)
+    return following * (mask & ~terminated)
+
+
+def gae(
+    rewards: Tensor,
+    values: Tensor,
+    last_values: Tensor,
+    terminated: Tensor,
+    mask: Tensor,
+    *,
+    gamma: float,
+    gae_lambda: float,
+) -> Tensor:
+    """A_t = sum_k (gamma lambda)^k delta_{t+k}, delta_t = r_t + gamma V(s_{t+1}) - V(s_t).
+
+    (Schulman et al. 2016, eq. 16.) Shapes as in `next_values`; padded steps get 0.
+    """
+    delta = (rewards + gamma * next_values(values, last_values, terminated, mask) - values) * mask
+    return discounted_returns(delta, mask, gamma=gamma * gae_lambda)
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean over all steps with mask True."""
+    return (x * mask).sum() / mask.sum().clamp(min=1)
+
+
+def standardize(advantages: Tensor, mask: Tensor, *, eps: float = 1e-8) -> Tensor:
+    """(A - mean) / std over one task's valid steps, for (..., N, T); padded steps get 0.
+
+    By the standard deviation. The published Meta-World baselines divide by the variance, so that
+    their inner learning rates do not carry over unscaled.
+    """
+    count = mask.sum((-2, -1), keepdim=True).clamp(min=1)
+    mean = (advantages * mask).sum((-2, -1), keepdim=True) / count
+    centred = (advantages - mean) * mask
+    std = (centred.square().sum((-2, -1), keepdim=True) / count).sqrt()
+    return centred / (std + eps)

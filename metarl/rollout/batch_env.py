@@ -1,0 +1,109 @@
+"""The environment side of a rollout: many episodes stepped in lockstep inside one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.seeding import SeedKey
+from metarl.types import EnvSpec, Task
+
+Lanes = NDArray[np.intp]
+"""Indices of the lanes (parallel episodes) that a call is about."""
+
+
+class EnvStep(NamedTuple):
+    """What a step of the named lanes gave; every array has one row a lane."""
+
+    obs: NDArray[np.floating]  # (L, O)
+    rewards: NDArray[np.floating]  # (L,)
+    terminated: NDArray[np.bool_]  # (L,)
+    truncated: NDArray[np.bool_]  # (L,)
+    success: NDArray[np.bool_]  # (L,)
+
+
+class BatchEnv(Protocol):
+    """Lanes 0..num_lanes-1, each with its own task and episode. Returned arrays may be reused at the next call."""
+
+    def reset(self, lanes: Lanes, tasks: Sequence[Task], seeds: Sequence[SeedKey]) -> NDArray[np.floating]:
+        """Start an episode in each of `lanes`; returns obs (L, O)."""
+        ...
+
+    def step(self, lanes: Lanes, actions: NDArray) -> EnvStep:
+        """Step the named lanes by actions (L, A), or (L,) for discrete ones."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class LaneStep(NamedTuple):
+    """One lane's step."""
+
+    obs: NDArray[np.floating]  # (O,)
+    reward: float
+    terminated: bool
+    truncated: bool
+    success: bool
+
+
+class LaneEnv(Protocol):
+    """One environment holding one episode: what `LoopedLanes` makes a BatchEnv of."""
+
+    def reset(self, task: Task, seed: SeedKey) -> NDArray[np.floating]: ...
+
+    def step(self, action: NDArray) -> LaneStep: ...
+
+    def close(self) -> None: ...
+
+
+class EnvFault(Exception):
+    """An environment raised; tells which task, seed and step, so that the fault can be replayed."""
+
+    def __init__(self, task: Task, seed: SeedKey, step: int) -> None:
+        super().__init__(f"task {task.id!r}, seed {seed}, step {step}")
+
+
+class LoopedLanes:
+    """A BatchEnv made of single environments, built when a lane is first used and kept for the next episodes."""
+
+    def __init__(self, make_lane: Callable[[], LaneEnv], num_lanes: int, spec: EnvSpec) -> None:
+        self._make_lane = make_lane
+        self._lanes: list[LaneEnv | None] = [None] * num_lanes
+        self._now: list[tuple[Task, SeedKey]] = [(Task("none", {}), ())] * num_lanes
+        self._num_steps = [0] * num_lanes
+        self._obs = np.zeros((num_lanes, spec.obs_dim))
+        self._rewards = np.zeros(num_lanes)
+        self._flags = np.zeros((3, num_lanes), bool)
+
+    def reset(self, lanes: Lanes, tasks: Sequence[Task], seeds: Sequence[SeedKey]) -> NDArray[np.floating]:
+        for lane, task, seed in zip(lanes.tolist(), tasks, seeds, strict=True):
+            self._now[lane], self._num_steps[lane] = (task, seed), 0
+            try:
+                env = self._lanes[lane]
+                if env is None:
+                    env = self._lanes[lane] = self._make_lane()
+                self._obs[lane] = env.reset(task, seed)
+            except Exception as error:
+                raise EnvFault(task, seed, 0) from error
+        return self._obs[lanes]
+
+    def step(self, lanes: Lanes, actions: NDArray) -> EnvStep:
+        for lane, action in zip(lanes.tolist(), actions, strict=True):
+            env = self._lanes[lane]
+            assert env is not None, "a lane is reset before it is stepped"
+            try:
+                obs, reward, terminated, truncated, success = env.step(action)
+            except Exception as error:
+                raise EnvFault(*self._now[lane], self._num_steps[lane]) from error
+            self._obs[lane], self._rewards[lane] = obs, reward
+            self._flags[:, lane] = terminated, truncated, success
+            self._num_steps[lane] += 1
+        return EnvStep(self._obs[lanes], self._rewards[lanes], *self._flags[:, lanes])
+
+    def close(self) -> None:
+        for lane in self._lanes:
+            if lane is not None:
+                lane.close()

@@ -1,0 +1,62 @@
+"""The arrays of a group's episodes, laid out in one block of bytes so that they can lie in shared memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from metarl.types import EnvSpec, Episodes
+
+Arrays = dict[str, NDArray]
+"""The fields of Episodes as NumPy arrays, one row an episode."""
+
+_ALIGN = 64
+
+
+def layout(spec: EnvSpec, num_episodes: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and dtype of each field for N episodes."""
+    n, t = num_episodes, spec.horizon_steps
+    actions = ((n, t), np.int64) if spec.discrete else ((n, t, spec.action_dim), np.float32)
+    fields = {
+        "obs": ((n, t, spec.obs_dim), np.float32),
+        "actions": actions,
+        "rewards": ((n, t), np.float32),
+        "log_probs": ((n, t), np.float32),
+        "terminated": ((n, t), np.bool_),
+        "truncated": ((n, t), np.bool_),
+        "success": ((n, t), np.bool_),
+        "mask": ((n, t), np.bool_),
+        "last_obs": ((n, spec.obs_dim), np.float32),
+    }
+    return {name: (shape, np.dtype(dtype)) for name, (shape, dtype) in fields.items()}
+
+
+def _padded(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    return math.ceil(math.prod(shape) * dtype.itemsize / _ALIGN) * _ALIGN
+
+
+def num_bytes(spec: EnvSpec, num_episodes: int) -> int:
+    return sum(_padded(shape, dtype) for shape, dtype in layout(spec, num_episodes).values())
+
+
+def arrays_in(block: memoryview | bytearray, spec: EnvSpec, num_episodes: int) -> Arrays:
+    """Views into `block`, which must hold at least `num_bytes` bytes."""
+    arrays, offset = {}, 0
+    for name, (shape, dtype) in layout(spec, num_episodes).items():
+        arrays[name] = np.ndarray(shape, dtype, buffer=block, offset=offset)
+        offset += _padded(shape, dtype)
+    return arrays
+
+
+def new_arrays(spec: EnvSpec, num_episodes: int) -> Arrays:
+    return arrays_in(bytearray(num_bytes(spec, num_episodes)), spec, num_episodes)
+
+
+def to_episodes(arrays: Arrays, rows: slice) -> Episodes:
+    """A copy of the named rows, so that the block can be used again."""
+    names = [field.name for field in dataclasses.fields(Episodes)]
+    return Episodes(**{name: torch.from_numpy(arrays[name][rows].copy()) for name in names})

@@ -1,0 +1,185 @@
+"""Run a group of jobs to the end in this process: all lanes step together, with one policy call a step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from metarl.errors import NonFiniteError
+from metarl.rollout.actor import Actor, ActorInput
+from metarl.rollout.batch_env import BatchEnv, Lanes
+from metarl.rollout.buffer import Arrays
+from metarl.rollout.jobs import RolloutJob
+from metarl.seeding import SeedKey, numpy_rng
+from metarl.tasks import TaskDistribution
+from metarl.types import EnvSpec
+
+NonFinite = Literal["raise", "drop_episode"]
+
+
+class GroupTimes(NamedTuple):
+    """Seconds spent in each stage of a group."""
+
+    env: float
+    policy: float
+    total: float
+
+
+class GroupRunner:
+    """Runs groups one after another on one set of lanes; each worker has one, and so has the in-process pool."""
+
+    def __init__(self, tasks: TaskDistribution, *, non_finite: NonFinite) -> None:
+        self._tasks, self._non_finite = tasks, non_finite
+        self._env: BatchEnv | None = None
+        self._num_lanes = 0
+
+    def run(self, jobs: Sequence[RolloutJob], actor: Actor, arrays: Arrays) -> GroupTimes:
+        num_lanes = sum(job.num_lanes for job in jobs)
+        if self._env is None or num_lanes > self._num_lanes:
+            self.close()
+            self._env, self._num_lanes = self._tasks.make_env(num_lanes), num_lanes
+        return run_group(self._env, actor, jobs, self._tasks.spec, arrays, non_finite=self._non_finite)
+
+    def close(self) -> None:
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+
+
+class Lineup:
+    """Which job and which episode each lane is at; lanes are ordered by job."""
+
+    def __init__(self, jobs: Sequence[RolloutJob]) -> None:
+        self.jobs = jobs
+        self.sequential = jobs[0].sequential
+        self.num_episodes = jobs[0].num_episodes
+        self.lanes_per_job = jobs[0].num_lanes
+        self.num_lanes = self.lanes_per_job * len(jobs)
+        lanes = np.arange(self.num_lanes)
+        self.row = lanes * (self.num_episodes if self.sequential else 1)  # row of the output arrays, by lane
+        self.last_row = self.row + (self.num_episodes - 1 if self.sequential else 0)
+
+    def job_of(self, lane: int) -> RolloutJob:
+        return self.jobs[lane // self.lanes_per_job]
+
+    def seed_of(self, lane: int) -> SeedKey:
+        """(job seed, episode): the lane's place among the job's episodes, not among the process's."""
+        return (*self.job_of(lane).seed, int(self.row[lane]) % self.num_episodes)
+
+
+def draw_noise(actor: Actor, seed: SeedKey, horizon_steps: int) -> NDArray[np.float32]:
+    """The action noise of a whole episode, (T, noise_dim): one call instead of one a step."""
+    rng = numpy_rng((*seed, 1))
+    shape = (horizon_steps, actor.noise_dim)
+    if actor.uniform_noise:
+        return rng.random(shape, dtype=np.float32)
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+@torch.no_grad()
+def run_group(
+    env: BatchEnv,
+    actor: Actor,
+    jobs: Sequence[RolloutJob],
+    spec: EnvSpec,
+    arrays: Arrays,
+    *,
+    non_finite: NonFinite = "raise",
+) -> GroupTimes:
+    """Fill `arrays` with the episodes of `jobs`, job by job, episode by episode.
+
+    A non-finite obs or reward raises NonFiniteError naming task, seed and step, or ends the episode with all
+    its steps masked (`drop_episode`).
+    """
+    started = time.perf_counter()
+    env_seconds = policy_seconds = 0.0
+    for array in arrays.values():
+        array[...] = 0
+    lineup = Lineup(jobs)
+    num_lanes = lineup.num_lanes
+    lanes = np.arange(num_lanes)
+    noise = np.zeros((num_lanes, spec.horizon_steps, actor.noise_dim), np.float32)
+    obs = np.zeros((num_lanes, spec.obs_dim), np.float32)
+    t = np.zeros(num_lanes, np.intp)
+    prev_actions = np.zeros_like(arrays["actions"][:1, 0].repeat(num_lanes, 0))
+    prev_rewards = np.zeros(num_lanes, np.float32)
+    prev_ended = np.zeros(num_lanes, bool)
+
+    def begin_episodes(starting: Lanes) -> None:
+        seeds = [lineup.seed_of(lane) for lane in starting.tolist()]
+        for lane, seed in zip(starting.tolist(), seeds, strict=True):
+            noise[lane] = draw_noise(actor, seed, spec.horizon_steps)
+        tasks = [lineup.job_of(lane).task for lane in starting.tolist()]
+        obs[starting] = env.reset(starting, tasks, [(*seed, 0) for seed in seeds])
+        t[starting] = 0
+        _check_finite(obs[starting], starting, lineup, t)
+
+    before = time.perf_counter()
+    begin_episodes(lanes)
+    env_seconds += time.perf_counter() - before
+    memory = actor.start([job.phi for job in jobs], lineup.lanes_per_job)
+    active = lanes
+    while len(active):
+        before = time.perf_counter()
+        inputs = ActorInput(*map(torch.from_numpy, (obs, prev_actions, prev_rewards, prev_ended)))
+        noise_now = torch.from_numpy(noise[lanes, np.minimum(t, spec.horizon_steps - 1)])
+        actions_t, log_probs_t, memory = actor.act(memory, inputs, noise_now)
+        actions, log_probs = actions_t.numpy(), log_probs_t.numpy()
+        between = time.perf_counter()
+        policy_seconds += between - before
+
+        step = env.step(active, actions[active])
+        row, now = lineup.row[active], t[active]
+        arrays["obs"][row, now] = obs[active]
+        arrays["actions"][row, now] = actions[active]
+        arrays["log_probs"][row, now] = log_probs[active]
+        arrays["rewards"][row, now] = step.rewards
+        arrays["success"][row, now] = step.success
+        arrays["mask"][row, now] = True
+        obs[active] = step.obs
+        at_limit = now + 1 >= spec.horizon_steps
+        truncated = (step.truncated | at_limit) & ~step.terminated
+        ended = step.terminated | truncated
+        arrays["terminated"][row, now] = step.terminated
+        arrays["truncated"][row, now] = truncated
+        prev_actions[active], prev_rewards[active], prev_ended[active] = actions[active], step.rewards, ended
+        t[active] += 1
+
+        bad = ~(np.isfinite(step.rewards) & np.isfinite(obs[active]).all(-1))
+        if bad.any():
+            if non_finite == "raise":
+                _raise_non_finite(int(active[bad.argmax()]), lineup, t)
+            for field in ("obs", "rewards", "mask", "terminated", "truncated", "success"):
+                arrays[field][row[bad]] = 0
+            obs[active[bad]] = 0
+            prev_rewards[active[bad]] = 0
+            ended = ended | bad
+        if ended.any():
+            finished = active[ended]
+            arrays["last_obs"][lineup.row[finished]] = obs[finished]
+            again = finished[lineup.row[finished] < lineup.last_row[finished]]
+            if len(again):
+                lineup.row[again] += 1
+                begin_episodes(again)
+            active = np.setdiff1d(active, np.setdiff1d(finished, again), assume_unique=True)
+        env_seconds += time.perf_counter() - between
+    return GroupTimes(env_seconds, policy_seconds, time.perf_counter() - started)
+
+
+def _check_finite(obs: NDArray, lanes: Lanes, lineup: Lineup, t: NDArray[np.intp]) -> None:
+    bad = ~np.isfinite(obs).all(-1)
+    if bad.any():
+        _raise_non_finite(int(lanes[bad.argmax()]), lineup, t)
+
+
+def _raise_non_finite(lane: int, lineup: Lineup, t: NDArray[np.intp]) -> None:
+    raise NonFiniteError(
+        f"NaN or infinity in obs or reward of task {lineup.job_of(lane).task.id!r}, "
+        f"seed {lineup.seed_of(lane)}, step {int(t[lane])}; mend the environment, "
+        "or set non_finite to 'drop_episode' to leave such episodes out"
+    )

@@ -1,0 +1,37 @@
+"""Randomness as a pure function of (run seed, purpose, iteration, task, episode).
+
+Nothing here depends on which process asks, or in which order: that is why results do not depend on the
+number of workers, on a worker's restart, or on resuming a run.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+SeedKey = tuple[int, ...]
+"""(run_seed, stream, iteration, ...): the entropy of a SeedSequence followed by its spawn key."""
+
+
+class Stream(IntEnum):
+    """Independent purposes of one run seed; a value is never reused for another purpose."""
+
+    INIT = 0
+    TASKS = 1
+    COLLECT = 2
+    EVALUATE = 3
+    LEARN = 4
+
+
+def seed_sequence(key: SeedKey) -> np.random.SeedSequence:
+    return np.random.SeedSequence(key[0], spawn_key=key[1:])
+
+
+def numpy_rng(key: SeedKey) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(seed_sequence(key)))
+
+
+def torch_rng(key: SeedKey) -> torch.Generator:
+    return torch.Generator().manual_seed(int(seed_sequence(key).generate_state(1, np.uint64)[0] >> 1))

@@ -1,0 +1,97 @@
+"""The data that flows between environments, learners and the trainer.
+
+Legend of dimensions, used in every docstring:
+
+    B  tasks of a meta-batch          N  episodes (or examples) of one task
+    T  time steps, padded to the horizon
+    O  observation size               A  action size (absent for discrete actions)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Params = dict[str, Tensor]
+"""Parameters by name: theta, or one task's phi, or phis of many tasks stacked along a leading B."""
+
+Phi = Any
+"""What adaptation to one task produces: fast weights (MAML), memory (RL²), prototypes (few-shot)."""
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task as plain JSON-able values: never a live environment, never pickled bytes."""
+
+    id: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvSpec:
+    """What every task of a distribution has in common."""
+
+    obs_dim: int
+    action_dim: int
+    """Size of a continuous action, or the number of discrete actions."""
+    discrete: bool = False
+    horizon_steps: int
+    """No episode is longer; at this step it is truncated."""
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """N episodes of one task, each padded with zeros to T steps; every field is a tensor.
+
+    A stack of B tasks has the same fields with a leading B (see `stack_episodes`).
+    """
+
+    obs: Tensor  # (N, T, O) what the policy saw before each action
+    actions: Tensor  # (N, T, A) float, or (N, T) int64
+    rewards: Tensor  # (N, T)
+    log_probs: Tensor  # (N, T) of the action under the policy that took it
+    terminated: Tensor  # (N, T) bool: the task ended here, nothing follows
+    truncated: Tensor  # (N, T) bool: a time limit cut the episode here; bootstrap from last_obs
+    success: Tensor  # (N, T) bool: the task's own success signal at each step
+    mask: Tensor  # (N, T) bool: False after the end of an episode
+    last_obs: Tensor  # (N, O) the observation after the last step
+
+    @property
+    def num_steps(self) -> int:
+        """Environment steps really taken (padding not counted)."""
+        return int(self.mask.sum())
+
+    def returns_undiscounted(self) -> Tensor:
+        """Sum of rewards of each episode, (..., N)."""
+        return (self.rewards * self.mask).sum(-1)
+
+    def success_any(self) -> Tensor:
+        """Success at any step of the episode (Meta-World's definition), (..., N) bool."""
+        return (self.success & self.mask).any(-1)
+
+    def success_last(self) -> Tensor:
+        """Success at the last step of the episode, (..., N) bool."""
+        last = self.mask.long().cumsum(-1).argmax(-1, keepdim=True)
+        return (self.success & self.mask).gather(-1, last).squeeze(-1)
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """One task's share of a meta-batch: a support set for each inner step, and the query set behind the meta-loss."""
+
+    task: Task
+    supports: tuple[Any, ...]
+    query: Any
+
+
+def stack_episodes(episodes: Sequence[Episodes]) -> Episodes:
+    """Fields with a leading B from B tasks' episodes of equal N and T."""
+    names = [field.name for field in dataclasses.fields(Episodes)]
+    return Episodes(**{name: torch.stack([getattr(e, name) for e in episodes]) for name in names})
