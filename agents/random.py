@@ -1,0 +1,38 @@
+"""Uniformly random actions: the floor that every agent must leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from metarl.rollout.actor import UniformActor
+from metarl.types import EnvSpec, Episodes, Metrics, Phi, TaskData
+
+
+class RandomAgent:
+    """An RLMetaLearner that learns nothing: its theta and its phi are empty."""
+
+    adaptation_rounds = 1
+    keeps_memory = False
+
+    def __init__(self, spec: EnvSpec) -> None:
+        self._actor = UniformActor(action_dim=spec.action_dim, discrete=spec.discrete)
+
+    def actor(self, *, deterministic: bool = False) -> UniformActor:
+        """Random either way."""
+        return self._actor
+
+    def prior(self) -> Phi:
+        return {}
+
+    def adapt(self, phis: Sequence[Phi], supports: Sequence[Episodes]) -> list[Phi]:
+        return list(phis)
+
+    def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass

@@ -1,0 +1,35 @@
+"""The main job: MAML on Meta-World ML1 reach, adapting to goals it has never seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents.maml import MAML, MAMLConfig
+from envs.metaworld.ml1 import ML1
+from metarl.device import resolve_device
+from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.seeding import Stream, torch_rng
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    trainer: TrainerConfig = TrainerConfig(iterations=20, meta_batch_size=10)
+    agent: MAMLConfig = MAMLConfig()
+    tasks: ML1 = ML1(env_name="reach-v3")
+    rl: RLSettings = RLSettings()
+
+
+def config() -> Config:
+    return Config()
+
+
+def build(config: Config) -> RLExperiment:
+    def make_learner() -> MAML:
+        return MAML(
+            config.tasks.spec,
+            config.agent,
+            generator=torch_rng((config.trainer.seed, Stream.INIT)),
+            device=resolve_device(config.trainer.device),
+        )
+
+    return RLExperiment(tasks=config.tasks, make_learner=make_learner, settings=config.rl)

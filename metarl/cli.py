@@ -1,0 +1,306 @@
+"""The `metarl` command. What it runs lies elsewhere; here are words, files and exit codes.
+
+Exit codes: 0 done, 1 a run failed, 2 something the user can mend, 130 stopped by Ctrl-C or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.console import Console as RichConsole
+from rich.table import Table
+from tyro.conf import Positional
+
+from metarl.errors import UserError, WorkerError, nearest
+from metarl.stop import EXIT_CODE as STOPPED
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Meta-train an experiment, evaluate it on held-out tasks, and leave a run directory."""
+
+    experiment: Positional[str]
+    """A name from `metarl list`, or the path of your own .py file with config() and build(config)."""
+    out: Path | None = None
+    """The run directory; runs/EXPERIMENT_seedN if not given."""
+    resume: bool = False
+    """Go on from the newest valid checkpoint in the run directory, bit for bit."""
+    tensorboard: bool = False
+    """Also write TensorBoard files into the run directory (needs the extra)."""
+
+
+@dataclass(frozen=True)
+class EvaluateArguments:
+    """Evaluate a run's newest checkpoint on its held-out tasks, beside its policy before meta-training."""
+
+    run_dir: Positional[Path]
+    json: Path | None = None
+    """Also write all outcomes to this file."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except WorkerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return STOPPED
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _print_help()
+        return 0
+    if arguments[0] == "--version":
+        import metarl
+
+        print(f"metarl {metarl.__version__}")
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        raise UserError(f"unknown command {command!r}{nearest(command, COMMANDS)}; see metarl --help")
+    function, _ = COMMANDS[command]
+    return function(rest)
+
+
+def _print_help() -> None:
+    print("usage: metarl COMMAND ...\n\ncommands:")
+    for name, (_, summary) in COMMANDS.items():
+        print(f"  {name:<10} {summary}")
+    print("\n`metarl COMMAND --help` tells more, `metarl train EXPERIMENT --help` lists its settings.")
+
+
+# ---- train
+
+
+def _train(rest: list[str]) -> int:
+    from metarl.config import apply_overrides, parse_flags
+    from metarl.find_experiment import load_experiment
+
+    wants_help = any(word in ("-h", "--help") for word in rest)
+    if wants_help and rest[0].startswith("-"):
+        tyro.cli(TrainArguments, args=["--help"], prog="metarl train")
+    words = [word for word in rest if word not in ("-h", "--help")]
+    arguments, flags = tyro.cli(TrainArguments, args=words, prog="metarl train", return_unknown_args=True)
+    module = load_experiment(arguments.experiment)
+    config = _user_config(module.config)
+    if wants_help:
+        _print_fields(arguments.experiment, config)
+        return 0
+    config = apply_overrides(config, parse_flags(flags))
+    return _run_training(arguments, module.build, config)
+
+
+def _user_config(make: Callable[[], Any]) -> Any:
+    """A range error in the experiment file itself is the user's to mend as well."""
+    try:
+        return make()
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config: Any) -> int:
+    from metarl.config import config_to_dict
+    from metarl.log import Console
+    from metarl.run_directory import RunDirectory
+    from metarl.seeding import Stream
+    from metarl.stop import Stopped, StopSignal
+    from metarl.trainer import MAY_DIFFER, Trainer
+
+    stem = Path(arguments.experiment).stem
+    out = arguments.out or Path("runs") / f"{stem}_seed{config.trainer.seed}"
+    run = RunDirectory.create(
+        out,
+        resume=arguments.resume,
+        experiment=arguments.experiment,
+        config=config_to_dict(config),
+        may_differ=MAY_DIFFER,
+    )
+    with run:
+        experiment = build(config)
+        try:
+            trainer = Trainer(experiment, config.trainer, run, tensorboard=arguments.tensorboard)
+            if arguments.resume:
+                trainer.resume()
+            with Console(
+                total=config.trainer.iterations,
+                start=trainer.iteration,
+                description=f"meta-training {stem}",
+                columns=COLUMNS,
+            ) as console:
+                finished = trainer.run(console, resumed=arguments.resume)
+            if not finished:
+                return _say_stopped(trainer.iteration, config.trainer.iterations)
+            print("evaluating on the held-out tasks, before and after meta-training ...", flush=True)
+            try:
+                with StopSignal(cleanup=experiment.close) as stop, stop.interruptible():
+                    seed = (config.trainer.seed, Stream.EVALUATE)
+                    results = {
+                        "meta-trained": experiment.evaluate(seed=seed),
+                        "never meta-trained": experiment.evaluate_untrained(seed=seed),
+                    }
+            except Stopped:
+                return _say_stopped(trainer.iteration, config.trainer.iterations)
+        finally:
+            experiment.close()
+        _report(run.path, results, trainer)
+    return 0
+
+
+COLUMNS = ("return/pre", "return/post", "success/pre", "success/post", "kl")
+"""Metrics that the console shows; metrics.jsonl has them all."""
+
+
+def _say_stopped(iteration: int, iterations: int) -> int:
+    print(
+        f"stopped after {iteration} of {iterations} iterations, all saved; "
+        "the same command with --resume goes on from there",
+        file=sys.stderr,
+    )
+    return STOPPED
+
+
+def _report(directory: Path, results: Any, trainer: Any) -> None:
+    from metarl.log import read_metrics
+    from metarl.plots import plot_training
+    from metarl.report import print_table, save_report
+
+    print_table(results, title="Adaptation to held-out tasks: mean [95 % interval over tasks]")
+    save_report(
+        directory,
+        results,
+        extra={
+            "iterations": trainer.iteration,
+            "training_env_steps": trainer.env_steps,
+            "training_seconds": trainer.seconds,
+        },
+    )
+    rows = read_metrics(directory / "metrics.jsonl")
+    shown = [name for name in (*COLUMNS, "entropy") if any(name in row for row in rows)]
+    plot_training(directory / "training.png", rows, metrics=shown)
+    print(
+        f"{trainer.env_steps:,} env steps of meta-training in {trainer.seconds:.0f} s; everything is in {directory}\n"
+        "  adaptation.png, training.png, evaluation.json, metrics.jsonl, config.json, checkpoints/"
+    )
+
+
+def _print_fields(name: str, config: Any) -> None:
+    from metarl.config import describe_fields
+
+    table = Table(
+        title=f"settings of {name}: --NAME VALUE, by any unique end of the name", title_justify="left"
+    )
+    for heading in ("name", "type", "value", "meaning"):
+        table.add_column(heading)
+    for row in describe_fields(config):
+        table.add_row(*row)
+    RichConsole().print(table)
+
+
+# ---- evaluate
+
+
+def _evaluate(rest: list[str]) -> int:
+    from metarl.checkpoint import load_latest
+    from metarl.config import apply_overrides, config_from_dict, parse_flags
+    from metarl.files import replace_file
+    from metarl.find_experiment import load_experiment
+    from metarl.report import print_table
+    from metarl.run_directory import CHECKPOINTS, environment, read_run_config
+    from metarl.seeding import Stream
+
+    arguments, flags = tyro.cli(
+        EvaluateArguments, args=rest, prog="metarl evaluate", return_unknown_args=True
+    )
+    name, stored = read_run_config(arguments.run_dir)
+    module = load_experiment(name)
+    config = config_from_dict(type(module.config()), stored)
+    config = apply_overrides(config, parse_flags(flags))
+    found = load_latest(arguments.run_dir / CHECKPOINTS)
+    if found is None:
+        raise UserError(
+            f"{arguments.run_dir} holds no checkpoint yet; train it first, or go on with --resume"
+        )
+    state, path = found
+    experiment = module.build(config)
+    try:
+        experiment.learner.load_state_dict(state["learner"])
+        seed = (config.trainer.seed, Stream.EVALUATE)
+        results = {
+            "meta-trained": experiment.evaluate(seed=seed),
+            "never meta-trained": experiment.evaluate_untrained(seed=seed),
+        }
+    finally:
+        experiment.close()
+    print_table(results, title=f"{path}: mean [95 % interval over tasks]")
+    if arguments.json is not None:
+        content = {
+            "checkpoint": str(path),
+            "iterations": state["iteration"],
+            "training_env_steps": state["env_steps"],
+            "environment": environment(),
+            "policies": {policy: result.to_json() for policy, result in results.items()},
+        }
+        try:
+            replace_file(arguments.json, json.dumps(content, indent=1).encode())
+        except OSError as error:
+            raise UserError(
+                f"cannot write {arguments.json}: {error.strerror}; give another --json"
+            ) from error
+    return 0
+
+
+# ---- list, doctor
+
+
+def _list(rest: list[str]) -> int:
+    from metarl.find_experiment import experiment_names, first_line
+
+    _no_arguments("list", rest)
+    table = Table(title="experiments: metarl train NAME", title_justify="left")
+    table.add_column("name")
+    table.add_column("what")
+    for name in experiment_names():
+        table.add_row(name, first_line(name))
+    RichConsole().print(table)
+    return 0
+
+
+def _doctor(rest: list[str]) -> int:
+    from metarl.doctor import report
+
+    _no_arguments("doctor", rest)
+    colors = {"ok": "green", "warn": "yellow", "fail": "red"}
+    table = Table("what", "found", "")
+    for name, value, status in report():
+        table.add_row(name, value, f"[{colors[status]}]{status}[/]")
+    RichConsole().print(table)
+    return 0
+
+
+def _no_arguments(command: str, rest: list[str]) -> None:
+    if rest and rest != ["--help"]:
+        raise UserError(f"metarl {command} takes no arguments, got {' '.join(rest)!r}; leave them out")
+
+
+COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
+    "list": (_list, "experiments that can be run by name"),
+    "train": (_train, "meta-train an experiment and evaluate it on held-out tasks"),
+    "evaluate": (_evaluate, "evaluate a run's newest checkpoint again"),
+    "doctor": (_doctor, "what this machine has, and what may bite"),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""Configs are frozen dataclasses, maybe nested: to and from plain data, changed by name, told to --help."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import inspect
+import itertools
+import math
+import re
+import textwrap
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from metarl.errors import UserError, nearest
+from metarl.flags import parse_flags
+
+__all__ = ["apply_overrides", "config_from_dict", "config_to_dict", "describe_fields", "parse_flags"]
+
+Config = TypeVar("Config")
+
+_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """Plain data that JSON can hold. Raises UserError naming a field that is NaN or infinite."""
+    for name, (_, value) in _leaves(config).items():
+        items = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(item, float) and not math.isfinite(item) for item in items):
+            raise UserError(f"{name}={value} must be finite; a config is stored as JSON")
+    return msgspec.json.decode(msgspec.json.encode(config))  # to_builtins leaves tuples, which JSON has not
+
+
+def config_from_dict(cls: type[Config], data: Mapping[str, Any]) -> Config:
+    """Undo config_to_dict; types are strict. Raises UserError naming an unknown, missing or wrong field."""
+    _check_names(cls, data, prefix="")
+    try:
+        return msgspec.convert(data, cls)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        where = path.rstrip("`").lstrip(".")
+        raise UserError(f"{where}: {message}; see --help" if where else message) from error
+
+
+def apply_overrides(config: Config, pairs: Sequence[tuple[str, str]]) -> Config:
+    """A config with fields replaced by name, the values given as text; later pairs win.
+
+    A name is a path (`agent.inner_lr`) or any end of one that is unique in the tree (`inner_lr`), with - or
+    _; `no_x` without a value turns the bool x off. Raises UserError for an unknown or ambiguous name, a value
+    of the wrong type, or one that a `__post_init__` refuses.
+    """
+    leaves = _leaves(config)
+    changes: dict[str, Any] = {}
+    for name, text in pairs:
+        path, text = _resolve(name.replace("-", "_"), text, leaves)
+        kind, _ = leaves[path]
+        try:
+            changes[path] = _parse(text, kind)
+        except ValueError:
+            hint = nearest(text, map(str, get_args(kind))) if get_origin(kind) is Literal else ""
+            raise UserError(f"{path}={text!r} must be {_type_text(kind)}{hint}; give such a value") from None
+    return _rebuild(config, changes)
+
+
+def describe_fields(config: Any) -> list[tuple[str, str, str, str]]:
+    """(dotted name, type, value as one would type it, docstring under the field) of every field, in order."""
+    described = []
+    for name, (kind, value) in _leaves(config).items():
+        *parents, leaf = name.split(".")
+        owner = config
+        for parent in parents:
+            owner = getattr(owner, parent)
+        described.append((name, _type_text(kind), _value_text(value), _docstrings(type(owner)).get(leaf, "")))
+    return described
+
+
+# ---- the tree of fields
+
+
+def _leaves(config: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """(type, value) by dotted name of every field that is no dataclass itself."""
+    kinds = get_type_hints(type(config))
+    leaves = {}
+    for field in _settable(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            leaves |= _leaves(value, f"{prefix}{field.name}.")
+        else:
+            leaves[prefix + field.name] = (kinds[field.name], value)
+    return leaves
+
+
+def _settable(config: Any) -> Iterator[dataclasses.Field[Any]]:
+    return (field for field in dataclasses.fields(config) if field.init)
+
+
+def _resolve(name: str, text: str, leaves: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
+    """Path that the name means, and the text of its value."""
+    found = _candidates(name, leaves)
+    if not found and text == "true" and (positive := name.removeprefix("no_")) != name:
+        bools = [path for path in _candidates(positive, leaves) if leaves[path][0] is bool]
+        if bools:
+            found, text = bools, "false"
+    if len(found) == 1:
+        return found[0], text
+    if found:
+        raise UserError(f"--{name} is ambiguous; give one of {', '.join(found)}")
+    inside = [path for path in leaves if f".{path}".partition(f".{name}.")[1]]
+    if inside:
+        raise UserError(f"{name!r} is a group of fields; give one of {', '.join(inside)}")
+    known = [*leaves, *(path.rpartition(".")[2] for path in leaves)]
+    raise UserError(f"unknown field {name!r}{nearest(name, known)}; --help lists them all")
+
+
+def _candidates(name: str, leaves: Mapping[str, Any]) -> list[str]:
+    if (
+        name in leaves
+    ):  # a whole path wins, or a field at the top could not be named when a group has its like
+        return [name]
+    return [path for path in leaves if path.endswith(f".{name}")]
+
+
+def _rebuild(config: Any, changes: Mapping[str, Any]) -> Any:
+    """All changes at once, so that rules between fields see the final values."""
+    grouped: dict[str, dict[str, Any]] = {}
+    direct = {}
+    for path, value in changes.items():
+        head, _, rest = path.partition(".")
+        if rest:
+            grouped.setdefault(head, {})[rest] = value
+        else:
+            direct[head] = value
+    parts = {name: _rebuild(getattr(config, name), inner) for name, inner in grouped.items()}
+    try:
+        return dataclasses.replace(config, **direct, **parts)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _check_names(cls: Any, data: Any, *, prefix: str) -> None:
+    """msgspec passes over unknown keys of dataclasses, so a misspelt one would silently be lost."""
+    if not isinstance(data, Mapping):
+        return  # msgspec says what is wrong
+    kinds = get_type_hints(cls)
+    names = [field.name for field in dataclasses.fields(cls) if field.init]
+    for name, value in data.items():
+        if name not in names:
+            raise UserError(f"unknown field '{prefix}{name}'{nearest(str(name), names)}; remove or rename it")
+        for kind in (kinds[name], *get_args(kinds[name])):
+            if dataclasses.is_dataclass(kind):
+                _check_names(kind, value, prefix=f"{prefix}{name}.")
+
+
+# ---- text to value and back
+
+
+def _parse(text: str, kind: Any) -> Any:
+    """Raises ValueError if the text is not of that type."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _parse_union(text, arguments)
+    if origin is Literal:
+        return {str(choice): choice for choice in arguments}[
+            _one_of(text, {str(choice) for choice in arguments})
+        ]
+    if origin is tuple:
+        return _parse_tuple(text, arguments)
+    if kind is bool:
+        return _one_of(text.lower(), _TRUE | _FALSE) in _TRUE
+    if kind is float:
+        if math.isnan(value := float(text)):
+            raise ValueError("NaN")
+        return value
+    if kind in (int, str):
+        return kind(text)
+    raise ValueError(f"{kind} cannot be given as text")
+
+
+def _parse_union(text: str, kinds: Sequence[Any]) -> Any:
+    if type(None) in kinds and text.lower() in ("none", "null"):
+        return None
+    for kind in kinds:
+        try:
+            return _parse(text, kind)
+        except ValueError:
+            continue
+    raise ValueError("none of the types fits")
+
+
+def _parse_tuple(text: str, kinds: Sequence[Any]) -> tuple[Any, ...]:
+    """'128,128', also in brackets as Python prints it; '' is the empty tuple."""
+    inner = re.sub(r"^[(\[](.*)[)\]]$", r"\1", text.strip()).strip().rstrip(",")
+    items = [item.strip() for item in inner.split(",")] if inner else []
+    if kinds[-1:] == (Ellipsis,):
+        kinds = (kinds[0],) * len(items)
+    return tuple(_parse(item, kind) for item, kind in zip(items, kinds, strict=True))
+
+
+def _one_of(text: str, allowed: set[str]) -> str:
+    if text not in allowed:
+        raise ValueError(f"{text!r} is not one of {sorted(allowed)}")
+    return text
+
+
+def _type_text(kind: Any) -> str:
+    if kind is type(None):
+        return "None"
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return " | ".join(map(_type_text, arguments))
+    if origin is Literal:
+        return " | ".join(map(repr, arguments))
+    if origin is tuple:
+        return f"tuple[{', '.join('...' if item is Ellipsis else _type_text(item) for item in arguments)}]"
+    return getattr(kind, "__name__", str(kind))
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@functools.cache
+def _docstrings(cls: type) -> dict[str, str]:
+    """The string literal under each field, of the class and its parents; none where there is no source."""
+    found = {}
+    for base in reversed(cls.__mro__):
+        if not dataclasses.is_dataclass(base):
+            continue
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
+        except (OSError, TypeError, SyntaxError):
+            continue
+        assert isinstance(tree.body[0], ast.ClassDef)
+        body = tree.body[0].body
+        for field, below in itertools.pairwise(body):
+            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            if (
+                isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+                and isinstance(below.value.value, str)
+            ):
+                found[field.target.id] = inspect.cleandoc(below.value.value)
+    return found

@@ -1,0 +1,151 @@
+"""What an experiment file's `build(config)` returns: a learner, its tasks, and how data and scores are had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from metarl.device import DeviceName
+from metarl.collect import collect_meta_batch
+from metarl.evaluation import EvaluationConfig, EvaluationResult, meta_evaluate
+from metarl.learner import MetaLearner, RLMetaLearner
+from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.seeding import SeedKey
+from metarl.tasks import TaskDistribution
+from metarl.types import Episodes, Metrics, Task, TaskData
+from metarl.validate import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    seed: int = 0
+    """Everything random in the run follows from it."""
+    iterations: int = 20
+    """Meta-updates."""
+    meta_batch_size: int = 10
+    """Tasks of one meta-update."""
+    eval_every_iterations: int = 0
+    """Evaluate on the held-out tasks before every so many meta-updates; 0: only at the end."""
+    checkpoint_every_iterations: int = 1
+    keep_checkpoints: int = 3
+    device: DeviceName = "auto"
+    """Where the learner computes; rollouts run on the CPU."""
+
+    def __post_init__(self) -> None:
+        check_range(self, "seed", low=0)
+        check_range(self, "iterations", low=1)
+        check_range(self, "meta_batch_size", low=1)
+        check_range(self, "eval_every_iterations", low=0)
+        check_range(self, "checkpoint_every_iterations", low=1)
+        check_range(self, "keep_checkpoints", low=1)
+
+
+class Experiment(Protocol):
+    """All that the trainer needs to know; the same for meta-RL and for supervised few-shot learning."""
+
+    @property
+    def learner(self) -> MetaLearner: ...
+
+    def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]: ...
+
+    def collect(self, tasks: Sequence[Task], *, seed: SeedKey) -> Sequence[TaskData]:
+        """Support and query data of a meta-batch."""
+        ...
+
+    def env_steps(self, batch: Sequence[TaskData]) -> int:
+        """Environment steps that went into a batch; 0 for supervised data."""
+        ...
+
+    def batch_metrics(self, batch: Sequence[TaskData]) -> Metrics: ...
+
+    def evaluate(self, *, seed: SeedKey) -> EvaluationResult:
+        """Score the learner on the held-out tasks."""
+        ...
+
+    def evaluate_untrained(self, *, seed: SeedKey) -> EvaluationResult:
+        """The same for the learner as it was before any meta-training."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RLSettings:
+    """How a meta-RL experiment collects and evaluates."""
+
+    support_episodes: int = 10
+    """Of one task in one meta-update, for each adaptation round."""
+    query_episodes: int = 10
+    """Of one task in one meta-update, with the adapted policy."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    pool: PoolConfig = PoolConfig()
+
+    def __post_init__(self) -> None:
+        check_range(self, "support_episodes", low=1)
+        check_range(self, "query_episodes", low=1)
+
+
+class RLExperiment:
+    """Meta-RL: episodes from a rollout pool."""
+
+    def __init__(
+        self,
+        *,
+        tasks: TaskDistribution,
+        make_learner: Callable[[], RLMetaLearner],
+        settings: RLSettings,
+    ) -> None:
+        self.tasks, self.settings = tasks, settings
+        self._make_learner = make_learner
+        self.learner = make_learner()
+        self.pool = RolloutPool(tasks, settings.pool)
+
+    def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+        return self.tasks.sample(num_tasks, rng=rng)
+
+    def collect(self, tasks: Sequence[Task], *, seed: SeedKey) -> list[TaskData]:
+        return collect_meta_batch(
+            self.pool,
+            self.learner,
+            tasks,
+            support_episodes=self.settings.support_episodes,
+            query_episodes=self.settings.query_episodes,
+            seed=seed,
+        )
+
+    def env_steps(self, batch: Sequence[TaskData]) -> int:
+        return sum(episodes.num_steps for data in batch for episodes in (*data.supports, data.query))
+
+    def batch_metrics(self, batch: Sequence[TaskData]) -> Metrics:
+        """Return and success before adaptation (first support set) and after it (query set)."""
+        before = [data.supports[0] for data in batch if data.supports]
+        after = [data.query for data in batch]
+        metrics = {"return/post": _mean_return(after), "success/post": _mean_success(after)}
+        if before:
+            metrics |= {"return/pre": _mean_return(before), "success/pre": _mean_success(before)}
+            metrics["adaptation_gap"] = metrics["return/post"] - metrics["return/pre"]
+        return metrics
+
+    def evaluate(self, *, seed: SeedKey) -> EvaluationResult:
+        return self._evaluate(self.learner, seed)
+
+    def evaluate_untrained(self, *, seed: SeedKey) -> EvaluationResult:
+        return self._evaluate(self._make_learner(), seed)
+
+    def _evaluate(self, learner: RLMetaLearner, seed: SeedKey) -> EvaluationResult:
+        return meta_evaluate(self.pool, learner, self.tasks.meta_test(), self.settings.evaluation, seed=seed)
+
+    def close(self) -> None:
+        self.pool.close()
+
+
+def _mean_return(episodes: Sequence[Episodes]) -> float:
+    return float(np.mean([float(e.returns_undiscounted().mean()) for e in episodes]))
+
+
+def _mean_success(episodes: Sequence[Episodes]) -> float:
+    """At any step of the episode."""
+    return float(np.mean([float(e.success_any().float().mean()) for e in episodes]))

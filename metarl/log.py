@@ -1,0 +1,224 @@
+"""What a run says: metrics.jsonl for programs, a bar or plain lines for people, TensorBoard if wanted."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from metarl.errors import UserError
+from metarl.files import replace_file
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+MIN_COLUMNS = 60
+"""In a narrower terminal the bar would be cut off, while plain lines wrap."""
+
+
+class MetricsLog:
+    """One JSON line per iteration, flushed at once: a killed run loses at most the line it was writing.
+
+    A new file for `resume_at=None`; otherwise the rows before iteration `resume_at` are kept and later ones
+    dropped. Raises UserError if a new file exists already or an old one is damaged in the middle.
+    """
+
+    def __init__(
+        self, path: Path, *, resume_at: int | None = None, tensorboard: SummaryWriter | None = None
+    ) -> None:
+        self._tensorboard = tensorboard
+        if resume_at is not None and path.exists():
+            kept = [json.dumps(row) for row in _read_rows(path) if row["iteration"] < resume_at]
+            replace_file(path, "".join(f"{line}\n" for line in kept).encode())
+        try:
+            self._file = path.open("x" if resume_at is None else "a", encoding="utf-8")
+        except FileExistsError:
+            raise UserError(f"{path} exists already; resume the run or choose another --out") from None
+
+    def write(self, iteration: int, *, env_steps: int, seconds: float, metrics: Mapping[str, float]) -> None:
+        """Append one row; NaN and infinities are written as null, which JSON has."""
+        fixed = {"iteration": iteration, "env_steps": env_steps, "seconds": seconds}
+        if taken := fixed.keys() & metrics.keys():
+            raise ValueError(f"metrics may not be named {sorted(taken)}; rename them")
+        row = {**fixed, **{name: float(value) for name, value in metrics.items()}}
+        try:
+            self._file.write(json.dumps({name: _finite(value) for name, value in row.items()}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self._file.name}: {error.strerror}; free space and resume"
+            ) from error
+        if self._tensorboard is not None:
+            for name, value in row.items():
+                self._tensorboard.add_scalar(name, value, global_step=env_steps)
+
+    def close(self) -> None:
+        self._file.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+
+    def __enter__(self) -> MetricsLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Rows of a metrics file, null as NaN; a last line cut off by a kill is dropped. Raises UserError."""
+    rows = _read_rows(path)
+    return [{name: math.nan if value is None else value for name, value in row.items()} for row in rows]
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; give the directory of a run") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict) or type(row.get("iteration")) is not int:
+                raise ValueError("no iteration")
+        except (ValueError, RecursionError) as error:
+            if number == len(lines):  # killed while writing
+                break
+            raise UserError(f"{path}, line {number} is not a metrics row; remove that line") from error
+        rows.append(row)
+    return rows
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def tensorboard_writer(path: Path) -> SummaryWriter:
+    """Raises UserError if the extra is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UserError('TensorBoard is missing; pip install "metarl-suite[tensorboard]"') from error
+    return SummaryWriter(str(path))
+
+
+class Console:
+    """Progress of a run: a bar with env steps/s and time left above which each iteration leaves a table row.
+
+    `total` and `start` count iterations. Where the output is no terminal, or NO_COLOR or CI is set, plain
+    lines without escape codes come instead: the first, the last, and one in `plain_every_seconds` at most.
+    `columns` names the metrics to show; without it, the first five of the first iteration.
+    """
+
+    def __init__(
+        self,
+        *,
+        total: int,
+        description: str,
+        start: int = 0,
+        columns: Sequence[str] = (),
+        stream: TextIO | None = None,
+        plain_every_seconds: float = 10.0,
+    ) -> None:
+        self._total, self._start, self._description = total, start, description
+        self._columns = list(columns)
+        self._stream = stream or sys.stdout
+        self._plain_every_seconds = plain_every_seconds
+        self._done, self._env_steps = start, 0
+        self._started = time.monotonic()
+        self._last_plain = -math.inf
+        self._progress = self._make_progress() if is_fancy(self._stream) else None
+
+    def __enter__(self) -> Console:
+        self._started = time.monotonic()
+        if self._progress:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress:
+            self._progress.stop()
+
+    def advance(self, env_steps: int, metrics: Mapping[str, float]) -> None:
+        """One iteration is over; it took so many env steps."""
+        is_first = self._done == self._start
+        self._done += 1
+        self._env_steps += env_steps
+        self._columns = self._columns or list(metrics)[:5]
+        pace = self._pace()
+        if self._progress:
+            if is_first:
+                self._progress.print(self._row("iteration", self._columns), style="bold", **_ONE_LINE)
+            values = [f"{metrics[name]:.4g}" if name in metrics else "-" for name in self._columns]
+            self._progress.print(self._row(str(self._done), values), **_ONE_LINE)
+            self._progress.update(self._task, completed=self._done, pace=pace)
+        elif is_first or self._done >= self._total or self._is_due():
+            shown = [f"{name} {metrics[name]:.4g}" for name in self._columns if name in metrics]
+            self.print(f"{self._description} {self._done}/{self._total} | {pace} | {', '.join(shown)}")
+            self._last_plain = time.monotonic()
+
+    def print(self, text: str) -> None:
+        """A line of its own, above the bar where there is one."""
+        if self._progress:
+            self._progress.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def _make_progress(self) -> Progress:
+        progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[pace]}"),
+            console=RichConsole(file=self._stream),
+        )
+        self._task = progress.add_task(self._description, total=self._total, completed=self._start, pace="")
+        return progress
+
+    def _pace(self) -> str:
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        done_here = self._done - self._start
+        return format_pace(self._env_steps / seconds, (self._total - self._done) * seconds / done_here)
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._last_plain >= self._plain_every_seconds
+
+    def _row(self, first: str, cells: Sequence[str]) -> str:
+        widths = [max(len(name), 10) for name in self._columns]
+        return "  ".join(
+            [f"{first:>9}", *(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))]
+        )
+
+
+_ONE_LINE: dict[str, Any] = {"markup": False, "highlight": False, "no_wrap": True, "overflow": "ellipsis"}
+
+
+def is_fancy(stream: TextIO) -> bool:
+    """Whether colours and moving bars suit the stream: a terminal wide enough, no NO_COLOR, no CI."""
+    if os.environ.get("NO_COLOR") or os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        return False
+    is_wide = shutil.get_terminal_size().columns >= MIN_COLUMNS
+    return stream.isatty() and is_wide and os.environ.get("TERM") != "dumb"
+
+
+def format_pace(env_steps_per_second: float, seconds_left: float) -> str:
+    """'3,210 env steps/s, 1:02:05 left'."""
+    minutes, seconds = divmod(round(seconds_left), 60)
+    hours, minutes = divmod(minutes, 60)
+    left = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return f"{env_steps_per_second:,.0f} env steps/s, {left} left"

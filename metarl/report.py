@@ -1,0 +1,72 @@
+"""What a person sees at the end of a run: adaptation curves as a table, a picture and a JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from metarl.evaluation import EvaluationResult, Measure
+from metarl.files import replace_file
+from metarl.plots import plot_adaptation
+from metarl.run_directory import environment
+
+TITLES: Mapping[Measure, str] = {
+    "return": "return",
+    "success_any": "success at any step",
+    "success_last": "success at the last step",
+}
+
+Results = Mapping[str, EvaluationResult]
+"""Evaluations by the name of the policy, for one set of tasks."""
+
+
+def print_table(results: Results, *, title: str, console: Console | None = None) -> None:
+    """One row a policy, mode and number of adaptation steps: mean and 95 % interval over tasks."""
+    table = Table(title=title)
+    for heading in ("policy", "actions", "adaptation steps"):
+        table.add_column(heading)
+    measures = _measures(results)
+    for measure in measures:
+        table.add_column(TITLES[measure], justify="right")
+    for name, result in results.items():
+        for mode in result.outcomes:
+            curves = {measure: result.curve(mode, measure) for measure in measures}
+            for k in range(len(curves["return"])):
+                cells = [_cell(measure, curves[measure][k]) for measure in measures]
+                table.add_row(name, mode, str(k), *cells, end_section=k == len(curves["return"]) - 1)
+    (console or Console()).print(table)
+
+
+def save_report(directory: Path, results: Results, *, extra: Mapping[str, Any]) -> None:
+    """evaluation.json (raw outcomes, intervals, versions) and adaptation.png."""
+    content = {
+        **extra,
+        "environment": environment(),
+        "policies": {name: result.to_json() for name, result in results.items()},
+    }
+    replace_file(directory / "evaluation.json", json.dumps(content, indent=1).encode())
+    returns, success = {}, {}
+    for name, result in results.items():
+        for mode in result.outcomes:
+            returns[f"{name}, {mode}"] = result.curve(mode, "return")
+            success[f"{name}, {mode}"] = result.curve(mode, "success_any")
+    plot_adaptation(directory / "adaptation.png", returns=returns, success=success)
+
+
+def _measures(results: Results) -> list[Measure]:
+    """Success columns only where some task reports success at all."""
+    successful = any(r.outcomes[mode]["success_any"].any() for r in results.values() for mode in r.outcomes)
+    return ["return", "success_any", "success_last"] if successful else ["return"]
+
+
+def _cell(measure: Measure, point: tuple[float, float, float]) -> str:
+    mean, low, high = point
+    if measure == "return":
+        digits = 0 if max(abs(low), abs(high)) >= 100 else 2
+        return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{mean:.1%} [{low:.1%}, {high:.1%}]"

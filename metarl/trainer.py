@@ -1,0 +1,118 @@
+"""The one meta-training loop."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from metarl.checkpoint import load_latest, save_checkpoint
+from metarl.experiment import Experiment, TrainerConfig
+from metarl.log import Console, MetricsLog, tensorboard_writer
+from metarl.run_directory import RunDirectory
+from metarl.seeding import Stream, numpy_rng
+from metarl.stop import Stopped, StopSignal
+
+
+MAY_DIFFER = (
+    "iterations",
+    "workers",
+    "device",
+    "deadline_seconds",
+    "max_tries",
+    "eval_every_iterations",
+    "checkpoint_every_iterations",
+    "keep_checkpoints",
+)
+"""Settings that may change when a run is resumed: none of them changes what an iteration computes on a CPU."""
+
+
+class Trainer:
+    """Meta-trains an experiment's learner, and can go on from its last checkpoint bit for bit.
+
+    All randomness follows from (seed, iteration), so a checkpoint is the learner's state and two counters.
+    """
+
+    def __init__(
+        self, experiment: Experiment, config: TrainerConfig, run: RunDirectory, *, tensorboard: bool = False
+    ) -> None:
+        self.experiment, self.config, self.run_directory = experiment, config, run
+        self._tensorboard = tensorboard_writer(run.path / "tensorboard") if tensorboard else None
+        self.iteration = 0
+        """Meta-updates done."""
+        self.env_steps = 0
+        self.seconds = 0.0
+        """Wall-clock of all iterations, evaluation left out, over all resumptions."""
+        self._saved_at = -1
+
+    def resume(self) -> None:
+        """Take up the newest valid checkpoint; with none, the run starts from its beginning."""
+        found = load_latest(self.run_directory.checkpoints_path)
+        if found is not None:
+            state, _ = found
+            self.experiment.learner.load_state_dict(state["learner"])
+            self.iteration, self.env_steps = state["iteration"], state["env_steps"]
+            self.seconds = state["seconds"]
+            self._saved_at = self.iteration
+
+    def run(self, console: Console, *, resumed: bool = False) -> bool:
+        """Train to the end and save. False if a signal stopped it: then the last whole iteration is saved."""
+        config, learner = self.config, self.experiment.learner
+        log = MetricsLog(
+            self.run_directory.metrics_path,
+            resume_at=self.iteration if resumed else None,
+            tensorboard=self._tensorboard,
+        )
+        with log, StopSignal(cleanup=self.experiment.close) as stop:
+            try:
+                while self.iteration < config.iterations and not stop.requested:
+                    started = time.perf_counter()
+                    with stop.interruptible():
+                        scores = self._evaluate_if_due()
+                        evaluated = time.perf_counter()
+                        rng = numpy_rng((config.seed, Stream.TASKS, self.iteration))
+                        tasks = self.experiment.sample_tasks(config.meta_batch_size, rng=rng)
+                        batch = self.experiment.collect(
+                            tasks, seed=(config.seed, Stream.COLLECT, self.iteration)
+                        )
+                    collected = time.perf_counter()
+                    metrics = learner.meta_update(batch)
+                    metrics |= {
+                        **self.experiment.batch_metrics(batch),
+                        "seconds/evaluate": evaluated - started,
+                        "seconds/collect": collected - evaluated,
+                        "seconds/update": time.perf_counter() - collected,
+                        **scores,
+                    }
+                    new_env_steps = self.experiment.env_steps(batch)
+                    self.env_steps += new_env_steps
+                    self.seconds += time.perf_counter() - evaluated
+                    log.write(self.iteration, env_steps=self.env_steps, seconds=self.seconds, metrics=metrics)
+                    console.advance(new_env_steps, metrics)
+                    self.iteration += 1
+                    if self.iteration % config.checkpoint_every_iterations == 0:
+                        self._save()
+            except Stopped:
+                pass
+            finally:
+                self._save()  # also after an error: the last whole iteration is good
+        return self.iteration >= config.iterations
+
+    def _evaluate_if_due(self) -> dict[str, float]:
+        """Scores of theta as it is before this iteration's update."""
+        every = self.config.eval_every_iterations
+        if every == 0 or self.iteration % every:
+            return {}
+        return self.experiment.evaluate(seed=(self.config.seed, Stream.EVALUATE)).metrics()
+
+    def _save(self) -> None:
+        if self._saved_at == self.iteration:
+            return
+        state: dict[str, Any] = {
+            "iteration": self.iteration,
+            "env_steps": self.env_steps,
+            "seconds": self.seconds,
+            "learner": self.experiment.learner.state_dict(),
+        }
+        path = self.run_directory.checkpoints_path
+        save_checkpoint(path, self.iteration, state, keep=self.config.keep_checkpoints)
+        self._saved_at = self.iteration
