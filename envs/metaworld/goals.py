@@ -5,6 +5,7 @@ Building a list simulates a hundred resets a task (2 s for ML1, 33 s for ML45); 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -20,7 +21,7 @@ from envs.metaworld.names import TASK_NAMES
 from metarl.errors import UserError, nearest
 from metarl.types import Task
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Split(NamedTuple):
@@ -66,16 +67,20 @@ def _cached(name: str, build: Callable[[], Any]) -> Split:
     path = cache_directory() / f"goals_{name}_metaworld{versions['metaworld']}.json"
     try:
         stored = json.loads(path.read_text())
-        if stored["versions"] == versions:
-            return Split(*([_task(**row) for row in stored[split]] for split in ("train", "test")))
+        if stored["versions"] == versions and stored["sha256"] == _digest(stored["tasks"]):
+            return Split(**{part: [_task(**row) for row in rows] for part, rows in stored["tasks"].items()})
     except (OSError, ValueError, KeyError, TypeError):
         pass  # missing, damaged or of another format: build it anew
     split = _from_benchmark(build)
-    stored = {"versions": versions} | {
+    tasks = {
         part: [{"id": task.id, **task.params} for task in tasks] for part, tasks in split._asdict().items()
     }
-    _write(path, json.dumps(stored))
+    _write(path, json.dumps({"versions": versions, "sha256": _digest(tasks), "tasks": tasks}))
     return split
+
+
+def _digest(tasks: object) -> str:
+    return hashlib.sha256(json.dumps(tasks, sort_keys=True).encode()).hexdigest()
 
 
 def _from_benchmark(build: Callable[[], Any]) -> Split:
@@ -107,8 +112,9 @@ def _write(path: Path, text: str) -> None:
     """Whole or not at all; a cache that cannot be written is only slower."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-            file.write(text)
-        os.replace(file.name, path)
+        with tempfile.TemporaryDirectory(dir=path.parent) as directory:
+            file = Path(directory) / path.name
+            file.write_text(text)
+            os.replace(file, path)
     except OSError:
         pass

@@ -26,19 +26,19 @@ class ML1:
     """Meta-World's ML1 benchmark (Yu et al. 2019) for any of its 50 tasks."""
 
     env_name: str = "reach-v3"
-    seed: int = 42
-    """Of the goal lists."""
+    goals_seed: int = 42
+    """Of metaworld's goal lists: the benchmark, not the run."""
     reward_version: Literal["v1", "v2"] = "v2"
     stepping: Stepping = "fast"
     """`fast`: our stepping of the same physics; `metaworld`: the package's own, about four times slower."""
 
     def __post_init__(self) -> None:
         check_task_name(self.env_name)
-        check_range(self, "seed", low=0)
+        check_range(self, "goals_seed", low=0)
 
     @cached_property
     def _split(self) -> Split:
-        split = ml1_goals(self.env_name, seed=self.seed)
+        split = ml1_goals(self.env_name, seed=self.goals_seed)
         check_disjoint(split.train, split.test)
         return split
 
