@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DEMO ?= $(BIN)/metarl train ml1_reach_maml --demo
+DEMO ?= $(BIN)/metarl train ml1_reach_maml --iterations 12 --out "runs/demo-$(shell date +%Y%m%d-%H%M%S)"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow clean

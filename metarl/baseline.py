@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from metarl.errors import NonFiniteError
+
 OBS_CLIP = 10.0
 
 
@@ -26,14 +28,16 @@ def fit_linear_baseline(obs: Tensor, returns: Tensor, mask: Tensor, *, ridge: fl
     f = features(obs, torch.arange(obs.shape[-2]).expand(mask.shape)) * mask.unsqueeze(-1)
     f = f.flatten(-3, -2)
     g = (returns.double() * mask).flatten(-2).unsqueeze(-1)
-    gram = f.mT @ f
+    gram, moments = f.mT @ f, f.mT @ g
+    if not (torch.isfinite(gram).all() and torch.isfinite(moments).all()):
+        raise NonFiniteError("NaN or infinity in the observations or returns that the baseline is fitted to")
     eye = torch.eye(gram.shape[-1], dtype=gram.dtype)
     while True:
-        weights = torch.linalg.lstsq(gram + ridge * eye, f.mT @ g).solution.squeeze(-1)
+        weights = torch.linalg.lstsq(gram + ridge * eye, moments).solution.squeeze(-1)
         if torch.isfinite(weights).all():
             return weights
         if ridge > 1e6:
-            raise FloatingPointError("linear baseline: no finite fit; the returns hold NaN or infinities")
+            raise NonFiniteError(f"the linear baseline has no finite fit, not even with ridge={ridge:.0e}")
         ridge *= 10  # constant observations make the Gram matrix singular to working precision
 
 
@@ -50,6 +54,6 @@ def predict_values(weights: Tensor, obs: Tensor, last_obs: Tensor, mask: Tensor)
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
     """1 - Var(returns - values) / Var(returns) over valid steps; 0 where the returns do not vary."""
-    target, residual = returns[mask], (returns - values)[mask]
+    target, residual = returns[mask].double(), (returns.double() - values)[mask]
     variance = float(target.var(correction=0)) if target.numel() else 0.0
     return 1.0 - float(residual.var(correction=0)) / variance if variance > 1e-12 else 0.0

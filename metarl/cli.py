@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a run failed, 2 something the user can mend, 130 stopped b
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from metarl.errors import UserError, WorkerError, nearest
+from metarl.find_experiment import experiments_directory
 from metarl.stop import EXIT_CODE as STOPPED
 
 
@@ -42,6 +44,15 @@ class EvaluateArguments:
     run_dir: Positional[Path]
     json: Path | None = None
     """Also write all outcomes to this file."""
+
+
+@dataclass(frozen=True)
+class ResultsArguments:
+    """Add finished runs to experiments/results/ and rewrite the table in experiments/README.md."""
+
+    run_dirs: Positional[tuple[Path, ...]] = ()
+    name: str | None = None
+    """Store the runs under this name instead of their experiment's."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -148,7 +159,7 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                     seed = (config.trainer.seed, Stream.EVALUATE)
                     results = {
                         "meta-trained": experiment.evaluate(seed=seed),
-                        "never meta-trained": experiment.evaluate_untrained(seed=seed),
+                        "untrained": experiment.evaluate_untrained(seed=seed),
                     }
             except Stopped:
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
@@ -176,7 +187,7 @@ def _report(directory: Path, results: Any, trainer: Any) -> None:
     from metarl.plots import plot_training
     from metarl.report import print_table, save_report
 
-    print_table(results, title="Adaptation to held-out tasks: mean [95 % interval over tasks]")
+    print_table(results, title="Held-out tasks: mean [95 % interval over tasks]")
     save_report(
         directory,
         results,
@@ -239,7 +250,7 @@ def _evaluate(rest: list[str]) -> int:
         seed = (config.trainer.seed, Stream.EVALUATE)
         results = {
             "meta-trained": experiment.evaluate(seed=seed),
-            "never meta-trained": experiment.evaluate_untrained(seed=seed),
+            "untrained": experiment.evaluate_untrained(seed=seed),
         }
     finally:
         experiment.close()
@@ -289,6 +300,26 @@ def _doctor(rest: list[str]) -> int:
     return 0
 
 
+def _bench(rest: list[str]) -> int:
+    names = [path.stem for path in (experiments_directory() / "bench").glob("*.py") if path.stem != "__init__"]
+    if not rest or rest[0] not in names:
+        given = f"{rest[0]!r} is not one of them{nearest(rest[0], names)}" if rest else "none was named"
+        raise UserError(f"metarl bench takes one of {', '.join(sorted(names))}; {given}")
+    return importlib.import_module(f"experiments.bench.{rest[0]}").main(rest[1:])
+
+
+def _results(rest: list[str]) -> int:
+    from metarl.results import add_result, write_table
+
+    arguments = tyro.cli(ResultsArguments, args=rest, prog="metarl results")
+    directory = experiments_directory()
+    for run in arguments.run_dirs:
+        print(f"stored {add_result(directory / 'results', run, name=arguments.name)}")
+    write_table(directory / "results", directory / "README.md")
+    print(f"wrote {directory / 'README.md'}")
+    return 0
+
+
 def _no_arguments(command: str, rest: list[str]) -> None:
     if rest and rest != ["--help"]:
         raise UserError(f"metarl {command} takes no arguments, got {' '.join(rest)!r}; leave them out")
@@ -298,6 +329,8 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
     "list": (_list, "experiments that can be run by name"),
     "train": (_train, "meta-train an experiment and evaluate it on held-out tasks"),
     "evaluate": (_evaluate, "evaluate a run's newest checkpoint again"),
+    "results": (_results, "store finished runs as records and remake the results table"),
+    "bench": (_bench, "measure speed side by side with other samplers"),
     "doctor": (_doctor, "what this machine has, and what may bite"),
 }
 

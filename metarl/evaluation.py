@@ -37,11 +37,14 @@ class EvaluationConfig:
     adaptation_rounds: int = 1
     deterministic_too: bool = True
     """Test with the mean action as well as with sampled ones; adaptation is always sampled."""
+    max_tasks: int | None = None
+    """Evaluate on the first so many held-out tasks only: for a quick look, not for a result."""
 
     def __post_init__(self) -> None:
         check_range(self, "adaptation_episodes", low=1)
         check_range(self, "test_episodes", low=1)
         check_range(self, "adaptation_rounds", low=0)
+        check_range(self, "max_tasks", low=1)
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def meta_evaluate(
     seed: SeedKey,
 ) -> EvaluationResult:
     """Adapt to each of `tasks` from the prior and test before and after every round; theta is untouched."""
+    tasks = tasks[: config.max_tasks]
     modes: tuple[Mode, ...] = ("stochastic", "deterministic") if config.deterministic_too else ("stochastic",)
     rows: dict[Mode, list[list[Episodes]]] = {mode: [] for mode in modes}
     phis: Sequence[Phi] = [learner.prior()] * len(tasks)

@@ -82,12 +82,14 @@ def conjugate_gradient(
 ) -> Tensor | None:
     """x with A x = b for symmetric positive definite A (Hestenes and Stiefel 1952).
 
-    None where a direction of non-positive or non-finite curvature is met: sqrt of it would make NaN parameters.
+    `residual_tolerance` is on |b - A x|^2 / |b|^2: a small gradient is no reason to stop. None where a direction
+    of non-positive or non-finite curvature is met: sqrt of it would make NaN parameters.
     """
     x, residual, direction = torch.zeros_like(b), b.clone(), b.clone()
     squared = residual @ residual
+    enough = residual_tolerance * squared
     for _ in range(iterations):
-        if squared < residual_tolerance:
+        if squared <= enough:
             break
         a_direction = product(direction)
         curvature = direction @ a_direction
@@ -139,8 +141,8 @@ class TrustRegion:
     def step(self, objective: TrustRegionObjective, theta: Params) -> tuple[Params, Metrics]:
         """New parameters, or theta itself, bit for bit, with `meta_step_accepted` 0 and the reason as a metric.
 
-        The reasons, one of which is 1 after a rejection: `rejected_not_finite` (gradient or curvature),
-        `rejected_no_improvement` (the loss fell at no step length within the trust region).
+        The reasons, one of which is 1 after a rejection: `rejected_not_finite` (loss, gradient or
+        curvature), `rejected_no_improvement` (the loss fell at no step length within the trust region).
         """
         start = detach(theta)
         theta = trainable(theta)
@@ -155,6 +157,10 @@ class TrustRegion:
             "kl": 0.0,
             "backtracks": 0.0,
         }
+        if not (torch.isfinite(loss) and torch.isfinite(gradient).all()):
+            return start, metrics | {"rejected_not_finite": 1.0}
+        if not gradient.any():  # as of a constant reward
+            return start, metrics | {"rejected_no_improvement": 1.0}
         direction = self._direction(objective, theta, gradient)
         if direction is None:
             return start, metrics | {"rejected_not_finite": 1.0}
@@ -177,9 +183,7 @@ class TrustRegion:
         return start, metrics | {"rejected_no_improvement": 1.0, "backtracks": float(self.max_backtracks)}
 
     def _direction(self, objective: TrustRegionObjective, theta: Params, gradient: Tensor) -> Tensor | None:
-        """-sqrt(2 max_kl / g' F^-1 g) F^-1 g, or None if the problem is degenerate."""
-        if not torch.isfinite(gradient).all() or not gradient.any():
-            return None
+        """-sqrt(2 max_kl / g' F^-1 g) F^-1 g, or None where the curvature is degenerate."""
         fisher = fisher_vector_product(objective, theta)
         solution = conjugate_gradient(
             lambda v: fisher(v) + self.cg_damping * v, gradient, iterations=self.cg_iterations

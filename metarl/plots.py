@@ -33,7 +33,7 @@ def plot_adaptation(path: Path, *, returns: Curves, success: Curves, title: str 
     right.set(xlabel="adaptation steps", ylabel="success rate", ylim=(-0.04, 1.04))
     figure.suptitle(title or "Adaptation to tasks never seen (mean and 95 % interval)")
     labels = left.get_legend_handles_labels()
-    figure.legend(*labels, loc="outside lower center", ncols=max(len(returns), 1), frameon=False)
+    figure.legend(*labels, loc="outside lower center", ncols=min(max(len(returns), 1), 2), frameon=False)
     _save(figure, path)
 
 

@@ -7,38 +7,40 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from metarl.evaluation import EvaluationResult, Measure
+from metarl.evaluation import EvaluationResult, Measure, Mode
 from metarl.files import replace_file
 from metarl.plots import plot_adaptation
 from metarl.run_directory import environment
 
 TITLES: Mapping[Measure, str] = {
     "return": "return",
-    "success_any": "success at any step",
-    "success_last": "success at the last step",
+    "success_any": "success\nany step",
+    "success_last": "success\nlast step",
 }
+ACTIONS: Mapping[Mode, str] = {"stochastic": "sampled", "deterministic": "mean"}
 
 Results = Mapping[str, EvaluationResult]
 """Evaluations by the name of the policy, for one set of tasks."""
 
 
 def print_table(results: Results, *, title: str, console: Console | None = None) -> None:
-    """One row a policy, mode and number of adaptation steps: mean and 95 % interval over tasks."""
-    table = Table(title=title)
-    for heading in ("policy", "actions", "adaptation steps"):
-        table.add_column(heading)
+    """One row a policy, kind of action and number of adaptation steps: mean and 95 % interval over tasks."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
+    for heading in ("policy", "actions", "steps"):
+        table.add_column(heading, no_wrap=True)
     measures = _measures(results)
     for measure in measures:
-        table.add_column(TITLES[measure], justify="right")
+        table.add_column(TITLES[measure], justify="right", no_wrap=True)
     for name, result in results.items():
         for mode in result.outcomes:
             curves = {measure: result.curve(mode, measure) for measure in measures}
             for k in range(len(curves["return"])):
                 cells = [_cell(measure, curves[measure][k]) for measure in measures]
-                table.add_row(name, mode, str(k), *cells, end_section=k == len(curves["return"]) - 1)
+                table.add_row(name, ACTIONS[mode], str(k), *cells, end_section=k == len(curves["return"]) - 1)
     (console or Console()).print(table)
 
 
@@ -53,8 +55,9 @@ def save_report(directory: Path, results: Results, *, extra: Mapping[str, Any]) 
     returns, success = {}, {}
     for name, result in results.items():
         for mode in result.outcomes:
-            returns[f"{name}, {mode}"] = result.curve(mode, "return")
-            success[f"{name}, {mode}"] = result.curve(mode, "success_any")
+            label = f"{name}, {ACTIONS[mode]} actions"
+            returns[label] = result.curve(mode, "return")
+            success[label] = result.curve(mode, "success_any")
     plot_adaptation(directory / "adaptation.png", returns=returns, success=success)
 
 
@@ -67,6 +70,6 @@ def _measures(results: Results) -> list[Measure]:
 def _cell(measure: Measure, point: tuple[float, float, float]) -> str:
     mean, low, high = point
     if measure == "return":
-        digits = 0 if max(abs(low), abs(high)) >= 100 else 2
+        digits = 0 if max(abs(low), abs(high)) >= 100 else 1
         return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-    return f"{mean:.1%} [{low:.1%}, {high:.1%}]"
+    return f"{mean:.0%} [{100 * low:.0f}, {100 * high:.0f}]"

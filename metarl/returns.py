@@ -58,7 +58,7 @@ def standardize(advantages: Tensor, mask: Tensor, *, eps: float = 1e-8) -> Tenso
     their inner learning rates do not carry over unscaled.
     """
     count = mask.sum((-2, -1), keepdim=True).clamp(min=1)
-    mean = (advantages * mask).sum((-2, -1), keepdim=True) / count
-    centred = (advantages - mean) * mask
+    valid = advantages.double() * mask  # the squares of large float32 rewards would be infinite
+    centred = (valid - valid.sum((-2, -1), keepdim=True) / count) * mask
     std = (centred.square().sum((-2, -1), keepdim=True) / count).sqrt()
-    return centred / (std + eps)
+    return (centred / (std + eps)).to(advantages.dtype)

@@ -24,6 +24,8 @@ class Stream(IntEnum):
     EVALUATE = 3
     LEARN = 4
 
+    __repr__ = int.__repr__  # a seed in an error message can be pasted back
+
 
 def seed_sequence(key: SeedKey) -> np.random.SeedSequence:
     return np.random.SeedSequence(key[0], spawn_key=key[1:])

@@ -63,7 +63,7 @@ class EnvFault(Exception):
     """An environment raised; tells which task, seed and step, so that the fault can be replayed."""
 
     def __init__(self, task: Task, seed: SeedKey, step: int) -> None:
-        super().__init__(f"task {task.id!r}, seed {seed}, step {step}")
+        super().__init__(f"task {task.id!r}, seed {seed}, step {step}")  # step 0: its reset
 
 
 class LoopedLanes:
@@ -94,14 +94,16 @@ class LoopedLanes:
         for lane, action in zip(lanes.tolist(), actions, strict=True):
             env = self._lanes[lane]
             assert env is not None, "a lane is reset before it is stepped"
+            self._num_steps[lane] += 1
             try:
                 obs, reward, terminated, truncated, success = env.step(action)
             except Exception as error:
-                raise EnvFault(*self._now[lane], self._num_steps[lane]) from error
+                task, seed = self._now[lane]
+                raise EnvFault(task, seed, self._num_steps[lane]) from error
             self._obs[lane], self._rewards[lane] = obs, reward
             self._flags[:, lane] = terminated, truncated, success
-            self._num_steps[lane] += 1
-        return EnvStep(self._obs[lanes], self._rewards[lanes], *self._flags[:, lanes])
+        terminated, truncated, success = self._flags[:, lanes]
+        return EnvStep(self._obs[lanes], self._rewards[lanes], terminated, truncated, success)
 
     def close(self) -> None:
         for lane in self._lanes:

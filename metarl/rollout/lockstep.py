@@ -34,7 +34,8 @@ class GroupRunner:
     """Runs groups one after another on one set of lanes; each worker has one, and so has the in-process pool."""
 
     def __init__(self, tasks: TaskDistribution, *, non_finite: NonFinite) -> None:
-        self._tasks, self._non_finite = tasks, non_finite
+        self._tasks = tasks
+        self._non_finite: NonFinite = non_finite
         self._env: BatchEnv | None = None
         self._num_lanes = 0
 
@@ -70,6 +71,10 @@ class Lineup:
     def seed_of(self, lane: int) -> SeedKey:
         """(job seed, episode): the lane's place among the job's episodes, not among the process's."""
         return (*self.job_of(lane).seed, int(self.row[lane]) % self.num_episodes)
+
+    def where(self, lane: int, t: NDArray[np.intp]) -> str:
+        """For error messages: what it takes to see the fault again."""
+        return f"task {self.job_of(lane).task.id!r}, seed {self.seed_of(lane)}, step {int(t[lane])}"
 
 
 def draw_noise(actor: Actor, seed: SeedKey, horizon_steps: int) -> NDArray[np.float32]:
@@ -110,20 +115,41 @@ def run_group(
     prev_rewards = np.zeros(num_lanes, np.float32)
     prev_ended = np.zeros(num_lanes, bool)
 
-    def begin_episodes(starting: Lanes) -> None:
+    def begin_episodes(starting: Lanes) -> Lanes:
+        """Reset the named lanes; returns those that are in an episode now."""
         seeds = [lineup.seed_of(lane) for lane in starting.tolist()]
         for lane, seed in zip(starting.tolist(), seeds, strict=True):
             noise[lane] = draw_noise(actor, seed, spec.horizon_steps)
         tasks = [lineup.job_of(lane).task for lane in starting.tolist()]
-        obs[starting] = env.reset(starting, tasks, [(*seed, 0) for seed in seeds])
+        obs[starting] = _float32(env.reset(starting, tasks, [(*seed, 0) for seed in seeds]))
         t[starting] = 0
-        _check_finite(obs[starting], starting, lineup, t)
+        bad = ~np.isfinite(obs[starting]).all(-1)
+        if not bad.any():
+            return starting
+        drop_episodes(starting[bad])
+        return np.concatenate([starting[~bad], next_episodes(starting[bad])])
+
+    def next_episodes(finished: Lanes) -> Lanes:
+        """Go on with the jobs of lanes whose episode is over; returns the lanes that are in an episode now."""
+        again = finished[lineup.row[finished] < lineup.last_row[finished]]
+        lineup.row[again] += 1
+        return begin_episodes(again) if len(again) else again
+
+    def drop_episodes(bad: Lanes) -> None:
+        """Leave the lanes' episodes all zero, masked from the first step on; or raise, if so configured."""
+        if non_finite == "raise":
+            raise NonFiniteError(
+                f"NaN or infinity in obs or reward of {lineup.where(int(bad[0]), t)}; mend the environment, "
+                "or set non_finite to 'drop_episode' to leave such episodes out"
+            )
+        for array in arrays.values():
+            array[lineup.row[bad]] = 0
+        obs[bad] = 0
 
     before = time.perf_counter()
-    begin_episodes(lanes)
+    active = begin_episodes(lanes)
     env_seconds += time.perf_counter() - before
     memory = actor.start([job.phi for job in jobs], lineup.lanes_per_job)
-    active = lanes
     while len(active):
         before = time.perf_counter()
         inputs = ActorInput(*map(torch.from_numpy, (obs, prev_actions, prev_rewards, prev_ended)))
@@ -132,54 +158,46 @@ def run_group(
         actions, log_probs = actions_t.numpy(), log_probs_t.numpy()
         between = time.perf_counter()
         policy_seconds += between - before
+        _check_policy(log_probs, active, lineup, t)
 
         step = env.step(active, actions[active])
-        row, now = lineup.row[active], t[active]
+        row, now, rewards = lineup.row[active], t[active], _float32(step.rewards)
         arrays["obs"][row, now] = obs[active]
         arrays["actions"][row, now] = actions[active]
         arrays["log_probs"][row, now] = log_probs[active]
-        arrays["rewards"][row, now] = step.rewards
+        arrays["rewards"][row, now] = rewards
         arrays["success"][row, now] = step.success
         arrays["mask"][row, now] = True
-        obs[active] = step.obs
+        obs[active] = _float32(step.obs)
         at_limit = now + 1 >= spec.horizon_steps
         truncated = (step.truncated | at_limit) & ~step.terminated
         ended = step.terminated | truncated
         arrays["terminated"][row, now] = step.terminated
         arrays["truncated"][row, now] = truncated
-        prev_actions[active], prev_rewards[active], prev_ended[active] = actions[active], step.rewards, ended
         t[active] += 1
 
-        bad = ~(np.isfinite(step.rewards) & np.isfinite(obs[active]).all(-1))
+        bad = ~(np.isfinite(rewards) & np.isfinite(obs[active]).all(-1))
         if bad.any():
-            if non_finite == "raise":
-                _raise_non_finite(int(active[bad.argmax()]), lineup, t)
-            for field in ("obs", "rewards", "mask", "terminated", "truncated", "success"):
-                arrays[field][row[bad]] = 0
-            obs[active[bad]] = 0
-            prev_rewards[active[bad]] = 0
-            ended = ended | bad
+            drop_episodes(active[bad])
+            rewards[bad], ended = 0, ended | bad
+        prev_actions[active], prev_rewards[active], prev_ended[active] = actions[active], rewards, ended
         if ended.any():
-            finished = active[ended]
-            arrays["last_obs"][lineup.row[finished]] = obs[finished]
-            again = finished[lineup.row[finished] < lineup.last_row[finished]]
-            if len(again):
-                lineup.row[again] += 1
-                begin_episodes(again)
-            active = np.setdiff1d(active, np.setdiff1d(finished, again), assume_unique=True)
+            arrays["last_obs"][row[ended]] = obs[active[ended]]
+            active = np.sort(np.concatenate([active[~ended], next_episodes(active[ended])]))
         env_seconds += time.perf_counter() - between
     return GroupTimes(env_seconds, policy_seconds, time.perf_counter() - started)
 
 
-def _check_finite(obs: NDArray, lanes: Lanes, lineup: Lineup, t: NDArray[np.intp]) -> None:
-    bad = ~np.isfinite(obs).all(-1)
-    if bad.any():
-        _raise_non_finite(int(lanes[bad.argmax()]), lineup, t)
+def _check_policy(log_probs: NDArray, active: Lanes, lineup: Lineup, t: NDArray[np.intp]) -> None:
+    bad = active[~np.isfinite(log_probs[active])]
+    if len(bad):
+        raise NonFiniteError(
+            f"NaN or infinity in the policy's action on {lineup.where(int(bad[0]), t)}; "
+            "its parameters are not finite or too large: lower the learning rates"
+        )
 
 
-def _raise_non_finite(lane: int, lineup: Lineup, t: NDArray[np.intp]) -> None:
-    raise NonFiniteError(
-        f"NaN or infinity in obs or reward of task {lineup.job_of(lane).task.id!r}, "
-        f"seed {lineup.seed_of(lane)}, step {int(t[lane])}; mend the environment, "
-        "or set non_finite to 'drop_episode' to leave such episodes out"
-    )
+def _float32(x: NDArray) -> NDArray[np.float32]:
+    """A copy in float32; what is too large for it becomes an infinity, and is treated as one."""
+    with np.errstate(over="ignore"):
+        return np.array(x, np.float32)

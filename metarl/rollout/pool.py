@@ -62,6 +62,8 @@ class PoolStats:
 
     env_steps: int = 0
     restarts: int = 0
+    dropped_episodes: int = 0
+    """Left out for a NaN in obs or reward (`non_finite="drop_episode"`)."""
     env_seconds: float = 0.0
     """Summed over workers, as are the next two."""
     policy_seconds: float = 0.0
@@ -107,6 +109,7 @@ class RolloutPool:
             self.stats.policy_seconds += times.policy
             self.stats.busy_seconds += times.total
         self.stats.env_steps += sum(e.num_steps for e in episodes)
+        self.stats.dropped_episodes += sum(int((~e.mask.any(-1)).sum()) for e in episodes)
         self.stats.collect_seconds += time.perf_counter() - started
         return episodes
 

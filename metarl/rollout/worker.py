@@ -101,7 +101,7 @@ def worker_main(connection: Connection, tasks: TaskDistribution, non_finite: Non
                 answer: object = Attached()
             else:
                 jobs, actor = content
-                assert memory is not None, "attach comes before run"
+                assert memory is not None and memory.buf is not None, "attach comes before run"
                 arrays = arrays_in(memory.buf, tasks.spec, sum(job.num_episodes for job in jobs))
                 answer = Finished(runner.run(jobs, actor, arrays))
         except NonFiniteError as error:
@@ -163,7 +163,7 @@ class Worker:
 
     def episodes(self, jobs: Sequence[RolloutJob]) -> list[Episodes]:
         """A copy of the finished group's episodes, job by job."""
-        assert self._memory is not None
+        assert self._memory is not None and self._memory.buf is not None
         per_job = jobs[0].num_episodes
         arrays = arrays_in(self._memory.buf, self._tasks.spec, per_job * len(jobs))
         return [to_episodes(arrays, slice(i * per_job, (i + 1) * per_job)) for i in range(len(jobs))]

@@ -1,0 +1,105 @@
+"""Stored runs as the record behind every number that is claimed, and the table made from them.
+
+RESULTS/<name>/seed<N>/ holds a finished run's config.json, versions.json, metrics.jsonl and evaluation.json.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metarl.errors import UserError
+from metarl.evaluation import MEASURES
+from metarl.files import replace_file
+from metarl.stats import Interval, stratified_bootstrap
+
+FILES = ("config.json", "versions.json", "metrics.jsonl", "evaluation.json")
+
+
+def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
+    """Copy a finished run's record below `results`, replacing that of the same name and seed.
+
+    Raises UserError if the run has not been evaluated to its end.
+    """
+    missing = [file for file in FILES if not (run / file).is_file()]
+    if missing:
+        raise UserError(f"{run} lacks {', '.join(missing)}; let the run end, evaluation included, then add it")
+    stored = json.loads((run / "config.json").read_text())
+    seed = stored["config"]["trainer"]["seed"]
+    target = results / (name or Path(stored["experiment"]).stem) / f"seed{seed}"
+    target.mkdir(parents=True, exist_ok=True)
+    for file in FILES:
+        shutil.copyfile(run / file, target / file)
+    return target
+
+
+def write_table(results: Path, readme: Path) -> None:
+    """Rewrite `readme` from all records: one row a result, policy, kind of action and adaptation step."""
+    lines = [
+        "# Results",
+        "",
+        "Made by `metarl results` from the records in `results/`; not written by hand. Each is held-out tasks only: "
+        "mean over seeds and tasks, in brackets the 95 % bootstrap interval over tasks, stratified by seed; then the "
+        "mean of each seed. Success and return are of the final policy, never the best of a run.",
+        "",
+    ]
+    for directory in sorted(path for path in results.iterdir() if path.is_dir()):
+        records = [
+            json.loads((seed / "evaluation.json").read_text())
+            for seed in sorted(directory.glob("seed*"))
+            if (seed / "evaluation.json").is_file()
+        ]
+        if records:
+            lines += _section(directory.name, records)
+    replace_file(readme, "\n".join(lines).encode())
+
+
+def _section(name: str, records: list[dict[str, Any]]) -> list[str]:
+    steps = ", ".join(f"{record['training_env_steps']:,}" for record in records)
+    seconds = ", ".join(f"{record['training_seconds']:.0f}" for record in records)
+    machine = records[0]["environment"]
+    lines = [
+        f"## {name}",
+        "",
+        f"{len(records)} seed(s); env steps of meta-training {steps}; training wall-clock {seconds} s on "
+        f"{machine['cpu_count']} cores; mujoco {machine['mujoco']}, metaworld {machine['metaworld']}, "
+        f"torch {machine['torch']}.",
+        "",
+        "| policy | actions | steps | return | success, any step | success, last step |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for policy in records[0]["policies"]:
+        outcomes = [record["policies"][policy]["outcomes"] for record in records]
+        for mode in outcomes[0]:
+            for k in range(len(outcomes[0][mode]["return"])):
+                cells = [_cell([o[mode][measure][k] for o in outcomes], measure) for measure in MEASURES]
+                lines.append(f"| {policy} | {mode} | {k} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _cell(by_seed: list[list[list[float]]], measure: str) -> str:
+    """by_seed: seeds of tasks of episodes."""
+    per_task = [np.mean(tasks, axis=-1) for tasks in by_seed]
+    strata = [str(seed) for seed, tasks in enumerate(per_task) for _ in tasks]
+    interval = stratified_bootstrap(np.concatenate(per_task), strata)
+    return f"{_text(interval, measure)} ({_seeds((float(tasks.mean()) for tasks in per_task), measure)})"
+
+
+def _text(interval: Interval, measure: str) -> str:
+    mean, low, high = (_number(x, measure) for x in interval)
+    return f"**{mean}** [{low}, {high}]"
+
+
+def _seeds(means: Iterable[float], measure: str) -> str:
+    return ", ".join(_number(x, measure) for x in means)
+
+
+def _number(x: float, measure: str) -> str:
+    if measure != "return":
+        return f"{x:.3f}"
+    return f"{x:.0f}" if abs(x) >= 100 else f"{x:.2f}"

@@ -1,0 +1,51 @@
+"""Stored records and the table that is made from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from metarl.errors import UserError
+from metarl.results import add_result, write_table
+
+
+def make_run(path: Path, *, seed: int, success: list[list[float]]) -> Path:
+    """A finished run whose only round of evaluation has the given success, tasks of episodes."""
+    path.mkdir()
+    outcomes = {
+        "return": [[[10.0 * e for e in t] for t in success]],
+        "success_any": [success],
+        "success_last": [[[0.0 for _ in t] for t in success]],
+    }
+    record = {
+        "training_env_steps": 1000,
+        "training_seconds": 5.0,
+        "environment": {"cpu_count": 2, "mujoco": "3.3.0", "metaworld": "3.1.1", "torch": "2.13.0"},
+        "policies": {"meta-trained": {"outcomes": {"stochastic": outcomes}}},
+    }
+    (path / "evaluation.json").write_text(json.dumps(record))
+    (path / "config.json").write_text(
+        json.dumps({"experiment": "some_maml", "config": {"trainer": {"seed": seed}}})
+    )
+    (path / "versions.json").write_text("{}")
+    (path / "metrics.jsonl").write_text("")
+    return path
+
+
+def test_the_table_gives_the_mean_over_seeds_and_each_seed(tmp_path: Path) -> None:
+    for seed, success in ((1, [[1.0, 1.0], [1.0, 0.0]]), (2, [[1.0, 0.0], [0.0, 0.0]])):
+        add_result(tmp_path / "results", make_run(tmp_path / f"run{seed}", seed=seed, success=success))
+    write_table(tmp_path / "results", tmp_path / "README.md")
+    (row,) = [line for line in (tmp_path / "README.md").read_text().splitlines() if "| 0 |" in line]
+    # seed 1 has 3/4, seed 2 has 1/4
+    assert "**0.500**" in row and "(0.750, 0.250)" in row and "(7.50, 2.50)" in row
+
+
+def test_a_run_that_was_not_evaluated_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", seed=1, success=[[1.0]])
+    (run / "evaluation.json").unlink()
+    with pytest.raises(UserError, match=r"evaluation\.json"):
+        add_result(tmp_path / "results", run)
+    assert not (tmp_path / "results").exists()
