@@ -26,9 +26,5 @@ def linear_baseline_advantages(episodes: Episodes, *, gamma: float, gae_lambda: 
     weights = fit_linear_baseline(episodes.obs, returns, episodes.mask)
     values, last_values = predict_values(weights, episodes.obs, episodes.last_obs, episodes.mask)
     ended = episodes.terminated | episodes.truncated
-    advantages = gae(
-        episodes.rewards, values, last_values, ended, episodes.mask, gamma=gamma, gae_lambda=gae_lambda
-    )
-    return Advantages(
-        standardize(advantages, episodes.mask), explained_variance(values, returns, episodes.mask)
-    )
+    advantages = gae(episodes.rewards, values, last_values, ended, episodes.mask, gamma=gamma, gae_lambda=gae_lambda)
+    return Advantages(standardize(advantages, episodes.mask), explained_variance(values, returns, episodes.mask))

@@ -22,7 +22,7 @@ from metarl.errors import NonFiniteError, UserError
 from metarl.inner_loop import adapt_tasks
 from metarl.losses import policy_gradient_loss, surrogate_loss
 from metarl.meta_optimizer import TrustRegion
-from metarl.policies import Policy, mlp_policy
+from metarl.policies import mlp_policy
 from metarl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData, stack_episodes
@@ -111,9 +111,7 @@ class MAML:
             params_stacked=True,
         )
         if not P.is_finite(adapted):
-            raise NonFiniteError(
-                f"the inner step gave non-finite parameters; lower inner_lr={self.config.inner_lr}"
-            )
+            raise NonFiniteError(f"the inner step gave non-finite parameters; lower inner_lr={self.config.inner_lr}")
         return P.unstack(P.to(P.detach(adapted), CPU))
 
     def meta_update(self, batch: Sequence[TaskData]) -> Metrics:

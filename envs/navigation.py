@@ -65,7 +65,7 @@ class NavigationLanes:
         self._position[lanes] += Navigation.MAX_SPEED * np.clip(actions, -1, 1)
         obs = self._position[lanes]
         offset = obs - self._goal[lanes]
-        reached = (np.abs(offset) < Navigation.GOAL_HALF_WIDTH).all(-1)
+        reached = np.abs(offset).max(-1) < Navigation.GOAL_HALF_WIDTH
         return EnvStep(obs, -np.hypot(*offset.T), reached, np.zeros_like(reached), reached)
 
     def close(self) -> None:

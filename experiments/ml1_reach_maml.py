@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from agents.maml import MAML, MAMLConfig
 from envs.metaworld.ml1 import ML1
 from metarl.device import resolve_device
+from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.seeding import Stream, torch_rng
 
@@ -16,7 +17,7 @@ class Config:
     trainer: TrainerConfig = TrainerConfig(iterations=20, meta_batch_size=10)
     agent: MAMLConfig = MAMLConfig()
     tasks: ML1 = ML1(env_name="reach-v3")
-    rl: RLSettings = RLSettings()
+    rl: RLSettings = RLSettings(evaluation=EvaluationConfig(first_come_envs=10))
 
 
 def config() -> Config:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from agents.maml import MAML, MAMLConfig
 from envs.navigation import Navigation
-from metarl.evaluation import EvaluationConfig
 from metarl.device import resolve_device
+from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.rollout.pool import PoolConfig
 from metarl.seeding import Stream, torch_rng

@@ -65,9 +65,7 @@ def save_checkpoint(root: Path, iteration: int, state: Mapping[str, Any], *, kee
         sync_directory(root)
     except OSError as error:
         reason = error.strerror or error
-        raise CheckpointError(
-            f"cannot save {target}: {reason}; free space or choose another --out"
-        ) from error
+        raise CheckpointError(f"cannot save {target}: {reason}; free space or choose another --out") from error
     finally:  # also when a signal raises in the middle
         if temporary.exists():
             _remove_checkpoint(temporary)
@@ -127,9 +125,7 @@ def check_tensors_match(expected: Mapping[str, Tensor], found: Mapping[str, Tens
         if name in found and (ours := _kind(expected[name])) != (theirs := _kind(found[name])):
             problems.append(f"{name} is {theirs}, expected {ours}")
     if problems:
-        raise UserError(
-            f"{what} does not fit this config: {'; '.join(problems)}; use the config it came from"
-        )
+        raise UserError(f"{what} does not fit this config: {'; '.join(problems)}; use the config it came from")
 
 
 def _kind(tensor: Tensor) -> str:
@@ -148,9 +144,7 @@ def _encode_files(state: Mapping[str, Any]) -> dict[str, bytes]:
     tree, tensors = encode_state(state)
     contents = {WEIGHTS: save_tensors(tensors), STATE: json.dumps(tree, allow_nan=False).encode()}
     if (size := len(contents[STATE])) > MAX_JSON_BYTES:
-        raise ValueError(
-            f"state without its tensors takes {size} bytes, at most {MAX_JSON_BYTES}; use tensors"
-        )
+        raise ValueError(f"state without its tensors takes {size} bytes, at most {MAX_JSON_BYTES}; use tensors")
     manifest = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -227,9 +221,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if type(version) is not int or version < 1:
         raise _bad(where, "has no format version")
     if version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{where} has format version {version}, newer than {FORMAT_VERSION}; update metarl"
-        )
+        raise CheckpointError(f"{where} has format version {version}, newer than {FORMAT_VERSION}; update metarl")
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(_is_entry(entry) for entry in files.values()):
         raise _bad(where, "does not give a SHA-256 and a size for each file")
@@ -239,9 +231,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _is_entry(entry: Any) -> bool:
-    return (
-        isinstance(entry, dict) and type(entry.get("bytes")) is int and isinstance(entry.get("sha256"), str)
-    )
+    return isinstance(entry, dict) and type(entry.get("bytes")) is int and isinstance(entry.get("sha256"), str)
 
 
 def _read_verified(path: Path, entry: Mapping[str, Any]) -> bytes:
@@ -286,10 +276,6 @@ def _warn_of_other_versions(path: Path, manifest: Mapping[str, Any]) -> None:
     if not isinstance(saved, dict):
         return
     pairs = [(name, saved.get(name), ours[name]) for name in _NUMERICS]
-    changed = [
-        f"{name} {then} -> {now}" for name, then, now in pairs if isinstance(then, str) and then != now
-    ]
+    changed = [f"{name} {then} -> {now}" for name, then, now in pairs if isinstance(then, str) and then != now]
     if changed:
-        warnings.warn(
-            f"{path} came from other versions, so numbers may differ: {', '.join(changed)}", stacklevel=3
-        )
+        warnings.warn(f"{path} came from other versions, so numbers may differ: {', '.join(changed)}", stacklevel=3)

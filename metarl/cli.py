@@ -209,9 +209,7 @@ def _report(directory: Path, results: Any, trainer: Any) -> None:
 def _print_fields(name: str, config: Any) -> None:
     from metarl.config import describe_fields
 
-    table = Table(
-        title=f"settings of {name}: --NAME VALUE, by any unique end of the name", title_justify="left"
-    )
+    table = Table(title=f"settings of {name}: --NAME VALUE, by any unique end of the name", title_justify="left")
     for heading in ("name", "type", "value", "meaning"):
         table.add_column(heading)
     for row in describe_fields(config):
@@ -231,18 +229,14 @@ def _evaluate(rest: list[str]) -> int:
     from metarl.run_directory import CHECKPOINTS, environment, read_run_config
     from metarl.seeding import Stream
 
-    arguments, flags = tyro.cli(
-        EvaluateArguments, args=rest, prog="metarl evaluate", return_unknown_args=True
-    )
+    arguments, flags = tyro.cli(EvaluateArguments, args=rest, prog="metarl evaluate", return_unknown_args=True)
     name, stored = read_run_config(arguments.run_dir)
     module = load_experiment(name)
     config = config_from_dict(type(module.config()), stored)
     config = apply_overrides(config, parse_flags(flags))
     found = load_latest(arguments.run_dir / CHECKPOINTS)
     if found is None:
-        raise UserError(
-            f"{arguments.run_dir} holds no checkpoint yet; train it first, or go on with --resume"
-        )
+        raise UserError(f"{arguments.run_dir} holds no checkpoint yet; train it first, or go on with --resume")
     state, path = found
     experiment = module.build(config)
     try:
@@ -266,9 +260,7 @@ def _evaluate(rest: list[str]) -> int:
         try:
             replace_file(arguments.json, json.dumps(content, indent=1).encode())
         except OSError as error:
-            raise UserError(
-                f"cannot write {arguments.json}: {error.strerror}; give another --json"
-            ) from error
+            raise UserError(f"cannot write {arguments.json}: {error.strerror}; give another --json") from error
     return 0
 
 

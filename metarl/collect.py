@@ -23,9 +23,7 @@ def collect_episodes(
 ) -> list[Episodes]:
     """`num_episodes` of each task with its phi; the job of task i is seeded by (*seed, i)."""
     jobs = [
-        RolloutJob(
-            task=task, phi=phi, num_episodes=num_episodes, seed=(*seed, i), sequential=learner.keeps_memory
-        )
+        RolloutJob(task=task, phi=phi, num_episodes=num_episodes, seed=(*seed, i), sequential=learner.keeps_memory)
         for i, (task, phi) in enumerate(zip(tasks, phis, strict=True))
     ]
     return pool.collect(jobs, learner.actor(deterministic=deterministic))
@@ -44,14 +42,10 @@ def collect_meta_batch(
     phis: Sequence[Phi] = [learner.prior()] * len(tasks)
     supports: list[list[Episodes]] = []
     for round_index in range(learner.adaptation_rounds):
-        support = collect_episodes(
-            pool, learner, tasks, phis, num_episodes=support_episodes, seed=(*seed, round_index)
-        )
+        support = collect_episodes(pool, learner, tasks, phis, num_episodes=support_episodes, seed=(*seed, round_index))
         phis = learner.adapt(phis, support)
         supports.append(support)
     query = collect_episodes(
         pool, learner, tasks, phis, num_episodes=query_episodes, seed=(*seed, learner.adaptation_rounds)
     )
-    return [
-        TaskData(task, tuple(support[i] for support in supports), query[i]) for i, task in enumerate(tasks)
-    ]
+    return [TaskData(task, tuple(support[i] for support in supports), query[i]) for i, task in enumerate(tasks)]

@@ -117,9 +117,7 @@ def _resolve(name: str, text: str, leaves: Mapping[str, tuple[Any, Any]]) -> tup
 
 
 def _candidates(name: str, leaves: Mapping[str, Any]) -> list[str]:
-    if (
-        name in leaves
-    ):  # a whole path wins, or a field at the top could not be named when a group has its like
+    if name in leaves:  # a whole path wins, or a field at the top could not be named when a group has its like
         return [name]
     return [path for path in leaves if path.endswith(f".{name}")]
 
@@ -164,9 +162,7 @@ def _parse(text: str, kind: Any) -> Any:
     if origin in (Union, types.UnionType):
         return _parse_union(text, arguments)
     if origin is Literal:
-        return {str(choice): choice for choice in arguments}[
-            _one_of(text, {str(choice) for choice in arguments})
-        ]
+        return {str(choice): choice for choice in arguments}[_one_of(text, {str(choice) for choice in arguments})]
     if origin is tuple:
         return _parse_tuple(text, arguments)
     if kind is bool:

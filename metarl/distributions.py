@@ -3,10 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
+
+
+class ActionDistribution(Protocol):
+    """What policies return: a tuple of parameter tensors, one row a state."""
+
+    def sample(self, noise: Tensor) -> Tensor: ...
+
+    def mode(self) -> Tensor: ...
+
+    def log_prob(self, actions: Tensor) -> Tensor: ...
+
+    def entropy(self) -> Tensor: ...
+
+    def kl_from(self, old: Self) -> Tensor: ...
+
+    def fisher_product(self, tangent: Self) -> Self: ...
+
+    def detach(self) -> Self: ...
+
+    def with_parameters(self, *parameters: Tensor) -> Self:
+        """The same kind of tuple of other tensors: a tangent, for `fisher_product`."""
+        ...
+
+    def __iter__(self) -> Iterator[Tensor]: ...
 
 
 class Gaussian(NamedTuple):
@@ -40,6 +65,9 @@ class Gaussian(NamedTuple):
     def fisher_product(self, tangent: Gaussian) -> Gaussian:
         """F t for a tangent (d mean, d log_std) at each state: (d mean / std^2, 2 d log_std)."""
         return Gaussian(tangent.mean * (-2 * self.log_std).exp(), 2 * tangent.log_std)
+
+    def with_parameters(self, *parameters: Tensor) -> Gaussian:
+        return Gaussian(*parameters)
 
     def detach(self) -> Gaussian:
         return Gaussian(self.mean.detach(), self.log_std.detach())
@@ -75,8 +103,8 @@ class Categorical(NamedTuple):
         p = self.logits.softmax(-1)
         return Categorical(p * (tangent.logits - (p * tangent.logits).sum(-1, keepdim=True)))
 
+    def with_parameters(self, *parameters: Tensor) -> Categorical:
+        return Categorical(*parameters)
+
     def detach(self) -> Categorical:
         return Categorical(self.logits.detach())
-
-
-ActionDistribution = Gaussian | Categorical

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.collect import collect_episodes
+from metarl.first_come import first_come_success
 from metarl.learner import RLMetaLearner
 from metarl.rollout.pool import RolloutPool
 from metarl.seeding import SeedKey
@@ -22,8 +23,9 @@ from metarl.types import Episodes, Phi, Task
 from metarl.validate import check_range
 
 Mode = Literal["stochastic", "deterministic"]
-Measure = Literal["return", "success_any", "success_last"]
+Measure = Literal["return", "success_any", "success_last", "steps_to_success"]
 MEASURES: tuple[Measure, ...] = ("return", "success_any", "success_last")
+"""Those that a mean makes sense of; `steps_to_success` is 0 where there was none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,9 @@ class EvaluationConfig:
     adaptation_rounds: int = 1
     deterministic_too: bool = True
     """Test with the mean action as well as with sampled ones; adaptation is always sampled."""
+    first_come_envs: int | None = None
+    """Environments of a class that metaworld 3.1.1's own evaluator would step together (ML1 10, ML10 4, ML45 9); with
+    it, success is also given as that evaluator counts it."""
     max_tasks: int | None = None
     """Evaluate on the first so many held-out tasks only: for a quick look, not for a result."""
 
@@ -44,6 +49,7 @@ class EvaluationConfig:
         check_range(self, "adaptation_episodes", low=1)
         check_range(self, "test_episodes", low=1)
         check_range(self, "adaptation_rounds", low=0)
+        check_range(self, "first_come_envs", low=1)
         check_range(self, "max_tasks", low=1)
 
 
@@ -57,6 +63,8 @@ class EvaluationResult:
     outcomes: dict[Mode, dict[Measure, NDArray[np.float64]]]
     """(rounds + 1, tasks, test_episodes): row k is after k adaptation rounds."""
     env_steps: int
+    first_come: dict[Mode, list[float]]
+    """Success after each round as metaworld 3.1.1 counts it (see first_come.py); empty if not asked for."""
 
     def curve(self, mode: Mode, measure: Measure) -> list[Interval]:
         """Mean and 95 % interval over tasks, after 0, 1, ... adaptation rounds."""
@@ -65,12 +73,18 @@ class EvaluationResult:
 
     def metrics(self) -> dict[str, float]:
         """`eval/<mode>/<measure>/<rounds>` of the mean, for the log."""
-        return {
+        corrected = {
             f"eval/{mode}/{measure}/{k}": point.mean
             for mode in self.outcomes
             for measure in MEASURES
             for k, point in enumerate(self.curve(mode, measure))
         }
+        compat = {
+            f"eval/{mode}/success_first_come/{k}": value
+            for mode, values in self.first_come.items()
+            for k, value in enumerate(values)
+        }
+        return corrected | compat
 
     def to_json(self) -> dict[str, Any]:
         """Summary and raw outcomes as JSON values."""
@@ -78,6 +92,7 @@ class EvaluationResult:
             "tasks": self.task_ids,
             "strata": self.strata,
             "env_steps": self.env_steps,
+            "success_first_come": self.first_come,
             "summary": {
                 mode: {measure: [p._asdict() for p in self.curve(mode, measure)] for measure in MEASURES}
                 for mode in self.outcomes
@@ -127,11 +142,26 @@ def meta_evaluate(
                 seed=(*seed, 0, round_index),
             )
             phis = learner.adapt(phis, support)
+    strata = [str(task.params.get("env_name", "all")) for task in tasks]
+    outcomes: dict[Mode, dict[Measure, NDArray[np.float64]]] = {mode: _outcomes(rows[mode]) for mode in modes}
     return EvaluationResult(
         task_ids=[task.id for task in tasks],
-        strata=[str(task.params.get("env_name", "all")) for task in tasks],
-        outcomes={mode: _outcomes(rows[mode]) for mode in modes},
+        strata=strata,
+        outcomes=outcomes,
         env_steps=pool.stats.env_steps - env_steps,
+        first_come={
+            mode: [
+                first_come_success(
+                    steps,
+                    strata,
+                    envs_per_class=config.first_come_envs,
+                    horizon_steps=pool.spec.horizon_steps,
+                )
+                for steps in outcomes[mode]["steps_to_success"]
+            ]
+            for mode in modes
+            if config.first_come_envs is not None
+        },
     )
 
 
@@ -145,4 +175,5 @@ def _outcomes(rows: Sequence[Sequence[Episodes]]) -> dict[Measure, NDArray[np.fl
         "return": table([[e.returns_undiscounted() for e in row] for row in rows]),
         "success_any": table([[e.success_any() for e in row] for row in rows]),
         "success_last": table([[e.success_last() for e in row] for row in rows]),
+        "steps_to_success": table([[e.steps_to_success() for e in row] for row in rows]),
     }

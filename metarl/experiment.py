@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from metarl.device import DeviceName
 from metarl.collect import collect_meta_batch
+from metarl.device import DeviceName
 from metarl.evaluation import EvaluationConfig, EvaluationResult, meta_evaluate
 from metarl.learner import MetaLearner, RLMetaLearner
 from metarl.rollout.pool import PoolConfig, RolloutPool

@@ -65,9 +65,7 @@ def _load_file(path: Path) -> ModuleType:
     """Imported under its own stem with its folder on sys.path, so that workers can import its classes too."""
     path = path.resolve()
     if not path.is_file():
-        raise UserError(
-            f"no experiment file at {path}; give an existing .py file or a name from `metarl list`"
-        )
+        raise UserError(f"no experiment file at {path}; give an existing .py file or a name from `metarl list`")
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     try:

@@ -34,9 +34,7 @@ class MetricsLog:
     dropped. Raises UserError if a new file exists already or an old one is damaged in the middle.
     """
 
-    def __init__(
-        self, path: Path, *, resume_at: int | None = None, tensorboard: SummaryWriter | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, resume_at: int | None = None, tensorboard: SummaryWriter | None = None) -> None:
         self._tensorboard = tensorboard
         if resume_at is not None and path.exists():
             kept = [json.dumps(row) for row in _read_rows(path) if row["iteration"] < resume_at]
@@ -56,9 +54,7 @@ class MetricsLog:
             self._file.write(json.dumps({name: _finite(value) for name, value in row.items()}) + "\n")
             self._file.flush()
         except OSError as error:
-            raise UserError(
-                f"cannot write {self._file.name}: {error.strerror}; free space and resume"
-            ) from error
+            raise UserError(f"cannot write {self._file.name}: {error.strerror}; free space and resume") from error
         if self._tensorboard is not None:
             for name, value in row.items():
                 self._tensorboard.add_scalar(name, value, global_step=env_steps)
@@ -200,9 +196,7 @@ class Console:
 
     def _row(self, first: str, cells: Sequence[str]) -> str:
         widths = [max(len(name), 10) for name in self._columns]
-        return "  ".join(
-            [f"{first:>9}", *(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))]
-        )
+        return "  ".join([f"{first:>9}", *(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))])
 
 
 _ONE_LINE: dict[str, Any] = {"markup": False, "highlight": False, "no_wrap": True, "overflow": "ellipsis"}

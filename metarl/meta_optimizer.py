@@ -48,9 +48,7 @@ class Adam:
         for name, p in theta.items():
             g = grads[name].detach() * scale
             first[name] = beta1 * self._moments["first"].get(name, torch.zeros_like(g)) + (1 - beta1) * g
-            second[name] = (
-                beta2 * self._moments["second"].get(name, torch.zeros_like(g)) + (1 - beta2) * g.square()
-            )
+            second[name] = beta2 * self._moments["second"].get(name, torch.zeros_like(g)) + (1 - beta2) * g.square()
             m_hat = first[name] / (1 - beta1**self._num_steps)
             v_hat = second[name] / (1 - beta2**self._num_steps)
             new[name] = p.detach() - self.lr * m_hat / (v_hat.sqrt() + self.eps)
@@ -120,7 +118,7 @@ def fisher_vector_product(objective: TrustRegionObjective, theta: Params) -> Cal
         tangent = torch.autograd.grad(
             pulled, cotangents, grad_outputs=list(unflatten(v, theta).values()), retain_graph=True
         )
-        scaled = [f * weights.unsqueeze(-1) for f in fixed.fisher_product(type(fixed)(*tangent))]
+        scaled = [f * weights.unsqueeze(-1) for f in fixed.fisher_product(fixed.with_parameters(*tangent))]
         back = torch.autograd.grad(outputs, leaves, grad_outputs=scaled, retain_graph=True)
         return torch.cat([g.reshape(-1) for g in back])
 
@@ -168,8 +166,7 @@ class TrustRegion:
         for backtracks in range(self.max_backtracks):
             step = self.backtrack_ratio**backtracks * direction
             candidate = {
-                name: p + d
-                for (name, p), d in zip(start.items(), unflatten(step, start).values(), strict=True)
+                name: p + d for (name, p), d in zip(start.items(), unflatten(step, start).values(), strict=True)
             }
             with torch.no_grad():
                 loss, kl = objective.loss_and_kl(candidate)

@@ -41,7 +41,12 @@ def print_table(results: Results, *, title: str, console: Console | None = None)
             for k in range(len(curves["return"])):
                 cells = [_cell(measure, curves[measure][k]) for measure in measures]
                 table.add_row(name, ACTIONS[mode], str(k), *cells, end_section=k == len(curves["return"]) - 1)
-    (console or Console()).print(table)
+    console = console or Console()
+    console.print(table)
+    for name, result in results.items():
+        if result.first_come:
+            scores = ", ".join(f"{ACTIONS[mode]} {values[-1]:.0%}" for mode, values in result.first_come.items())
+            console.print(f"{name}, counted as metaworld 3.1.1 does (first come, biased upwards): {scores}")
 
 
 def save_report(directory: Path, results: Results, *, extra: Mapping[str, Any]) -> None:

@@ -56,9 +56,7 @@ class RunDirectory:
             if resume:
                 _check_same(path, experiment, config, may_differ)
             elif any((path / name).exists() for name in (CONFIG, METRICS, CHECKPOINTS)):
-                raise UserError(
-                    f"{path} already holds a run; give --resume to go on, or choose another --out"
-                )
+                raise UserError(f"{path} already holds a run; give --resume to go on, or choose another --out")
             new_files = [path / name for name in (VERSIONS, CONFIG) if not (path / name).exists()]
             _write_json(path / VERSIONS, environment())
             _write_json(path / CONFIG, {"experiment": experiment, "config": config})
@@ -168,9 +166,7 @@ def _write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 def _check_same(path: Path, experiment: str, config: Mapping[str, Any], may_differ: Collection[str]) -> None:
     if not (path / CONFIG).exists():
-        raise UserError(
-            f"{path} holds no run to resume; leave out --resume or give the --out of an earlier run"
-        )
+        raise UserError(f"{path} holds no run to resume; leave out --resume or give the --out of an earlier run")
     old_experiment, old_config = read_run_config(path)
     old = {"experiment": old_experiment, **_flatten(old_config)}
     new = {"experiment": experiment, **_flatten(json.loads(json.dumps(config)))}
@@ -182,9 +178,7 @@ def _check_same(path: Path, experiment: str, config: Mapping[str, Any], may_diff
         and name.rpartition(".")[2] not in may_differ
     ]
     if differing:
-        raise UserError(
-            f"cannot resume {path} with other settings: {'; '.join(differing)}; leave them as they were"
-        )
+        raise UserError(f"cannot resume {path} with other settings: {'; '.join(differing)}; leave them as they were")
 
 
 def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,7 +12,6 @@ from metarl.run_directory import RunDirectory
 from metarl.seeding import Stream, numpy_rng
 from metarl.stop import Stopped, StopSignal
 
-
 MAY_DIFFER = (
     "iterations",
     "workers",
@@ -71,9 +70,7 @@ class Trainer:
                         evaluated = time.perf_counter()
                         rng = numpy_rng((config.seed, Stream.TASKS, self.iteration))
                         tasks = self.experiment.sample_tasks(config.meta_batch_size, rng=rng)
-                        batch = self.experiment.collect(
-                            tasks, seed=(config.seed, Stream.COLLECT, self.iteration)
-                        )
+                        batch = self.experiment.collect(tasks, seed=(config.seed, Stream.COLLECT, self.iteration))
                     collected = time.perf_counter()
                     metrics = learner.meta_update(batch)
                     metrics |= {

@@ -76,6 +76,11 @@ class Episodes:
         """Success at any step of the episode (Meta-World's definition), (..., N) bool."""
         return (self.success & self.mask).any(-1)
 
+    def steps_to_success(self) -> Tensor:
+        """Steps up to and including the first success, 0 without one, (..., N) int64."""
+        succeeded = self.success & self.mask
+        return torch.where(succeeded.any(-1), succeeded.long().argmax(-1) + 1, 0)
+
     def success_last(self) -> Tensor:
         """Success at the last step of the episode, (..., N) bool."""
         last = self.mask.long().cumsum(-1).argmax(-1, keepdim=True)

@@ -27,9 +27,7 @@ def check_range(
         if item is None:
             continue
         if isinstance(item, bool) or not isinstance(item, (int, float)):
-            raise ValueError(
-                f"{field}={value!r} must be a number; give one {_rule(low, high, low_open, high_open)}"
-            )
+            raise ValueError(f"{field}={value!r} must be a number; give one {_rule(low, high, low_open, high_open)}")
         too_low = low is not None and (item <= low if low_open else item < low)
         too_high = high is not None and (item >= high if high_open else item > high)
         if math.isnan(item) or too_low or too_high:

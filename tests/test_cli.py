@@ -41,9 +41,7 @@ def learned(run: Path) -> tuple[dict, list[dict]]:
 def assert_same_run(run: Path, reference: Path) -> None:
     learner, rows = learned(run)
     expected, expected_rows = learned(reference)
-    assert {k: v.tolist() for k, v in learner["theta"].items()} == {
-        k: v.tolist() for k, v in expected["theta"].items()
-    }
+    assert {k: v.tolist() for k, v in learner["theta"].items()} == {k: v.tolist() for k, v in expected["theta"].items()}
     assert rows == expected_rows
 
 
@@ -127,7 +125,7 @@ def test_a_signal_saves_and_exits_with_130(reference: Path, tmp_path: Path, numb
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in errors and "--resume" in errors
-    gone, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=5)
     assert children and not alive
     state, _ = load_latest(out / "checkpoints")  # type: ignore[misc]
     assert state["iteration"] == len(read_metrics(out / "metrics.jsonl"))
@@ -178,9 +176,7 @@ def test_a_checkpoint_of_another_shape_lists_the_tensors(
     assert re.search(r"w0 is .*16.*expected.*8", capsys.readouterr().err)
 
 
-def test_evaluate_gives_the_numbers_of_the_run(
-    reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_evaluate_gives_the_numbers_of_the_run(reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["evaluate", str(reference), "--json", str(tmp_path / "again.json")]) == 0
     again = json.loads((tmp_path / "again.json").read_text())["policies"]
     assert again == json.loads((reference / "evaluation.json").read_text())["policies"]

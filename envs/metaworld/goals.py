@@ -53,6 +53,25 @@ def ml1_goals(env_name: str, *, seed: int) -> Split:
     return _cached(f"ml1_{env_name}_seed{seed}", build)
 
 
+def benchmark_goals(benchmark: str, *, seed: int) -> Split:
+    """The tasks of ML10, ML25, ML45, MT10, MT25 or MT50: 50 goals for each of its classes."""
+
+    def build() -> Any:
+        import metaworld
+
+        return getattr(metaworld, benchmark)(seed=seed)
+
+    return _cached(f"{benchmark.lower()}_seed{seed}", build)
+
+
+def custom_goals(train_names: tuple[str, ...], test_names: tuple[str, ...], *, seed: int) -> Split:
+    """ML1's own goals of each named class: its meta-train goals to train on, its meta-test goals to test on."""
+    return Split(
+        [task for name in train_names for task in ml1_goals(name, seed=seed).train],
+        [task for name in test_names for task in ml1_goals(name, seed=seed).test],
+    )
+
+
 def check_task_name(env_name: str) -> None:
     """Raises UserError with the nearest name if Meta-World has no such task."""
     if env_name not in TASK_NAMES:
@@ -72,9 +91,7 @@ def _cached(name: str, build: Callable[[], Any]) -> Split:
     except (OSError, ValueError, KeyError, TypeError):
         pass  # missing, damaged or of another format: build it anew
     split = _from_benchmark(build)
-    tasks = {
-        part: [{"id": task.id, **task.params} for task in tasks] for part, tasks in split._asdict().items()
-    }
+    tasks = {part: [{"id": task.id, **task.params} for task in tasks] for part, tasks in split._asdict().items()}
     _write(path, json.dumps({"versions": versions, "sha256": _digest(tasks), "tasks": tasks}))
     return split
 

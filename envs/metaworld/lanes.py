@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
-from metaworld import Task as MetaworldTask
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
+from metaworld.types import Task as MetaworldTask
 from numpy.typing import NDArray
 
 from envs.metaworld.fast import SawyerLane, SawyerModel
-from metarl.rollout.batch_env import LaneStep
+from envs.metaworld.spec import RewardVersion, Stepping
+from metarl.rollout.batch_env import LaneEnv, LaneStep
 from metarl.seeding import SeedKey
 from metarl.types import Task
 
@@ -21,8 +22,8 @@ from metarl.types import Task
 class ReferenceLane:
     """metaworld's own environments, one for each task class this lane has met (20 MB each)."""
 
-    def __init__(self, *, reward_version: str) -> None:
-        self._reward_version = reward_version
+    def __init__(self, *, reward_version: RewardVersion, goal_visible: bool) -> None:
+        self._reward_version, self._goal_visible = reward_version, goal_visible
         self._envs: dict[str, SawyerXYZEnv] = {}
         self._env: SawyerXYZEnv | None = None
 
@@ -36,7 +37,7 @@ class ReferenceLane:
         content = {
             "env_cls": cls,
             "rand_vec": np.array(task.params["rand_vec"]),
-            "partially_observable": True,
+            "partially_observable": not self._goal_visible,
         }
         self._env.set_task(MetaworldTask(env_name=env_name, data=pickle.dumps(content)))
         obs, _ = self._env.reset()
@@ -55,8 +56,8 @@ class ReferenceLane:
 class LanePark:
     """What the fast lanes of a process share: a model a task class, and its idle lanes."""
 
-    def __init__(self, *, reward_version: str) -> None:
-        self._reward_version = reward_version
+    def __init__(self, *, reward_version: RewardVersion, goal_visible: bool) -> None:
+        self._reward_version, self._goal_visible = reward_version, goal_visible
         self._models: dict[str, SawyerModel] = {}
         self._idle: dict[str, list[SawyerLane]] = defaultdict(list)
 
@@ -64,7 +65,9 @@ class LanePark:
         if self._idle[env_name]:
             return self._idle[env_name].pop()
         if env_name not in self._models:
-            self._models[env_name] = SawyerModel(env_name, reward_version=self._reward_version)
+            self._models[env_name] = SawyerModel(
+                env_name, reward_version=self._reward_version, goal_visible=self._goal_visible
+            )
         return SawyerLane(self._models[env_name])
 
     def give_back(self, lane: SawyerLane) -> None:
@@ -96,10 +99,39 @@ class FastLane:
         self._lane = None
 
 
-def reference_lanes(*, reward_version: str) -> Callable[[], ReferenceLane]:
-    return lambda: ReferenceLane(reward_version=reward_version)
+class OneHotLane:
+    """A lane whose observation is followed by the one-hot id of its task's class (multi-task learning)."""
+
+    def __init__(self, lane: LaneEnv, names: tuple[str, ...]) -> None:
+        self._lane, self._names = lane, names
+        self._id = np.zeros(len(names))
+
+    def reset(self, task: Task, seed: SeedKey) -> NDArray[np.floating]:
+        self._id[:] = 0.0
+        self._id[self._names.index(task.params["env_name"])] = 1.0
+        return np.concatenate([self._lane.reset(task, seed), self._id])
+
+    def step(self, action: NDArray) -> LaneStep:
+        step = self._lane.step(action)
+        return step._replace(obs=np.concatenate([step.obs, self._id]))
+
+    def close(self) -> None:
+        self._lane.close()
 
 
-def fast_lanes(*, reward_version: str) -> Callable[[], FastLane]:
-    park = LanePark(reward_version=reward_version)
-    return lambda: FastLane(park)
+def lane_factory(
+    *, stepping: Stepping, reward_version: RewardVersion, one_hot_names: tuple[str, ...]
+) -> Callable[[], LaneEnv]:
+    """See `make_lanes`; the fast lanes that one factory makes share their models."""
+    goal_visible = bool(one_hot_names)
+    park = LanePark(reward_version=reward_version, goal_visible=goal_visible)
+
+    def make() -> LaneEnv:
+        lane: LaneEnv = (
+            FastLane(park)
+            if stepping == "fast"
+            else ReferenceLane(reward_version=reward_version, goal_visible=goal_visible)
+        )
+        return OneHotLane(lane, one_hot_names) if one_hot_names else lane
+
+    return make

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from envs.metaworld.goals import Split, check_task_name, ml1_goals
-from metarl.errors import UserError
+from envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
 from metarl.rollout.batch_env import LoopedLanes
 from metarl.tasks import check_disjoint
 from metarl.types import EnvSpec, Task
 from metarl.validate import check_range
-
-Stepping = Literal["fast", "metaworld"]
-
-SPEC = EnvSpec(obs_dim=39, action_dim=4, horizon_steps=500)
-"""obs: hand, gripper and objects, now (18) and a step before (18), and the goal (3), zero where it is hidden."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +22,8 @@ class ML1:
     env_name: str = "reach-v3"
     goals_seed: int = 42
     """Of metaworld's goal lists: the benchmark, not the run."""
-    reward_version: Literal["v1", "v2"] = "v2"
+    reward_version: RewardVersion = "v2"
     stepping: Stepping = "fast"
-    """`fast`: our stepping of the same physics; `metaworld`: the package's own, about four times slower."""
 
     def __post_init__(self) -> None:
         check_task_name(self.env_name)
@@ -62,14 +55,7 @@ class ML1:
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         """Different meta-train goals, uniformly."""
-        if num_tasks > len(self._split.train):
-            raise UserError(
-                f"meta_batch_size={num_tasks} exceeds the {len(self._split.train)} meta-train goals; lower it"
-            )
-        return [self._split.train[i] for i in rng.choice(len(self._split.train), num_tasks, replace=False)]
+        return sample_by_class(self._split.train, num_tasks, rng=rng)
 
     def make_env(self, num_lanes: int) -> LoopedLanes:
-        from envs.metaworld.lanes import fast_lanes, reference_lanes  # imports metaworld: 0.5 s, workers only
-
-        make = fast_lanes if self.stepping == "fast" else reference_lanes
-        return LoopedLanes(make(reward_version=self.reward_version), num_lanes, SPEC)
+        return make_lanes(num_lanes, stepping=self.stepping, reward_version=self.reward_version)

@@ -84,12 +84,10 @@ class RolloutPool:
     """Collects the episodes of jobs. Use it in a `with`, or call `close`."""
 
     def __init__(self, tasks: TaskDistribution, config: PoolConfig) -> None:
-        self.config = config
+        self.spec, self.config = tasks.spec, config
         self.stats = PoolStats()
         self._runner: Runner = (
-            InProcessRunner(tasks, config)
-            if config.workers == 0
-            else ProcessRunner(tasks, config, self.stats)
+            InProcessRunner(tasks, config) if config.workers == 0 else ProcessRunner(tasks, config, self.stats)
         )
 
     def collect(self, jobs: Sequence[RolloutJob], actor: Actor) -> list[Episodes]:
@@ -98,10 +96,7 @@ class RolloutPool:
         Raises NonFiniteError for a NaN in obs or reward, and WorkerError after `max_tries` failures of a group.
         """
         started = time.perf_counter()
-        groups = [
-            [jobs[i] for i in group]
-            for group in cut_groups(jobs, lanes_per_group=self.config.lanes_per_group)
-        ]
+        groups = [[jobs[i] for i in group] for group in cut_groups(jobs, lanes_per_group=self.config.lanes_per_group)]
         results = self._runner.run(groups, actor)
         episodes = [e for group_episodes, _ in results for e in group_episodes]
         for _, times in results:
@@ -229,9 +224,7 @@ class ProcessRunner:
         starting = (
             ""
             if worker.has_answered
-            else (
-                " before it was ready; a script that makes a pool must do so under `if __name__ == '__main__':`"
-            )
+            else (" before it was ready; a script that makes a pool must do so under `if __name__ == '__main__':`")
         )
         return Failed(f"worker {worker.pid} died{starting}")
 

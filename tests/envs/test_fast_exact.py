@@ -94,9 +94,7 @@ def compare(shared: SawyerModel, kind: str, *, seed: int, steps: int, goal_visib
     return max(differences)
 
 
-@pytest.mark.parametrize(
-    "env_name", ["reach-v3", "push-v3", "peg-insert-side-v3", "basketball-v3", "stick-push-v3"]
-)
+@pytest.mark.parametrize("env_name", ["reach-v3", "push-v3", "peg-insert-side-v3", "basketball-v3", "stick-push-v3"])
 def test_steps_equal_metaworld(env_name):
     shared = SawyerModel(env_name)
     assert compare(shared, "mixed", seed=0, steps=100) < TOLERANCE
@@ -189,9 +187,7 @@ def test_rewards_of_made_up_places_equal_metaworld(env_name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "env_name", [name for name in FAST_TASKS if not name.startswith(READS_THE_DATA_INSTEAD)]
-)
+@pytest.mark.parametrize("env_name", [name for name in FAST_TASKS if not name.startswith(READS_THE_DATA_INSTEAD)])
 def test_rewards_of_made_up_places_equal_metaworld_in_all_tasks(env_name):
     shared = SawyerModel(env_name)
     for seed in range(3):

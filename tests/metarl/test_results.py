@@ -26,9 +26,7 @@ def make_run(path: Path, *, seed: int, success: list[list[float]]) -> Path:
         "policies": {"meta-trained": {"outcomes": {"stochastic": outcomes}}},
     }
     (path / "evaluation.json").write_text(json.dumps(record))
-    (path / "config.json").write_text(
-        json.dumps({"experiment": "some_maml", "config": {"trainer": {"seed": seed}}})
-    )
+    (path / "config.json").write_text(json.dumps({"experiment": "some_maml", "config": {"trainer": {"seed": seed}}}))
     (path / "versions.json").write_text("{}")
     (path / "metrics.jsonl").write_text("")
     return path

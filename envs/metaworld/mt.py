@@ -1,0 +1,79 @@
+"""MT1, MT10, MT25 and MT50: many tasks at once with goal and task id shown; nothing is held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from envs.metaworld.goals import benchmark_goals, check_task_name, ml1_goals
+from envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
+from metarl.rollout.batch_env import LoopedLanes
+from metarl.types import EnvSpec, Task
+from metarl.validate import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class MT:
+    """A multi-task benchmark. Its test is on the tasks that were trained on, as Meta-World defines it."""
+
+    benchmark: Literal["MT1", "MT10", "MT25", "MT50"] = "MT10"
+    env_name: str = "reach-v3"
+    """The class of MT1."""
+    goals_seed: int = 42
+    """Of metaworld's goal lists: the benchmark, not the run."""
+    reward_version: RewardVersion = "v2"
+    stepping: Stepping = "fast"
+
+    def __post_init__(self) -> None:
+        check_task_name(self.env_name)
+        check_range(self, "goals_seed", low=0)
+
+    @cached_property
+    def _tasks(self) -> list[Task]:
+        if self.benchmark == "MT1":
+            # MT1's train goals are ML1's: both draw them with the same seed
+            return ml1_goals(self.env_name, seed=self.goals_seed).train
+        return benchmark_goals(self.benchmark, seed=self.goals_seed).train
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """In metaworld's order, which is that of the one-hot ids."""
+        return tuple(dict.fromkeys(task.params["env_name"] for task in self._tasks))
+
+    def __getstate__(self) -> dict[str, object]:
+        # a worker needs the names, not the goals
+        return {**self.__dict__, "class_names": self.class_names, "_tasks": []}
+
+    @property
+    def name(self) -> str:
+        return self.benchmark.lower() + (f"-{self.env_name}" if self.benchmark == "MT1" else "")
+
+    @property
+    def spec(self) -> EnvSpec:
+        """39 numbers with the goal, then the one-hot task id."""
+        return EnvSpec(
+            obs_dim=SPEC.obs_dim + len(self.class_names),
+            action_dim=SPEC.action_dim,
+            horizon_steps=SPEC.horizon_steps,
+        )
+
+    def meta_train(self) -> list[Task]:
+        return list(self._tasks)
+
+    def meta_test(self) -> list[Task]:
+        """The training tasks: multi-task learning holds nothing out."""
+        return list(self._tasks)
+
+    def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+        return sample_by_class(self._tasks, num_tasks, rng=rng)
+
+    def make_env(self, num_lanes: int) -> LoopedLanes:
+        return make_lanes(
+            num_lanes,
+            stepping=self.stepping,
+            reward_version=self.reward_version,
+            one_hot_names=self.class_names,
+        )

@@ -1,0 +1,57 @@
+"""What all Meta-World distributions have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from metarl.errors import UserError
+from metarl.types import EnvSpec, Task
+
+if TYPE_CHECKING:
+    from metarl.rollout.batch_env import LoopedLanes
+
+Stepping = Literal["fast", "metaworld"]
+"""`fast`: our stepping of the same physics; `metaworld`: the package's own, about four times slower."""
+
+RewardVersion = Literal["v1", "v2"]
+
+SPEC = EnvSpec(obs_dim=39, action_dim=4, horizon_steps=500)
+"""obs: hand, gripper and objects, now (18) and a step before (18), and the goal (3), zero where it is hidden."""
+
+
+def sample_by_class(tasks: list[Task], num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+    """Different tasks, each class the same number of times as far as that divides; random classes for the rest."""
+    if num_tasks > len(tasks):
+        raise UserError(f"meta_batch_size={num_tasks} exceeds the {len(tasks)} meta-train tasks; lower it")
+    by_class: dict[str, list[Task]] = {}
+    for task in tasks:
+        by_class.setdefault(task.params["env_name"], []).append(task)
+    share, rest = divmod(num_tasks, len(by_class))
+    lucky = set(rng.choice(len(by_class), rest, replace=False).tolist())
+    return [
+        goals[i]
+        for index, goals in enumerate(by_class.values())
+        for i in rng.choice(len(goals), share + (index in lucky), replace=False)
+    ]
+
+
+def make_lanes(
+    num_lanes: int,
+    *,
+    stepping: Stepping,
+    reward_version: RewardVersion,
+    one_hot_names: tuple[str, ...] = (),
+) -> LoopedLanes:
+    """Goal hidden, or, with `one_hot_names`, shown and followed by the task's one-hot id among those names."""
+    from envs.metaworld.lanes import lane_factory  # imports metaworld: 0.5 s, workers only
+    from metarl.rollout.batch_env import LoopedLanes
+
+    make = lane_factory(stepping=stepping, reward_version=reward_version, one_hot_names=one_hot_names)
+    spec = EnvSpec(
+        obs_dim=SPEC.obs_dim + len(one_hot_names),
+        action_dim=SPEC.action_dim,
+        horizon_steps=SPEC.horizon_steps,
+    )
+    return LoopedLanes(make, num_lanes, spec)

@@ -1,0 +1,203 @@
+"""Configs: round trips, overrides by name, and errors that name the field."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metarl.config import apply_overrides, config_from_dict, config_to_dict, describe_fields
+from metarl.errors import UserError
+from metarl.validate import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    hidden: tuple[int, ...] = (64, 64)
+    """Width of each layer."""
+    init_std: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentConfig:
+    inner_lr: float = 0.1
+    """Step size of adaptation,
+    per step."""
+
+    first_order: bool = False
+    max_kl: float | None = 0.01
+    mode: Literal["trpo", "ppo", 3] = "trpo"
+    names: tuple[str, ...] = ()
+    box: tuple[float, int] = (0.5, 2)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+
+    def __post_init__(self):
+        check_range(self, "inner_lr", low=0, low_open=True, remedy="pick a positive step size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseConfig:
+    seed: int = 1
+    """Of everything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(BaseConfig):
+    env_name: str = "reach-v3"
+    low: int = 0
+    high: int = 10
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    critic: PolicyConfig = field(default_factory=PolicyConfig)
+    no_op_steps: int = 0
+
+    def __post_init__(self):
+        if self.low > self.high:
+            raise ValueError(f"low={self.low} must be <= high={self.high}; lower it")
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+policies = st.builds(PolicyConfig, hidden=st.lists(st.integers(1, 512)).map(tuple), init_std=finite)
+agents = st.builds(
+    AgentConfig,
+    inner_lr=st.floats(min_value=1e-9, max_value=10),
+    first_order=st.booleans(),
+    max_kl=st.none() | finite,
+    mode=st.sampled_from(["trpo", "ppo", 3]),
+    names=st.lists(st.text()).map(tuple),
+    policy=policies,
+)
+configs = st.builds(RunConfig, seed=st.integers(0, 2**63), env_name=st.text(), agent=agents, critic=policies)
+
+
+@given(configs)
+def test_round_trip_through_json(config):
+    data = config_to_dict(config)
+    assert json.loads(json.dumps(data)) == data
+    assert config_from_dict(RunConfig, data) == config
+
+
+@given(configs)
+def test_what_describe_fields_prints_can_be_typed_back(config):
+    typed = [(name, value) for name, _, value, _ in describe_fields(config) if name != "agent.names"]
+    typed_back = apply_overrides(RunConfig(agent=AgentConfig(names=config.agent.names)), typed)
+    assert typed_back.agent.policy == config.agent.policy
+    assert (typed_back.seed, typed_back.agent.mode) == (config.seed, config.agent.mode)
+    assert typed_back.agent.max_kl == config.agent.max_kl
+
+
+@pytest.mark.parametrize(
+    "name, text, path, value",
+    [
+        ("inner-lr", "0.05", "agent.inner_lr", 0.05),
+        ("agent.inner_lr", "1", "agent.inner_lr", 1.0),
+        ("policy.hidden", "128,128", "agent.policy.hidden", (128, 128)),
+        ("agent.policy.hidden", "(32, 16)", "agent.policy.hidden", (32, 16)),
+        ("critic.hidden", "", "critic.hidden", ()),
+        ("critic.hidden", "(8,)", "critic.hidden", (8,)),
+        ("names", "a,b", "agent.names", ("a", "b")),
+        ("box", "-1.5,3", "agent.box", (-1.5, 3)),
+        ("max_kl", "none", "agent.max_kl", None),
+        ("max_kl", "0.02", "agent.max_kl", 0.02),
+        ("mode", "ppo", "agent.mode", "ppo"),
+        ("mode", "3", "agent.mode", 3),
+        ("first_order", "true", "agent.first_order", True),
+        ("first_order", "OFF", "agent.first_order", False),
+        ("seed", "7", "seed", 7),
+        ("env_name", "none", "env_name", "none"),
+        ("no_op_steps", "4", "no_op_steps", 4),
+    ],
+)
+def test_override(name, text, path, value):
+    config = apply_overrides(RunConfig(), [(name, text)])
+    changed = config
+    for part in path.split("."):
+        changed = getattr(changed, part)
+    assert changed == value and type(changed) is type(value)
+    before, after = (dict(_flat(config_to_dict(c))) for c in (RunConfig(), config))
+    assert {key for key in before if before[key] != after[key]} <= {path}
+
+
+def _flat(data, prefix=""):
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def test_no_prefix_turns_a_bool_off():
+    on = RunConfig(agent=AgentConfig(first_order=True))
+    assert apply_overrides(on, [("no-first-order", "true")]).agent.first_order is False
+
+
+def test_later_pairs_win_and_rules_see_the_final_values():
+    config = apply_overrides(RunConfig(), [("low", "20"), ("high", "15"), ("high", "30")])
+    assert (config.low, config.high) == (20, 30)
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("iner_lr", "1", r"unknown field 'iner_lr' \(did you mean 'inner_lr'\?\)"),
+        ("no_inner_lr", "true", "unknown field 'no_inner_lr'"),
+        ("hidden", "1", "ambiguous; give one of agent.policy.hidden, critic.hidden"),
+        ("policy", "1", "'policy' is a group of fields; give one of agent.policy.hidden"),
+        ("seed", "1.5", "seed='1.5' must be int"),
+        ("seed", "true", "seed='true' must be int"),
+        ("inner_lr", "fast", "agent.inner_lr='fast' must be float"),
+        ("inner_lr", "nan", "agent.inner_lr='nan' must be float"),
+        ("first_order", "2", "agent.first_order='2' must be bool"),
+        ("mode", "trop", r"agent.mode='trop' must be 'trpo' \| 'ppo' \| 3 \(did you mean 'trpo'\?\)"),
+        ("max_kl", "x", r"agent.max_kl='x' must be float \| None"),
+        ("critic.hidden", "1,x", r"critic.hidden='1,x' must be tuple\[int, \.\.\.\]"),
+        ("box", "1,2,3", r"agent.box='1,2,3' must be tuple\[float, int\]"),
+        ("inner_lr", "-1", "inner_lr=-1.0 must be > 0; pick a positive step size"),
+        ("low", "11", "low=11 must be <= high=10"),
+    ],
+)
+def test_bad_override(name, text, message):
+    with pytest.raises(UserError, match=message) as raised:
+        apply_overrides(RunConfig(), [(name, text)])
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        ({"sed": 1}, r"unknown field 'sed' \(did you mean 'seed'\?\)"),
+        ({"agent": {"policy": {"hiden": []}}}, r"unknown field 'agent.policy.hiden' \(did you mean 'hidden'"),
+        ({"seed": "1"}, "seed: Expected `int`, got `str`"),
+        ({"seed": True}, "seed: Expected `int`, got `bool`"),
+        ({"agent": {"policy": {"hidden": [1, "x"]}}}, r"agent.policy.hidden\[1\]: Expected `int`"),
+        ({"agent": 3}, "agent: Expected `object`"),
+        ({"agent": {"inner_lr": -1.0}}, "agent: inner_lr=-1.0 must be > 0"),
+        ({"agent": {"mode": "sac"}}, "agent.mode: Invalid enum value 'sac'"),
+    ],
+)
+def test_bad_data(data, message):
+    with pytest.raises(UserError, match=message):
+        config_from_dict(RunConfig, data)
+
+
+def test_non_finite_fields_cannot_be_stored():
+    with pytest.raises(UserError, match=r"agent\.policy\.init_std=inf must be finite"):
+        config_to_dict(RunConfig(agent=AgentConfig(policy=PolicyConfig(init_std=float("inf")))))
+
+
+def test_describe_fields():
+    described = {name: rest for name, *rest in describe_fields(RunConfig())}
+    assert described["seed"] == ["int", "1", "Of everything."]  # from the parent class
+    assert described["agent.inner_lr"] == ["float", "0.1", "Step size of adaptation,\nper step."]
+    assert described["agent.policy.hidden"] == ["tuple[int, ...]", "64,64", "Width of each layer."]
+    assert described["agent.first_order"] == ["bool", "false", ""]
+    assert described["agent.max_kl"] == ["float | None", "0.01", ""]
+    assert next(iter(described)) == "seed"
+
+
+def test_describe_fields_without_source():
+    namespace = {"dataclass": dataclass, "__name__": __name__}
+    exec("@dataclass(frozen=True)\nclass Typed:\n    x: int = 3\n    'Lost.'", namespace)
+    assert describe_fields(namespace["Typed"]()) == [("x", "int", "3", "")]
