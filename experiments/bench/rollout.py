@@ -111,6 +111,9 @@ def time_pool(arguments: Arguments, policy: GaussianMLP, phis: list[Params], *, 
 
 def time_gymnasium(arguments: Arguments, policy: GaussianMLP, phis: list[Params], *, strategy: str) -> Timing:
     """One env a task, one message a step, one whole episode of 500 steps after a warm-up of 20."""
+    # torch's second thread would fight with the environments' processes for the cores
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     envs = gym.make_vec(
         "Meta-World/ML1-train",
         vector_strategy=strategy,
@@ -137,6 +140,7 @@ def time_gymnasium(arguments: Arguments, policy: GaussianMLP, phis: list[Params]
         return Timing(500 * len(phis) / (time.perf_counter() - started), {})
     finally:
         envs.close()
+        torch.set_num_threads(threads)
 
 
 def _print(medians: dict[str, float], timings: dict[str, list[Timing]]) -> None:
