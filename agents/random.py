@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from metarl.rollout.actor import UniformActor
 from metarl.types import EnvSpec, Episodes, Metrics, Phi, TaskData
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomConfig:
+    """Nothing to set."""
 
 
 class RandomAgent:
@@ -15,7 +23,15 @@ class RandomAgent:
     adaptation_rounds = 1
     keeps_memory = False
 
-    def __init__(self, spec: EnvSpec) -> None:
+    def __init__(
+        self,
+        spec: EnvSpec,
+        config: RandomConfig = RandomConfig(),
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        """All but `spec` is there to be called as every agent is."""
         self._actor = UniformActor(action_dim=spec.action_dim, discrete=spec.discrete)
 
     def actor(self, *, deterministic: bool = False) -> UniformActor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.maml import MAML, MAMLConfig
+from agents.fast_weights import FastWeights
+from agents.maml import MAMLConfig, maml
 from envs.metaworld.ml1 import ML1
 from metarl.device import resolve_device
 from metarl.evaluation import EvaluationConfig
@@ -25,8 +26,8 @@ def config() -> Config:
 
 
 def build(config: Config) -> RLExperiment:
-    def make_learner() -> MAML:
-        return MAML(
+    def make_learner() -> FastWeights:
+        return maml(
             config.tasks.spec,
             config.agent,
             generator=torch_rng((config.trainer.seed, Stream.INIT)),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from rich import box
 from rich.console import Console as RichConsole
 from rich.table import Table
 from tyro.conf import Positional
@@ -271,12 +272,18 @@ def _list(rest: list[str]) -> int:
     from metarl.find_experiment import experiment_names, first_line
 
     _no_arguments("list", rest)
-    table = Table(title="experiments: metarl train NAME", title_justify="left")
-    table.add_column("name")
-    table.add_column("what")
-    for name in experiment_names():
-        table.add_row(name, first_line(name))
-    RichConsole().print(table)
+    agents = importlib.import_module("agents.registry").AGENTS
+    envs = importlib.import_module("envs.registry").ENVS
+    rows = {
+        "experiments: metarl train NAME": {name: first_line(name) for name in experiment_names()},
+        "agents (agents/)": {name: entry.description for name, entry in agents.items()},
+        "task distributions (envs/)": {name: entry.description for name, entry in envs.items()},
+    }
+    for title, descriptions in rows.items():
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+        for name, description in descriptions.items():
+            table.add_row(name, description)
+        RichConsole().print(table)
     return 0
 
 
@@ -318,7 +325,7 @@ def _no_arguments(command: str, rest: list[str]) -> None:
 
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], str]] = {
-    "list": (_list, "experiments that can be run by name"),
+    "list": (_list, "experiments, agents and task distributions by name"),
     "train": (_train, "meta-train an experiment and evaluate it on held-out tasks"),
     "evaluate": (_evaluate, "evaluate a run's newest checkpoint again"),
     "results": (_results, "store finished runs as records and remake the results table"),

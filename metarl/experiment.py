@@ -97,8 +97,10 @@ class RLExperiment:
         tasks: TaskDistribution,
         make_learner: Callable[[], RLMetaLearner],
         settings: RLSettings,
+        references: Callable[[Sequence[TaskData]], Metrics] = lambda batch: {},
     ) -> None:
-        self.tasks, self.settings = tasks, settings
+        """`references` scores other algorithms on a batch's tasks, for the log."""
+        self.tasks, self.settings, self.references = tasks, settings, references
         self._make_learner = make_learner
         self.learner = make_learner()
         self.pool = RolloutPool(tasks, settings.pool)
@@ -127,7 +129,7 @@ class RLExperiment:
         if before:
             metrics |= {"return/pre": _mean_return(before), "success/pre": _mean_success(before)}
             metrics["adaptation_gap"] = metrics["return/post"] - metrics["return/pre"]
-        return metrics
+        return metrics | self.references(batch)
 
     def evaluate(self, *, seed: SeedKey) -> EvaluationResult:
         return self._evaluate(self.learner, seed)

@@ -22,14 +22,19 @@ def inner_step(
 ) -> Params:
     """phi = theta - inner_lr * grad loss(theta), differentiable in theta (Finn et al. 2017, eq. 1).
 
-    `inner_lr` is one step size, or one per parameter (Meta-SGD, Li et al. 2017).
+    `inner_lr` is one step size, or one per parameter (Meta-SGD, Li et al. 2017); those it leaves out stay as they
+    are (ANIL, Raghu et al. 2020).
     """
+    lr = inner_lr if isinstance(inner_lr, dict) else dict.fromkeys(params, inner_lr)
+
+    def loss_of(fast: Params) -> Tensor:
+        return loss_fn({**params, **fast}, support)
+
     # torch.func.grad, not autograd.grad: the latter fails inside vmap over tasks
-    grads = torch.func.grad(loss_fn)(params, support)
+    grads = torch.func.grad(loss_of)({name: params[name] for name in lr})
     if first_order:
         grads = {name: g.detach() for name, g in grads.items()}
-    lr = inner_lr if isinstance(inner_lr, dict) else dict.fromkeys(params, inner_lr)
-    return {name: p - lr[name] * grads[name] for name, p in params.items()}
+    return {name: p - lr[name] * grads[name] if name in lr else p for name, p in params.items()}
 
 
 def adapt(

@@ -207,6 +207,6 @@ class Interpolation:
 
     def step(self, phis: Params, theta: Params) -> tuple[Params, Metrics]:
         """phis stacked along a leading B."""
-        new = {name: p + self.meta_lr * (phis[name].mean(0) - p) for name, p in theta.items()}
+        new = {name: p + self.meta_lr * (phis[name] - p).mean(0) for name, p in theta.items()}
         distance = flatten({name: new[name] - p for name, p in theta.items()}).norm()
         return detach(new), {"meta_step_norm": float(distance)}

@@ -63,6 +63,12 @@ def _section(name: str, records: list[dict[str, Any]]) -> list[str]:
     steps = ", ".join(f"{record['training_env_steps']:,}" for record in records)
     seconds = ", ".join(f"{record['training_seconds']:.0f}" for record in records)
     machine = records[0]["environment"]
+    for library in ("mujoco", "metaworld"):
+        if len(found := {record["environment"][library] for record in records}) > 1:
+            raise UserError(
+                f"the seeds of {name} were run with {library} {' and '.join(sorted(found))}, whose numbers differ; "
+                "store them under different names"
+            )
     lines = [
         f"## {name}",
         "",

@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import tempfile
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,8 @@ from metarl.errors import UserError, nearest
 from metarl.types import Task
 
 FORMAT = 2
+MUJOCO = "3.3.0"
+"""metaworld 3.1.1's own pin. Nearly every other version gives other numbers, and some break tasks."""
 
 
 class Split(NamedTuple):
@@ -81,7 +84,18 @@ def check_task_name(env_name: str) -> None:
         )
 
 
+def warn_of_other_mujoco() -> None:
+    """A warning where the installed mujoco is not the one that published Meta-World numbers come from."""
+    if (installed := version("mujoco")) != MUJOCO:
+        warnings.warn(
+            f"mujoco {installed} is installed, and Meta-World's numbers are those of {MUJOCO}: do not compare with "
+            f"published ones, or pip install mujoco=={MUJOCO}",
+            stacklevel=3,
+        )
+
+
 def _cached(name: str, build: Callable[[], Any]) -> Split:
+    warn_of_other_mujoco()
     versions = {"format": FORMAT, "metaworld": version("metaworld")}
     path = cache_directory() / f"goals_{name}_metaworld{versions['metaworld']}.json"
     try:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.maml import MAML, MAMLConfig
+from agents.maml import MAMLConfig, maml
 from envs.navigation import Navigation
 from metarl.collect import collect_meta_batch
 from metarl.errors import NonFiniteError
@@ -16,47 +16,19 @@ from metarl.params import flatten, trainable, unflatten
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import numpy_rng, torch_rng
 from metarl.types import EnvSpec
+from tests.agents.fast_weights import collect, double, meta_batch_of
 from tests.rollout_envs import Scripted
 
 TASKS = Navigation()
 
 
 def make(tasks=TASKS, **config):
-    return MAML(tasks.spec, MAMLConfig(**({"hidden": (4,)} | config)), generator=torch_rng((0,)))
-
-
-def collect(learner, tasks=TASKS, *, num_tasks=3, episodes=3, seed=(1,)):
-    drawn = tasks.sample(num_tasks, rng=np.random.default_rng(1))
-    with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
-        return collect_meta_batch(pool, learner, drawn, support_episodes=episodes, query_episodes=episodes, seed=seed)
-
-
-class Capture:
-    """In the place of a meta-optimizer: keeps the objective it is given."""
-
-    def step(self, objective, theta):
-        self.objective = objective
-        return theta, {}
+    return maml(tasks.spec, MAMLConfig(**({"hidden": (4,)} | config)), generator=torch_rng((0,)))
 
 
 def objective_of(learner, batch):
-    """The objective that meta_update makes of a batch."""
-    learner.meta_optimizer = capture = Capture()
-    learner.meta_update(batch)
-    return capture.objective
-
-
-def double(x):
-    """Episodes and TaskData in float64."""
-    if isinstance(x, torch.Tensor):
-        return x.double() if x.is_floating_point() else x
-    if isinstance(x, tuple):
-        return tuple(map(double, x))
-    if isinstance(x, list):
-        return list(map(double, x))
-    if dataclasses.is_dataclass(x) and hasattr(x, "__dict__") and not hasattr(x, "params"):
-        return dataclasses.replace(x, **{name: double(value) for name, value in vars(x).items()})
-    return x
+    """What the trust region is given."""
+    return learner.meta_step.objective(meta_batch_of(learner, batch))
 
 
 CASES = pytest.mark.parametrize(
@@ -64,10 +36,11 @@ CASES = pytest.mark.parametrize(
     [
         (Scripted(), {}),
         (Scripted(), {"inner_steps": 2}),
+        (Scripted(), {"inner_steps": 3, "inner_lr_decay": 0.5, "judge_every_step": True}),
         (Scripted(discrete=True), {}),
         (Scripted(), {"first_order": True}),
     ],
-    ids=["gauss", "gauss 2 steps", "discrete", "first order"],
+    ids=["gauss", "gauss 2 steps", "gauss every step", "discrete", "first order"],
 )
 
 
@@ -76,10 +49,11 @@ def test_the_meta_objective_adapts_as_the_rollouts_did(tasks, config):
     """At theta the query's ratios are 1 and the KL is 0: phi(theta) is the phi that collected it."""
     learner = make(tasks, **config)
     batch = collect(learner, tasks)
-    objective = objective_of(learner, batch)
+    meta_batch = meta_batch_of(learner, batch)
+    objective = learner.meta_step.objective(meta_batch)
     for i, data in enumerate(batch):
         mask = data.query.mask.flatten()
-        own = type(objective.old_dist)(*(o[i] for o in objective.old_dist))
+        own = type(meta_batch.old_dist)(*(o[i] for o in meta_batch.old_dist))
         log_probs = own.log_prob(data.query.actions.flatten(0, 1))[mask]
         torch.testing.assert_close(log_probs, data.query.log_probs.flatten()[mask], atol=1e-4, rtol=1e-4)
     loss, kl = objective.loss_and_kl(learner.theta)
@@ -110,8 +84,9 @@ def test_meta_gradient_equals_finite_differences(tasks, config):
         assert max(map(abs, errors)) < 1e-6
 
 
-def test_exact_fisher_products_equal_the_hessian_of_the_kl():
-    learner = make(Scripted(), fisher_stride=1)
+@pytest.mark.parametrize("config", [{}, {"inner_steps": 2, "judge_every_step": True}], ids=["1 step", "every step"])
+def test_exact_fisher_products_equal_the_hessian_of_the_kl(config):
+    learner = make(Scripted(), fisher_stride=1, **config)
     batch = double(collect(learner, Scripted()))
     learner.theta = {name: p.double() for name, p in learner.theta.items()}
     objective = objective_of(learner, batch)
@@ -124,7 +99,7 @@ def test_exact_fisher_products_equal_the_hessian_of_the_kl():
 
 def test_every_tasks_data_moves_the_update():
     learner = make()
-    batch = collect(learner)
+    batch = collect(learner, TASKS)
 
     def theta_after(data):
         fresh = make()
@@ -147,7 +122,7 @@ def test_every_tasks_data_moves_the_update():
 def test_tasks_count_alike_whatever_their_number_of_steps():
     """The meta-loss is the mean of the tasks' own meta-losses, and so is the KL."""
     learner = make()
-    batch = collect(learner)
+    batch = collect(learner, TASKS)
     query = batch[0].query
     mask = query.mask.clone()
     mask[:, 20:] = False
@@ -159,15 +134,29 @@ def test_tasks_count_alike_whatever_their_number_of_steps():
     assert (alone[:, 1] - together[1]).abs().min() > 1e-4  # so that other weights would show
 
 
+def test_judged_at_every_step_support_sets_are_queries_of_the_steps_before():
+    """The meta-loss and KL of 2 steps are the means of those of 1 step, with the second support set as its query,
+    and of 2 steps."""
+    learner = make(inner_steps=2, judge_every_step=True)
+    batch = collect(learner, TASKS)
+    first = [dataclasses.replace(data, supports=data.supports[:1], query=data.supports[1]) for data in batch]
+    theta = {name: p + 0.1 for name, p in learner.theta.items()}
+    together = torch.stack(objective_of(learner, batch).loss_and_kl(theta))
+    one = torch.stack(objective_of(make(inner_steps=1), first).loss_and_kl(theta))
+    two = torch.stack(objective_of(make(inner_steps=2), batch).loss_and_kl(theta))
+    torch.testing.assert_close(together, (one + two) / 2, atol=1e-6, rtol=1e-4)
+    assert (one - two).abs().min() > 1e-4
+
+
 def test_the_update_stays_within_the_trust_region():
     learner = make(max_kl=1e-3)
-    metrics = learner.meta_update(collect(learner))
+    metrics = learner.meta_update(collect(learner, TASKS))
     assert metrics["meta_step_accepted"] == 1 and 0 < metrics["kl"] <= 1e-3
 
 
 def test_an_exploding_inner_step_is_an_error_that_names_the_remedy():
     learner = make(inner_lr=1e39)
-    batch = collect(make())
+    batch = collect(make(), TASKS)
     with pytest.raises(NonFiniteError, match="inner_lr"):
         learner.adapt([learner.prior()], [batch[0].supports[0]])
 
@@ -190,7 +179,7 @@ def test_bad_config_names_field_value_and_rule(field, value):
 
 def test_discrete_and_continuous_spaces_get_their_policy():
     for discrete in (False, True):
-        learner = MAML(
+        learner = maml(
             EnvSpec(obs_dim=3, action_dim=2, discrete=discrete, horizon_steps=5),
             MAMLConfig(hidden=(4,)),
             generator=torch_rng((0,)),

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
+from envs.bandits import Bandits
 from envs.metaworld.ml1 import ML1
 from envs.navigation import Navigation
 from metarl.tasks import check_disjoint, params_key
@@ -13,6 +14,8 @@ from metarl.types import Task
 
 DISTRIBUTIONS = {
     "navigation": Navigation,
+    "bandits": Bandits,
+    "bandits gaussian": lambda: Bandits(kind="gaussian"),
     "ml1 fast": ML1,
     "ml1 metaworld": lambda: ML1(stepping="metaworld"),
 }
@@ -35,9 +38,9 @@ def actions(tasks, n, *, seed=5):
     return rng.uniform(-1, 1, (STEPS, n, tasks.spec.action_dim)).astype(np.float32)
 
 
-def roll(env, lanes, task_list, moves):
+def roll(env, lanes, task_list, moves, *, first_seed=0):
     """Everything that a roll-out shows, copied at each step: the reset obs, then obs, reward and flags."""
-    obs = env.reset(lanes, task_list, [(0, i) for i in range(len(lanes))])
+    obs = env.reset(lanes, task_list, [(0, first_seed + i) for i in range(len(lanes))])
     seen = [np.array(obs)]
     for move in moves:
         obs, rewards, *flags = env.step(lanes, move)
@@ -108,7 +111,8 @@ def test_lanes_in_lockstep_equal_lanes_alone(tasks):
     task_list, moves = draw(tasks, 3), actions(tasks, 3)
     together = roll(tasks.make_env(3), np.arange(3), task_list, moves)
     for lane in range(3):
-        alone = roll(tasks.make_env(1), np.array([0]), task_list[lane : lane + 1], moves[:, lane : lane + 1])
+        own = slice(lane, lane + 1)
+        alone = roll(tasks.make_env(1), np.array([0]), task_list[own], moves[:, own], first_seed=lane)
         assert_same([seen[lane : lane + 1] for seen in together], alone)
 
 

@@ -257,3 +257,9 @@ def test_fast_stepping_equals_metaworlds():
             fast, reference = (env.step(np.arange(2), action) for env in envs)
             for a, b in zip(fast, reference, strict=True):
                 np.testing.assert_allclose(a, b, atol=1e-9, rtol=0)
+
+
+def test_another_mujoco_is_warned_of(monkeypatch):
+    monkeypatch.setattr(goals, "version", lambda name: "3.9.0")
+    with pytest.warns(UserWarning, match=r"mujoco 3\.9\.0 is installed.*3\.3\.0"):
+        goals.warn_of_other_mujoco()

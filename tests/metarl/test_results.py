@@ -47,3 +47,14 @@ def test_a_run_that_was_not_evaluated_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"evaluation\.json"):
         add_result(tmp_path / "results", run)
     assert not (tmp_path / "results").exists()
+
+
+def test_seeds_of_different_mujocos_are_not_merged(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        run = make_run(tmp_path / f"run{seed}", seed=seed, success=[[1.0]])
+        record = json.loads((run / "evaluation.json").read_text())
+        record["environment"]["mujoco"] = f"3.{seed}.0"
+        (run / "evaluation.json").write_text(json.dumps(record))
+        add_result(tmp_path / "results", run)
+    with pytest.raises(UserError, match=r"mujoco 3\.1\.0 and 3\.2\.0"):
+        write_table(tmp_path / "results", tmp_path / "README.md")

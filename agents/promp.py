@@ -1,0 +1,103 @@
+"""ProMP, proximal meta-policy search (Rothfuss et al. 2018, algorithm 1 and eq. 12).
+
+The inner loss is a ratio of probabilities: its gradient is the policy gradient, and its Hessian, which the
+meta-gradient goes through, is an unbiased and less noisy estimate than that of the log-probability loss. The
+meta-step is several steps of Adam on the clipped surrogate of the query, with a penalty on how far the
+pre-update policies move from those that took the support episodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agents.fast_weights import CPU, FastWeights, FastWeightsConfig, MetaBatch
+from metarl.losses import clipped_surrogate_loss, surrogate_loss
+from metarl.meta_optimizer import Adam
+from metarl.returns import masked_mean
+from metarl.types import EnvSpec, Metrics, Params
+from metarl.validate import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProMPConfig(FastWeightsConfig):
+    lr: float = 1e-3
+    adam_steps: int = 5
+    """Of Adam on one meta-batch."""
+    clip: float = 0.3
+    inner_kl_penalty: float = 5e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(self, "lr", low=0, low_open=True)
+        check_range(self, "adam_steps", low=1)
+        check_range(self, "clip", low=0, low_open=True, high=1, high_open=True)
+        check_range(self, "inner_kl_penalty", low=0)
+
+
+def ratio_loss(log_probs: Tensor, support: Mapping[str, Tensor]) -> Tensor:
+    """-E[pi_theta / pi_old A]: the paper's J^LR, equal in gradient to the policy gradient where pi_theta = pi_old."""
+    return surrogate_loss(log_probs, support["log_probs"], support["advantages"], support["mask"])
+
+
+def inner_kl(batch: MetaBatch, phis: Sequence[Params]) -> Tensor:
+    """Mean over rounds, tasks and support states of KL(old phi_k || phi_k), k < K."""
+    kls = []
+    for phi, old_phi, support in zip(phis, batch.old_phis, batch.supports, strict=False):
+        policy = batch.inner_loop.policy
+        kl = policy.dist(phi, support["obs"]).kl_from(policy.dist(old_phi, support["obs"]))
+        kls.append(torch.func.vmap(masked_mean)(kl, support["mask"]))
+    return torch.stack(kls).mean()
+
+
+class ClippedAdam:
+    """A MetaStep: `adam_steps` of Adam on clipped surrogate + penalty * inner KL."""
+
+    def __init__(self, config: ProMPConfig) -> None:
+        self.config = config
+        self._adam = Adam(lr=config.lr)
+
+    def loss(self, batch: MetaBatch, theta: Params) -> Tensor:
+        q = batch.query
+        phis = batch.inner_loop.rounds(theta, batch.supports)
+        log_probs = batch.query_dist(phis).log_prob(q["actions"])
+
+        def task_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
+            return clipped_surrogate_loss(log_probs, old_log_probs, advantages, mask, clip=self.config.clip)
+
+        surrogate = torch.func.vmap(task_loss)(log_probs, q["log_probs"], q["advantages"], q["mask"]).mean()
+        return surrogate + self.config.inner_kl_penalty * inner_kl(batch, phis)
+
+    def step(self, batch: MetaBatch, theta: Params) -> tuple[Params, Metrics]:
+        metrics: Metrics = {}
+        accepted = 0.0
+        for _ in range(self.config.adam_steps):
+            theta, last = self._adam.step(lambda candidate: self.loss(batch, candidate), theta)
+            metrics = metrics or last  # of the loss and gradient before any step, as the trust region gives them
+            accepted += last["meta_step_accepted"]
+        with torch.no_grad():
+            phis = batch.inner_loop.rounds(theta, batch.supports)
+            ratio = batch.query_dist(phis).log_prob(batch.query["actions"]) - batch.query["log_probs"]
+            clipped = (ratio.exp() - 1).abs() > self.config.clip
+            kl = inner_kl(batch, phis)
+        return theta, metrics | {
+            "meta_step_accepted": float(accepted == self.config.adam_steps),
+            "inner_kl": float(kl),
+            "clip_fraction": float(masked_mean(clipped.float(), batch.query["mask"])),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._adam.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._adam.load_state_dict(state)
+
+
+def promp(spec: EnvSpec, config: ProMPConfig, *, generator: torch.Generator, device: torch.device = CPU) -> FastWeights:
+    return FastWeights(
+        spec, config, meta_step=ClippedAdam(config), inner_loss=ratio_loss, generator=generator, device=device
+    )

@@ -1,0 +1,46 @@
+"""Every agent by name: a new one is a file and a line here; the contract tests then cover it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from agents.anil import ANILConfig, anil
+from agents.e_maml import EMAMLConfig, e_maml
+from agents.fomaml import FOMAMLConfig, fomaml
+from agents.maml import MAMLConfig, maml
+from agents.meta_sgd import MetaSGDConfig, meta_sgd
+from agents.promp import ProMPConfig, promp
+from agents.random import RandomAgent, RandomConfig
+from agents.reptile import ReptileConfig, reptile
+from metarl.learner import RLMetaLearner
+from metarl.types import EnvSpec
+
+
+@dataclass(frozen=True)
+class AgentEntry:
+    description: str
+    """One line, for `metarl list`."""
+    config: Any
+    """The agent's config dataclass with its defaults."""
+    build: Callable[..., RLMetaLearner]
+    """build(spec, config, *, generator, device)."""
+
+    def make(self, spec: EnvSpec, generator: torch.Generator) -> RLMetaLearner:
+        """The agent with its default config, on the CPU."""
+        return self.build(spec, self.config, generator=generator)
+
+
+AGENTS = {
+    "maml": AgentEntry("MAML with a trust region (Finn et al. 2017)", MAMLConfig(), maml),
+    "fomaml": AgentEntry("MAML without second derivatives (Finn et al. 2017)", FOMAMLConfig(), fomaml),
+    "anil": AgentEntry("MAML that adapts the last layer only (Raghu et al. 2020)", ANILConfig(), anil),
+    "meta_sgd": AgentEntry("MAML with a learned step size a parameter (Li et al. 2017)", MetaSGDConfig(), meta_sgd),
+    "e_maml": AgentEntry("MAML that credits exploration (Stadie et al. 2018)", EMAMLConfig(), e_maml),
+    "promp": AgentEntry("proximal meta-policy search (Rothfuss et al. 2018)", ProMPConfig(), promp),
+    "reptile": AgentEntry("theta moves towards the mean phi (Nichol et al. 2018)", ReptileConfig(), reptile),
+    "random": AgentEntry("uniformly random actions: the floor", RandomConfig(), RandomAgent),
+}

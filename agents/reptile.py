@@ -1,0 +1,58 @@
+"""Reptile (Nichol, Achiam and Schulman 2018) with policy-gradient inner steps: theta moves towards the mean phi.
+
+A task's phi is what its support steps lead to and one step more, on its query episodes: no episode goes to
+waste, and with K support steps Reptile takes K + 1. With a single step in all it would be joint training,
+which learns no adaptation (their section 5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from agents.fast_weights import CPU, FastWeights, FastWeightsConfig, MetaBatch
+from metarl import params as P
+from metarl.meta_optimizer import Interpolation
+from metarl.types import EnvSpec, Metrics, Params
+from metarl.validate import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReptileConfig(FastWeightsConfig):
+    meta_lr: float = 0.5
+    """The share of the way from theta to the mean phi that a meta-step goes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(self, "meta_lr", low=0, low_open=True, high=1)
+
+
+class TowardsMeanPhi:
+    """A MetaStep by `Interpolation`; it knows no gradient of theta."""
+
+    def __init__(self, config: ReptileConfig) -> None:
+        self._interpolation = Interpolation(meta_lr=config.meta_lr)
+
+    def step(self, batch: MetaBatch, theta: Params) -> tuple[Params, Metrics]:
+        with torch.no_grad():
+            phis = batch.inner_loop.step(theta, batch.old_phis[-1], batch.query, step=len(batch.supports))
+        new, metrics = self._interpolation.step(phis, theta)
+        if not P.is_finite(new):
+            return theta, metrics | {"meta_step_accepted": 0.0}
+        return new, metrics | {"meta_step_accepted": 1.0}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Interpolation keeps nothing between steps."""
+
+
+def reptile(
+    spec: EnvSpec, config: ReptileConfig, *, generator: torch.Generator, device: torch.device = CPU
+) -> FastWeights:
+    return FastWeights(
+        spec, config, meta_step=TowardsMeanPhi(config), first_order=True, generator=generator, device=device
+    )

@@ -1,0 +1,418 @@
+"""RL² (Duan et al. 2016) with PPO (Schulman et al. 2017): the memory of a recurrent policy is what adapts.
+
+1. A trial is several episodes of one task, one after another, with the memory kept; it is reset between tasks only.
+2. The policy sees the observation and the real previous action, reward and end of episode.
+3. PPO maximises the return of the whole trial. Back-propagation is truncated: a trial is cut into chunks, which
+   start from the memory states that the trial had there, computed anew before each update; so all chunks of a
+   minibatch run side by side through one fused call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl import params as P
+from metarl.baseline import explained_variance, fit_linear_baseline, predict_values
+from metarl.checkpoint import check_tensors_match
+from metarl.errors import NonFiniteError, UserError
+from metarl.losses import clipped_surrogate_loss
+from metarl.meta_optimizer import Adam
+from metarl.recurrent import MemoryKind
+from metarl.recurrent_policy import RecurrentPolicy
+from metarl.returns import masked_mean, standardize
+from metarl.rollout.actor import ActorInput
+from metarl.seeding import Stream, numpy_rng
+from metarl.trials import Trials, join_episodes, to_episode_steps, to_trial_steps, trial_gae, trial_returns
+from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData, stack_episodes
+from metarl.validate import check_range
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RL2Config:
+    memory: MemoryKind = "gru"
+    hidden_dim: int = 256
+    encoder: tuple[int, ...] = ()
+    """tanh layers between the inputs and the memory."""
+    init_std: float = 1.0
+    """Of the Gaussian policy's noise, in action units."""
+    min_std: float = 1e-3
+    reward_input_scale: float = 1.0
+    """The previous reward is fed to the memory times this."""
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    episode_ends: Literal["across", "cut"] = "across"
+    """Advantages run across the episodes of a trial, as in RL², or stop at the end of each."""
+    baseline: Literal["value_head", "linear"] = "value_head"
+    """A head on the memory's output, or LinearFeatureBaseline fitted to each trial."""
+    lr: float = 3e-4
+    clip: float = 0.2
+    epochs: int = 4
+    minibatches: int = 4
+    """Of whole trials, in each epoch."""
+    chunk_steps: int = 250
+    """Back-propagation goes back this far; each chunk starts from its stored memory state."""
+    entropy_coef: float = 0.0
+    value_coef: float = 0.5
+    """Weight of the value head's squared error, on returns normalised to mean 0 and std 1."""
+    max_grad_norm: float | None = 0.5
+    max_kl: float | None = None
+    """Stop the update where a minibatch's KL from the policy that collected exceeds this; None: never."""
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_dim", "encoder", "epochs", "minibatches", "chunk_steps"):
+            check_range(self, name, low=1)
+        for name in ("init_std", "min_std", "lr", "clip", "max_grad_norm", "max_kl"):
+            check_range(self, name, low=0, low_open=True)
+        for name in ("gamma", "gae_lambda"):
+            check_range(self, name, low=0, high=1)
+        for name in ("entropy_coef", "value_coef", "reward_input_scale"):
+            check_range(self, name, low=0)
+
+
+class ActorMemory(NamedTuple):
+    state: Tensor  # (L, S)
+    previous: Tensor | None  # (L, A + 2) the transition before the job's first step, None after it
+
+
+class RL2Actor:
+    """Carries each lane's memory on from its job's phi; theta is the same for all."""
+
+    def __init__(self, policy: RecurrentPolicy, theta: Params, *, deterministic: bool = False) -> None:
+        self.policy, self.theta, self.deterministic = policy, theta, deterministic
+
+    @property
+    def noise_dim(self) -> int:
+        return 0 if self.deterministic else self.policy.spec.action_dim
+
+    @property
+    def uniform_noise(self) -> bool:
+        return self.policy.spec.discrete
+
+    def start(self, phis: Sequence[Params], lanes_per_job: int) -> ActorMemory:
+        lanes = {name: p.repeat_interleave(lanes_per_job, dim=0) for name, p in P.stack(phis).items()}
+        return ActorMemory(lanes["state"], lanes["previous"])
+
+    def act(self, memory: ActorMemory, inputs: ActorInput, noise: Tensor) -> tuple[Tensor, Tensor, ActorMemory]:
+        previous = memory.previous
+        if previous is None:
+            previous = self.policy.encode_transitions(inputs.prev_actions, inputs.prev_rewards, inputs.prev_ended)
+        dist, state = self.policy.step(self.theta, inputs.obs, previous, memory.state)
+        actions = dist.mode() if self.deterministic else dist.sample(noise)
+        return actions, dist.log_prob(actions), ActorMemory(state, None)
+
+
+class Chunks(NamedTuple):
+    """Trials cut into K chunks of C steps, time first: (C, B, K, ...), padded steps masked; states are (B, K, S)."""
+
+    inputs: Tensor
+    actions: Tensor
+    log_probs: Tensor
+    advantages: Tensor
+    targets: Tensor  # returns as the value head predicts them
+    mask: Tensor
+    states: Tensor
+
+    def of_trials(self, rows: Tensor) -> Chunks:
+        """The chunks of some trials side by side, (C, rows * K, ...)."""
+        return Chunks(
+            inputs=self.inputs[:, rows].flatten(1, 2),
+            actions=self.actions[:, rows].flatten(1, 2),
+            log_probs=self.log_probs[:, rows].flatten(1, 2),
+            advantages=self.advantages[:, rows].flatten(1, 2),
+            targets=self.targets[:, rows].flatten(1, 2),
+            mask=self.mask[:, rows].flatten(1, 2),
+            states=self.states[rows].flatten(0, 1),
+        )
+
+
+class RL2:
+    """An RLMetaLearner whose phi is a memory state and the last transition, on the CPU; theta lives on `device`."""
+
+    keeps_memory = True
+    adaptation_rounds = 0  # a trial holds its own adaptation
+
+    def __init__(
+        self,
+        spec: EnvSpec,
+        config: RL2Config,
+        *,
+        generator: torch.Generator,
+        device: torch.device = CPU,
+    ) -> None:
+        self.config, self.device = config, device
+        self.policy = RecurrentPolicy(
+            spec=spec,
+            memory_kind=config.memory,
+            hidden_dim=config.hidden_dim,
+            encoder=config.encoder,
+            init_std=config.init_std,
+            min_std=config.min_std,
+            reward_scale=config.reward_input_scale,
+            value_head=config.baseline == "value_head",
+        )
+        self.theta = P.to(self.policy.init(generator), device)
+        self.meta_optimizer = Adam(lr=config.lr, eps=1e-5, max_grad_norm=config.max_grad_norm)
+        self.return_moments = torch.zeros(3, dtype=torch.float64)  # running means of [1, G, G^2]
+        self._shuffle_seed = int(torch.randint(2**31, (), generator=generator))
+        self._num_updates = 0
+
+    def actor(self, *, deterministic: bool = False) -> RL2Actor:
+        return RL2Actor(self.policy, P.to(P.detach(self.theta), CPU), deterministic=deterministic)
+
+    def prior(self) -> Params:
+        """An empty memory, and no transition before."""
+        return {"state": torch.zeros(self.policy.memory.state_dim), "previous": torch.zeros(self.policy.previous_dim)}
+
+    @torch.no_grad()
+    def adapt(self, phis: Sequence[Params], supports: Sequence[Episodes]) -> list[Params]:
+        """Roll each task's memory over its support episodes, in the order in which they ran."""
+        trials = _checked_trials(supports)
+        phi = P.to(P.stack(phis), self.device)
+        inputs, transitions = (x.to(self.device) for x in self._inputs(trials, P.stack(phis)["previous"]))
+        states = torch.empty_like(phi["state"])
+        for length in trials.lengths.unique().tolist():  # most often they are all alike
+            rows = (trials.lengths == length).to(self.device)
+            steps = inputs[rows, :length].transpose(0, 1)
+            states[rows] = self.policy.sequence(self.theta, steps, phi["state"][rows])[1]
+        if not torch.isfinite(states).all():
+            raise NonFiniteError("NaN or infinity in the memory after the support episodes; lower reward_input_scale")
+        last = transitions[torch.arange(len(states), device=self.device), trials.lengths.to(self.device) - 1]
+        return P.unstack(P.to({"state": states, "previous": last}, CPU))
+
+    def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
+        """Several epochs of PPO on the trials of a meta-batch; each is taken to start from the prior."""
+        episodes = stack_episodes([data.query for data in batch])
+        trials = _checked_trials([data.query for data in batch])
+        metrics = _episode_metrics(episodes)
+        if _teaches_nothing(trials):
+            return metrics | {"meta_step_accepted": 0.0, "rejected_no_improvement": 1.0}
+        if not self.return_moments.any():  # the first update: the head starts out from what is right on average
+            self.return_moments = _update_moments(self.return_moments, self._returns(trials)[trials.mask])
+        chunks, outputs, before = self._prepare(episodes, trials)
+        moments = _update_moments(self.return_moments, chunks.targets[chunks.mask])
+        theta, update_metrics = self._optimize(self._normalised(chunks, moments), self._rescaled_head(moments))
+        if not P.is_finite(theta):
+            raise NonFiniteError(f"the update gave non-finite parameters; lower lr={self.config.lr}")
+        self.theta, self.return_moments = theta, moments
+        self._num_updates += 1
+        norms = outputs.norm(dim=-1)
+        return metrics | before | update_metrics | {"memory_norm": float(masked_mean(norms, chunks.mask))}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "theta": self.theta,
+            "meta_optimizer": self.meta_optimizer.state_dict(),
+            "return_moments": self.return_moments,
+            "shuffle_seed": self._shuffle_seed,
+            "num_updates": self._num_updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_tensors_match(self.theta, state["theta"], what="theta")
+        self.theta = P.to({name: state["theta"][name] for name in self.theta}, self.device)
+        moments = {name: P.to(state["meta_optimizer"][name], self.device) for name in ("first", "second")}
+        self.meta_optimizer.load_state_dict(state["meta_optimizer"] | moments)
+        self.return_moments = state["return_moments"]
+        self._shuffle_seed, self._num_updates = state["shuffle_seed"], state["num_updates"]
+
+    # ---- data
+
+    def _inputs(self, trials: Trials, previous: Tensor) -> tuple[Tensor, Tensor]:
+        """What the memory saw at each step (B, L, I), and the transitions (B, L, A + 2) that followed."""
+        transitions = self.policy.encode_transitions(trials.actions, trials.rewards, trials.ended)
+        shifted = torch.cat([previous.unsqueeze(1), transitions[:, :-1]], dim=1)
+        return torch.cat([trials.obs, shifted], dim=-1), transitions
+
+    @torch.no_grad()
+    def _prepare(self, episodes: Episodes, trials: Trials) -> tuple[Chunks, Tensor, Metrics]:
+        """Stored states, values and advantages under the theta that collected; also the outputs (C, B, K, H)."""
+        num_trials = len(trials.mask)
+        prior = P.repeat(self.prior(), num_trials)
+        steps = min(self.config.chunk_steps, trials.mask.shape[1])
+        inputs = _cut(self._inputs(trials, prior["previous"])[0], steps).to(self.device)
+        actions = _cut(trials.actions, steps).to(self.device)
+        mask = _cut(trials.mask, steps).to(self.device)
+        state, states, outputs = prior["state"].to(self.device), [], []
+        for k in range(inputs.shape[2]):
+            states.append(state)
+            output, state = self.policy.sequence(self.theta, inputs[:, :, k], state)
+            outputs.append(output)
+        output = torch.stack(outputs, dim=2)
+        old_log_probs = _cut(trials.log_probs, steps).to(self.device)
+        dist = self.policy.dist(self.theta, output)
+        mismatch = ((dist.log_prob(actions) - old_log_probs) * mask).abs().max()
+        values = self._values(episodes, trials, output)
+        advantages, returns = self._advantages(trials, values)
+        chunks = Chunks(
+            inputs=inputs,
+            actions=actions,
+            log_probs=old_log_probs,
+            advantages=_cut(standardize(advantages, trials.mask), steps).to(self.device),
+            targets=_cut(advantages + values, steps).to(self.device),
+            mask=mask,
+            states=torch.stack(states, dim=1),
+        )
+        return chunks, output, {
+            "entropy": float(masked_mean(dist.entropy(), mask)),
+            "explained_variance": explained_variance(values, returns, trials.mask),
+            "log_prob_mismatch": float(mismatch),  # actor against learner: rounding, unless episodes were dropped
+        }  # fmt: skip
+
+    def _values(self, episodes: Episodes, trials: Trials, output: Tensor) -> Tensor:
+        """(B, L) in units of the rewards."""
+        if self.config.baseline == "linear":
+            # over episodes and their own time: what the return depends on in each of them
+            returns = to_episode_steps(self._returns(trials), trials, episodes.mask)
+            weights = fit_linear_baseline(episodes.obs, returns, episodes.mask)
+            return to_trial_steps(predict_values(weights, episodes.obs, episodes.last_obs, episodes.mask)[0], trials)
+        mean, std = _mean_and_std(self.return_moments)
+        values = self.policy.value(self.theta, output).permute(1, 2, 0).flatten(1).to(CPU)  # (C, B, K) -> (B, K C)
+        return (values[:, : trials.mask.shape[1]] * std + mean) * trials.mask
+
+    def _returns(self, trials: Trials) -> Tensor:
+        return trial_returns(trials, gamma=self.config.gamma, cut_at_episodes=self.config.episode_ends == "cut")
+
+    def _advantages(self, trials: Trials, values: Tensor) -> tuple[Tensor, Tensor]:
+        advantages = trial_gae(
+            trials,
+            values,
+            gamma=self.config.gamma,
+            gae_lambda=self.config.gae_lambda,
+            cut_at_episodes=self.config.episode_ends == "cut",
+        )
+        if not torch.isfinite(advantages).all():
+            raise NonFiniteError("NaN or infinity in the advantages; the rewards are too large for float32")
+        return advantages, self._returns(trials)
+
+    # ---- the value head's units
+
+    def _rescaled_head(self, moments: Tensor) -> Params:
+        """theta whose value head predicts the same returns in the new units (van Hasselt et al. 2016)."""
+        if self.config.baseline == "linear":
+            return self.theta
+        (old_mean, old_std), (mean, std) = _mean_and_std(self.return_moments), _mean_and_std(moments)
+        weight, bias = self.theta["value.w0"], self.theta["value.b0"]
+        return self.theta | {
+            "value.w0": weight * (old_std / std),
+            "value.b0": (bias * old_std + old_mean - mean) / std,
+        }
+
+    @staticmethod
+    def _normalised(chunks: Chunks, moments: Tensor) -> Chunks:
+        mean, std = _mean_and_std(moments)
+        return chunks._replace(targets=(chunks.targets - mean) / std)
+
+    # ---- PPO
+
+    def _minibatches(self, num_trials: int) -> Iterator[Tensor]:
+        """Rows of trials, for all epochs; the same after a resume."""
+        rng = numpy_rng((self._shuffle_seed, Stream.LEARN, self._num_updates))
+        for _ in range(self.config.epochs):
+            order = torch.from_numpy(rng.permutation(num_trials)).to(self.device)
+            yield from order.tensor_split(min(self.config.minibatches, num_trials))
+
+    def _optimize(self, chunks: Chunks, theta: Params) -> tuple[Params, Metrics]:
+        history: list[Metrics] = []
+        stopped = False
+        for rows in self._minibatches(chunks.inputs.shape[1]):
+            loss = _Loss(self.policy, self.config, chunks.of_trials(rows))
+            new_theta, step = self.meta_optimizer.step(loss, theta)
+            if self.config.max_kl is not None and loss.metrics["kl"] > self.config.max_kl:
+                stopped = True
+                break  # the step after the one that went too far is the first not taken
+            theta = new_theta
+            history.append(step | loss.metrics)
+        if not history:
+            return theta, {"meta_step_accepted": 0.0, "kl_stopped": 1.0}
+        last_epoch = history[-self.config.minibatches :]
+        metrics = {name: sum(row[name] for row in last_epoch) / len(last_epoch) for name in history[0]}
+        accepted = [row["meta_step_accepted"] for row in history]
+        return theta, metrics | {
+            "meta_step_accepted": float(any(accepted)),
+            "steps_not_finite": float(len(accepted) - sum(accepted)),
+            "minibatch_steps": float(len(history)),
+            "kl_stopped": float(stopped),
+        }
+
+
+class _Loss:
+    """PPO's loss of one minibatch as a function of theta; keeps the diagnostics of its last call."""
+
+    def __init__(self, policy: RecurrentPolicy, config: RL2Config, chunks: Chunks) -> None:
+        self.policy, self.config, self.chunks = policy, config, chunks
+        self.metrics: Metrics = {}
+
+    def __call__(self, theta: Params) -> Tensor:
+        c = self.chunks
+        outputs, _ = self.policy.sequence(theta, c.inputs, c.states)
+        dist = self.policy.dist(theta, outputs)
+        log_probs = dist.log_prob(c.actions)
+        surrogate = clipped_surrogate_loss(log_probs, c.log_probs, c.advantages, c.mask, clip=self.config.clip)
+        loss = surrogate - self.config.entropy_coef * masked_mean(dist.entropy(), c.mask)
+        self.metrics = _ratio_metrics(log_probs.detach(), c.log_probs, c.mask, clip=self.config.clip)
+        self.metrics["surrogate"] = float(surrogate.detach())
+        if self.config.baseline == "value_head":
+            value_loss = masked_mean((self.policy.value(theta, outputs) - c.targets).square(), c.mask)
+            loss = loss + self.config.value_coef * value_loss
+            self.metrics["value_loss"] = float(value_loss.detach())
+        return loss
+
+
+def _ratio_metrics(log_probs: Tensor, old_log_probs: Tensor, mask: Tensor, *, clip: float) -> Metrics:
+    """KL(old || new) by the estimator r - 1 - log r, which is never negative (Schulman 2020), and who was clipped."""
+    log_ratio = (log_probs - old_log_probs) * mask
+    ratio = log_ratio.exp()
+    return {
+        "kl": float(masked_mean(ratio - 1 - log_ratio, mask)),
+        "clip_fraction": float(masked_mean(((ratio - 1).abs() > clip).float(), mask)),
+    }
+
+
+def _checked_trials(episodes: Sequence[Episodes]) -> Trials:
+    stacked = stack_episodes(episodes)
+    if not stacked.mask.any(-1).any(-1).all():
+        raise UserError("a task has no step to adapt on: all its episodes are empty or were dropped")
+    trials = join_episodes(stacked)
+    for name in ("obs", "rewards"):
+        if not torch.isfinite(vars(trials)[name]).all():
+            raise NonFiniteError(f"NaN or infinity in the {name} of a trial; theta was left as it was")
+    return trials
+
+
+def _teaches_nothing(trials: Trials) -> bool:
+    """One reward throughout, and trials of one length: advantages would be the value head's errors, standardised."""
+    rewards = trials.rewards[trials.mask]
+    return bool((rewards == rewards[0]).all() and trials.mask.all())
+
+
+def _update_moments(moments: Tensor, returns: Tensor) -> Tensor:
+    """Exponential means of [1, G, G^2] over about ten updates."""
+    g = returns.double().to(CPU)
+    return 0.9 * moments + 0.1 * torch.stack([torch.ones(()).double(), g.mean(), g.square().mean()])
+
+
+def _mean_and_std(moments: Tensor) -> tuple[float, float]:
+    weight, mean, square = moments.tolist()
+    if weight == 0:
+        return 0.0, 1.0
+    return mean / weight, max(square / weight - (mean / weight) ** 2, 1e-8) ** 0.5
+
+
+def _cut(x: Tensor, steps: int) -> Tensor:
+    """(B, L, ...) -> (C, B, K, ...), the last chunk padded with zeros."""
+    missing = -x.shape[1] % steps
+    x = torch.cat([x, x.new_zeros(x.shape[0], missing, *x.shape[2:])], dim=1)
+    return x.unflatten(1, (-1, steps)).movedim(2, 0).contiguous()
+
+
+def _episode_metrics(episodes: Episodes) -> Metrics:
+    """Does it adapt? The first episode's return beside the last one's."""
+    first, last = (float(episodes.returns_undiscounted()[:, i].mean()) for i in (0, -1))
+    return {"return/first_episode": first, "return/last_episode": last, "adaptation_gap": last - first}

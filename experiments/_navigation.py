@@ -1,0 +1,53 @@
+"""What the experiments on 2D navigation share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from envs.navigation import Navigation
+from metarl.device import resolve_device
+from metarl.evaluation import EvaluationConfig
+from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.learner import RLMetaLearner
+from metarl.rollout.pool import PoolConfig
+from metarl.seeding import Stream, torch_rng
+
+HIDDEN = (100, 100)
+TRAINER = TrainerConfig(iterations=100, meta_batch_size=20)
+RL = RLSettings(
+    support_episodes=20,
+    query_episodes=20,
+    evaluation=EvaluationConfig(adaptation_episodes=20, test_episodes=20, adaptation_rounds=3),
+    # one NumPy call steps all lanes: more lanes are nearly free, more processes are not
+    pool=PoolConfig(workers=0, lanes_per_group=400),
+)
+"""Table 4 of the MAML paper: 20 episodes an inner step, and three steps at test time."""
+
+
+class Config(Protocol):
+    @property
+    def trainer(self) -> TrainerConfig: ...
+
+    @property
+    def agent(self) -> Any: ...
+
+    @property
+    def tasks(self) -> Navigation: ...
+
+    @property
+    def rl(self) -> RLSettings: ...
+
+
+def build_with(agent: Callable[..., RLMetaLearner], config: Config) -> RLExperiment:
+    """The experiment of `agent(spec, config.agent, generator=, device=)`."""
+
+    def make_learner() -> RLMetaLearner:
+        return agent(
+            config.tasks.spec,
+            config.agent,
+            generator=torch_rng((config.trainer.seed, Stream.INIT)),
+            device=resolve_device(config.trainer.device),
+        )
+
+    return RLExperiment(tasks=config.tasks, make_learner=make_learner, settings=config.rl)

@@ -1,0 +1,56 @@
+"""RL² on 10-armed Bernoulli bandits of 100 pulls, beside UCB1 and Thompson sampling on the same tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agents.rl2 import RL2, RL2Config
+from envs.bandits import Bandits, reference_returns
+from metarl.device import resolve_device
+from metarl.evaluation import EvaluationConfig
+from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.rollout.pool import PoolConfig
+from metarl.seeding import Stream, torch_rng
+from metarl.types import Metrics, TaskData
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    trainer: TrainerConfig = TrainerConfig(iterations=300, meta_batch_size=200, checkpoint_every_iterations=20)
+    agent: RL2Config = RL2Config(
+        hidden_dim=64, gamma=0.99, gae_lambda=0.95, lr=2e-3, epochs=4, minibatches=4, entropy_coef=0.01, chunk_steps=100
+    )
+    tasks: Bandits = Bandits()
+    rl: RLSettings = RLSettings(
+        query_episodes=1,
+        evaluation=EvaluationConfig(adaptation_episodes=1, test_episodes=1),
+        # one NumPy call steps all lanes: more lanes are nearly free, more processes are not
+        pool=PoolConfig(workers=0, lanes_per_group=200),
+    )
+
+
+def config() -> Config:
+    return Config()
+
+
+def build(config: Config) -> RLExperiment:
+    pulls = config.tasks.pulls
+
+    def make_learner() -> RL2:
+        return RL2(
+            config.tasks.spec,
+            config.agent,
+            generator=torch_rng((config.trainer.seed, Stream.INIT)),
+            device=resolve_device(config.trainer.device),
+        )
+
+    def references(batch: Sequence[TaskData]) -> Metrics:
+        """Mean return of a first episode by the textbook algorithms: what `return/first_episode` is to be held to."""
+        rng = np.random.default_rng(0)  # luck only; the tasks are new in each iteration
+        returns = reference_returns([data.task for data in batch], pulls=pulls, rng=rng)
+        return {f"return/{name}": float(values.mean()) for name, values in returns.items()}
+
+    return RLExperiment(tasks=config.tasks, make_learner=make_learner, settings=config.rl, references=references)

@@ -1,0 +1,139 @@
+"""Memories as pure functions of (params, inputs, state): one step for rollouts, whole sequences for learning.
+
+A memory's state is one flat vector a lane, so that actors, stored states and checkpoints need not know its kind.
+Both ways of running it give the same numbers (a test holds them to 1e-6): the step is written out, the sequence
+is torch's fused kernel.
+
+    S  state size        H  output size        I  input size
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from metarl.types import Params
+
+MemoryKind = Literal["gru", "lstm"]
+
+
+class Memory(Protocol):
+    """What a recurrent policy needs of its memory."""
+
+    @property
+    def state_dim(self) -> int: ...
+
+    @property
+    def output_dim(self) -> int: ...
+
+    def init(self, generator: torch.Generator) -> Params: ...
+
+    def step(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """x (L, I), state (L, S) -> output (L, H), next state (L, S)."""
+        ...
+
+    def sequence(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """x (T, L, I), state (L, S) -> outputs (T, L, H), the state after the last step (L, S)."""
+        ...
+
+
+def _init_gates(num_gates: int, input_dim: int, hidden_dim: int, generator: torch.Generator) -> Params:
+    """Xavier input weights, orthogonal recurrent ones (Saxe et al. 2014) for each gate, zero biases.
+
+    Stored as torch's kernels want them: (gates * H, in).
+    """
+    bound = math.sqrt(6.0 / (input_dim + hidden_dim))
+    w_in = (torch.rand(num_gates * hidden_dim, input_dim, generator=generator) * 2 - 1) * bound
+    recurrent = [_orthogonal(hidden_dim, generator) for _ in range(num_gates)]
+    zeros = torch.zeros(num_gates * hidden_dim)
+    return {"w_in": w_in, "w_rec": torch.cat(recurrent), "b_in": zeros, "b_rec": zeros.clone()}
+
+
+def _orthogonal(size: int, generator: torch.Generator) -> Tensor:
+    """Uniform over rotations and reflections: QR of a Gaussian matrix, signs fixed (Mezzadri 2007)."""
+    q, r = torch.linalg.qr(torch.randn(size, size, generator=generator))
+    return q * r.diagonal().sign()
+
+
+def _kernel_weights(params: Params) -> list[Tensor]:
+    return [params["w_in"], params["w_rec"], params["b_in"], params["b_rec"]]
+
+
+@dataclass(frozen=True)
+class GRU:
+    """Gated recurrent unit (Cho et al. 2014), in the variant that cuDNN and torch compute."""
+
+    input_dim: int
+    hidden_dim: int
+
+    @property
+    def state_dim(self) -> int:
+        return self.hidden_dim
+
+    @property
+    def output_dim(self) -> int:
+        return self.hidden_dim
+
+    def init(self, generator: torch.Generator) -> Params:
+        return _init_gates(3, self.input_dim, self.hidden_dim, generator)
+
+    def step(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """n = tanh(W x + r * (U h)), h' = n + z * (h - n), with gates r and z."""
+        from_input = torch.addmm(params["b_in"], x, params["w_in"].T)
+        from_state = torch.addmm(params["b_rec"], state, params["w_rec"].T)
+        split = 2 * self.hidden_dim
+        gates = torch.sigmoid(from_input[:, :split] + from_state[:, :split])
+        reset, keep = gates.chunk(2, dim=-1)
+        new = torch.tanh(torch.addcmul(from_input[:, split:], reset, from_state[:, split:]))
+        state = torch.lerp(new, state, keep)
+        return state, state
+
+    def sequence(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        outputs, last = torch.gru(x, state.unsqueeze(0), _kernel_weights(params), True, 1, 0.0, False, False, False)
+        return outputs, last.squeeze(0)
+
+
+@dataclass(frozen=True)
+class LSTM:
+    """Long short-term memory (Hochreiter and Schmidhuber 1997; Gers et al. 2000). Its state is [h, c]."""
+
+    input_dim: int
+    hidden_dim: int
+
+    @property
+    def state_dim(self) -> int:
+        return 2 * self.hidden_dim
+
+    @property
+    def output_dim(self) -> int:
+        return self.hidden_dim
+
+    def init(self, generator: torch.Generator) -> Params:
+        params = _init_gates(4, self.input_dim, self.hidden_dim, generator)
+        params["b_in"][self.hidden_dim : 2 * self.hidden_dim] = 1.0  # remember at first (Jozefowicz et al. 2015)
+        return params
+
+    def step(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """c' = f * c + i * g, h' = o * tanh(c')."""
+        hidden, cell = state.chunk(2, dim=-1)
+        from_input = torch.addmm(params["b_in"], x, params["w_in"].T)
+        i, f, g, o = (from_input + torch.addmm(params["b_rec"], hidden, params["w_rec"].T)).chunk(4, dim=-1)
+        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+        hidden = torch.sigmoid(o) * torch.tanh(cell)
+        return hidden, torch.cat([hidden, cell], dim=-1)
+
+    def sequence(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        start = [part.unsqueeze(0).contiguous() for part in state.chunk(2, dim=-1)]
+        outputs, hidden, cell = torch.lstm(x, start, _kernel_weights(params), True, 1, 0.0, False, False, False)
+        return outputs, torch.cat([hidden, cell], dim=-1).squeeze(0)
+
+
+MEMORIES: dict[MemoryKind, type[GRU] | type[LSTM]] = {"gru": GRU, "lstm": LSTM}
+
+
+def make_memory(kind: MemoryKind, *, input_dim: int, hidden_dim: int) -> Memory:
+    return MEMORIES[kind](input_dim, hidden_dim)

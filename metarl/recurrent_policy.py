@@ -1,0 +1,99 @@
+"""A policy with a memory: encoder -> memory -> action distribution and, if asked for, a value.
+
+Its input is what RL² (Duan et al. 2016, section 2.2) feeds: the observation and the real previous transition,
+encoded as [action (one-hot if discrete), reward, ended].
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metarl.distributions import ActionDistribution, Categorical, Gaussian
+from metarl.policies import init_mlp, linear, mlp
+from metarl.recurrent import Memory, MemoryKind, make_memory
+from metarl.types import EnvSpec, Params
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentPolicy:
+    spec: EnvSpec
+    memory_kind: MemoryKind = "gru"
+    hidden_dim: int = 256
+    encoder: tuple[int, ...] = ()
+    """tanh layers between the input and the memory."""
+    init_std: float = 1.0
+    min_std: float = 1e-3
+    max_std: float = 10.0
+    reward_scale: float = 1.0
+    """The previous reward is fed times this: a memory's gates saturate on large numbers."""
+    value_head: bool = True
+
+    @property
+    def previous_dim(self) -> int:
+        """Size of an encoded transition."""
+        return self.spec.action_dim + 2
+
+    @property
+    def input_dim(self) -> int:
+        return self.spec.obs_dim + self.previous_dim
+
+    @property
+    def memory(self) -> Memory:
+        return make_memory(self.memory_kind, input_dim=(self.input_dim, *self.encoder)[-1], hidden_dim=self.hidden_dim)
+
+    def init(self, generator: torch.Generator) -> Params:
+        memory = self.memory
+        modules = {"memory": memory.init(generator)}
+        if self.encoder:
+            modules["encoder"] = init_mlp((self.input_dim, *self.encoder), generator)
+        # a small last layer: the first actions come from the noise, not from the random net
+        modules["policy"] = init_mlp((memory.output_dim, self.spec.action_dim), generator, last_gain=0.1)
+        if self.value_head:
+            modules["value"] = init_mlp((memory.output_dim, 1), generator, last_gain=0.1)
+        params = {f"{module}.{name}": p for module, own in modules.items() for name, p in own.items()}
+        if not self.spec.discrete:
+            params["log_std"] = torch.full((self.spec.action_dim,), math.log(self.init_std))
+        return params
+
+    def encode_transitions(self, actions: Tensor, rewards: Tensor, ended: Tensor) -> Tensor:
+        """actions (..., A) or (...) int64, rewards and ended (...) -> (..., A + 2)."""
+        if self.spec.discrete:
+            actions = torch.nn.functional.one_hot(actions, self.spec.action_dim).to(rewards.dtype)
+        tail = torch.stack([rewards * self.reward_scale, ended.to(rewards.dtype)], dim=-1)
+        return torch.cat([actions, tail], dim=-1)
+
+    def step(self, params: Params, obs: Tensor, previous: Tensor, state: Tensor) -> tuple[ActionDistribution, Tensor]:
+        """obs (L, O), previous (L, A + 2), state (L, S) -> a distribution for each lane, the next state."""
+        x = self._encode(params, torch.cat([obs, previous], dim=-1))
+        output, state = self.memory.step(_module(params, "memory"), x, state)
+        return self.dist(params, output), state
+
+    def sequence(self, params: Params, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """inputs (T, L, O + A + 2), state (L, S) -> the memory's outputs (T, L, H), last state (L, S)."""
+        return self.memory.sequence(_module(params, "memory"), self._encode(params, inputs), state)
+
+    def dist(self, params: Params, outputs: Tensor) -> ActionDistribution:
+        """The memory's outputs (..., L, H) -> action distributions (..., L, A)."""
+        mean = linear(outputs, params["policy.w0"], params["policy.b0"])
+        if self.spec.discrete:
+            return Categorical(mean)
+        log_std = params["log_std"].clamp(math.log(self.min_std), math.log(self.max_std))
+        return Gaussian(mean, log_std.expand_as(mean))
+
+    def value(self, params: Params, outputs: Tensor) -> Tensor:
+        """(..., L, H) -> (..., L)."""
+        return linear(outputs, params["value.w0"], params["value.b0"]).squeeze(-1)
+
+    def _encode(self, params: Params, x: Tensor) -> Tensor:
+        if not self.encoder:
+            return x
+        return torch.tanh(mlp(_module(params, "encoder"), x, len(self.encoder)))
+
+
+def _module(params: Params, module: str) -> Params:
+    prefix = module + "."
+    return {name.removeprefix(prefix): p for name, p in params.items() if name.startswith(prefix)}

@@ -1,0 +1,44 @@
+"""What the tests of the gradient family share: small meta-batches, and the meta-batch that a learner makes of one."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from metarl.collect import collect_meta_batch
+from metarl.rollout.pool import PoolConfig, RolloutPool
+
+
+def collect(learner, tasks, *, num_tasks=3, episodes=3, seed=(1,)):
+    drawn = tasks.sample(num_tasks, rng=np.random.default_rng(1))
+    with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
+        return collect_meta_batch(pool, learner, drawn, support_episodes=episodes, query_episodes=episodes, seed=seed)
+
+
+class Capture:
+    """In the place of a meta-step: keeps the meta-batch it is given."""
+
+    def step(self, batch, theta):
+        self.batch = batch
+        return theta, {}
+
+
+def meta_batch_of(learner, batch):
+    """The MetaBatch that meta_update makes of the tasks' data."""
+    meta_step, learner.meta_step = learner.meta_step, Capture()
+    learner.meta_update(batch)
+    captured, learner.meta_step = learner.meta_step.batch, meta_step
+    return captured
+
+
+def double(x):
+    """Episodes and TaskData in float64."""
+    if isinstance(x, torch.Tensor):
+        return x.double() if x.is_floating_point() else x
+    if isinstance(x, tuple):
+        return tuple(map(double, x))
+    if isinstance(x, list):
+        return list(map(double, x))
+    if dataclasses.is_dataclass(x) and hasattr(x, "__dict__") and not hasattr(x, "params"):
+        return dataclasses.replace(x, **{name: double(value) for name, value in vars(x).items()})
+    return x

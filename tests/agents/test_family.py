@@ -1,0 +1,320 @@
+"""Where the gradient family's algorithms differ from MAML: against derivations, and references written out in loops."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from agents.anil import ANILConfig, anil
+from agents.e_maml import EMAMLConfig, e_maml, exploration_advantages, exploration_loss
+from agents.fast_weights import STEPS_TAKEN, log_prob_loss, mean_cosine
+from agents.fomaml import FOMAMLConfig, fomaml
+from agents.maml import MAMLConfig, maml
+from agents.meta_sgd import PREFIX, MetaSGDConfig, meta_sgd
+from agents.promp import ProMPConfig, inner_kl, promp, ratio_loss
+from agents.reptile import ReptileConfig, reptile
+from metarl.params import flatten, trainable, unflatten, unstack
+from metarl.seeding import torch_rng
+from tests.agents.fast_weights import collect, double, meta_batch_of
+from tests.rollout_envs import Scripted
+
+TASKS = Scripted()
+
+
+def make(build, config, tasks=TASKS):
+    """A small learner in float64, with a batch for it that its own policies took."""
+    learner = build(tasks.spec, dataclasses.replace(config, hidden=(4,)), generator=torch_rng((0,)))
+    batch = double(collect(learner, tasks))
+    learner.theta = {name: p.double() for name, p in learner.theta.items()}
+    return learner, meta_batch_of(learner, batch), batch
+
+
+def gradient_of(function, theta):
+    theta = trainable(theta)
+    grads = torch.autograd.grad(function(theta), list(theta.values()), allow_unused=True)
+    return {name: torch.zeros_like(p) if g is None else g for (name, p), g in zip(theta.items(), grads, strict=True)}
+
+
+def assert_is_gradient(function, theta, *, names=None, h=1e-6):
+    """Along random directions in the parameters `names`, against central differences."""
+    gradient, vector = flatten(gradient_of(function, theta)), flatten(theta)
+    free = flatten({name: torch.full_like(p, float(names is None or name in names)) for name, p in theta.items()})
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        direction = torch.randn(vector.shape, generator=rng, dtype=torch.float64) * free
+        up, down = (function(unflatten(vector + s * h * direction, theta)) for s in (1, -1))
+        slope = float(gradient @ direction)
+        assert abs(slope) > 1e-8, "a direction that does not matter would show nothing"
+        assert slope == pytest.approx(float(up - down) / (2 * h), rel=1e-4, abs=1e-8)
+
+
+def rows(data):
+    """A stack of tasks as one dict a task."""
+    return [{name: x[i] for name, x in data.items()} for i in range(len(data["mask"]))]
+
+
+def log_probs_of(learner, weights, task):
+    return learner.policy.dist(weights, task["obs"]).log_prob(task["actions"])
+
+
+def masked_average(values, mask):
+    return values[mask].mean()
+
+
+# ---- inner steps
+
+
+def test_each_inner_step_is_smaller_by_the_decay():
+    learner, meta_batch, batch = make(maml, MAMLConfig(inner_steps=3, inner_lr=0.4, inner_lr_decay=0.5))
+    phis = [learner.prior()] * 3
+    for step in range(3):
+        before = phis
+        phis = learner.adapt(phis, [data.supports[step] for data in batch])
+        for old, new, task in zip(before, phis, rows(meta_batch.supports[step]), strict=True):
+            weights = {name: old[name] for name in learner.theta}
+            grads = gradient_of(lambda w, task=task: log_prob_loss(log_probs_of(learner, w, task), task), weights)
+            for name, g in grads.items():
+                torch.testing.assert_close(new[name], old[name] - 0.4 * 0.5**step * g)
+            assert new[STEPS_TAKEN] == step + 1
+    for stacked, phi in zip(unstack(meta_batch.old_phis[-1]), phis, strict=True):  # the meta-update does the same
+        torch.testing.assert_close(stacked, {name: phi[name] for name in stacked})
+
+
+def test_tasks_must_have_taken_equally_many_steps():
+    learner, _, batch = make(maml, MAMLConfig())
+    support = batch[0].supports[0]
+    (once,) = learner.adapt([learner.prior()], [support])
+    with pytest.raises(ValueError):
+        learner.adapt([learner.prior(), once], [support, support])
+
+
+def test_mean_cosine_by_hand():
+    before = {"a": torch.zeros(3, 2)}
+    after = {"a": torch.tensor([[2.0, 0.0], [0.0, 5.0], [-1.0, 0.0]])}
+    assert mean_cosine(before, after) == pytest.approx((0 - 1 + 0) / 3)
+    assert mean_cosine(before, {"a": torch.ones(3, 2)}) == pytest.approx(1)
+    assert mean_cosine(before, before) == 0
+    assert mean_cosine({"a": torch.zeros(1, 2)}, {"a": torch.ones(1, 2)}) == 0
+
+
+# ---- FOMAML, ANIL, Meta-SGD
+
+
+def test_fomamls_gradient_is_the_mean_gradient_at_the_phis():
+    learner, meta_batch, _ = make(fomaml, FOMAMLConfig(inner_steps=2))
+    objective = learner.meta_step.objective(meta_batch)
+    actual = flatten(gradient_of(lambda theta: objective.loss_and_kl(theta)[0], learner.theta))
+    expected = torch.zeros_like(actual)
+    for phi, task in zip(unstack(meta_batch.old_phis[-1]), rows(meta_batch.query), strict=True):
+
+        def loss(weights, task=task):
+            return -masked_average(log_probs_of(learner, weights, task) * task["advantages"], task["mask"])
+
+        expected += flatten(gradient_of(loss, phi)) / 3  # ratios are 1 here: log-probabilities do
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-4)  # log_probs were taken in float32
+
+
+def test_anil_adapts_the_last_layer_and_nothing_else():
+    learner, meta_batch, batch = make(anil, ANILConfig())
+    full, _, _ = make(maml, MAMLConfig())
+    supports = [data.supports[0] for data in batch]
+    all_adapted = full.adapt([full.prior()] * 3, supports)
+    for phi, other in zip(learner.adapt([learner.prior()] * 3, supports), all_adapted, strict=True):
+        for name in ("w0", "b0", "log_std"):
+            assert torch.equal(phi[name], learner.theta[name])
+            assert not torch.equal(other[name], full.theta[name])
+        for name in ("w1", "b1"):
+            torch.testing.assert_close(phi[name], other[name])
+            assert not torch.equal(phi[name], learner.theta[name])
+    objective = learner.meta_step.objective(meta_batch)
+    assert_is_gradient(lambda theta: objective.loss_and_kl(theta)[0], learner.theta)  # the body is meta-learned
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_meta_sgds_step_sizes_have_the_gradient_of_the_meta_loss(per_step):
+    learner, meta_batch, _ = make(meta_sgd, MetaSGDConfig(inner_steps=2, per_step=per_step))
+    objective = learner.meta_step.objective(meta_batch)
+
+    def loss(theta):
+        return objective.loss_and_kl(theta)[0]
+
+    sizes = [name for name in learner.theta if name.startswith(PREFIX)]
+    assert len(sizes) == len(learner.inner_loop.weight_names)
+    assert {learner.theta[name].shape[0] for name in sizes} == {2 if per_step else 1}
+    assert_is_gradient(loss, learner.theta)
+    assert_is_gradient(loss, learner.theta, names=sizes)
+
+
+def test_the_gradient_of_one_steps_size_by_hand():
+    """phi = theta - alpha * g  =>  dL/dalpha = -g * dL/dphi, entry by entry."""
+    learner, meta_batch, _ = make(meta_sgd, MetaSGDConfig())
+    objective = learner.meta_step.objective(meta_batch)
+    actual = gradient_of(lambda theta: objective.loss_and_kl(theta)[0], learner.theta)
+    weights = learner.inner_loop.weights(learner.theta)
+    expected = {name: torch.zeros_like(p) for name, p in weights.items()}
+    phis = unstack(meta_batch.old_phis[-1])
+    for phi, support, query in zip(phis, rows(meta_batch.supports[0]), rows(meta_batch.query), strict=True):
+
+        def outer(phi, query=query):
+            ratio = (log_probs_of(learner, phi, query) - query["log_probs"]).exp()
+            return -masked_average(ratio * query["advantages"], query["mask"])
+
+        def inner(weights, support=support):
+            return log_prob_loss(log_probs_of(learner, weights, support), support)
+
+        g, upper = gradient_of(inner, weights), gradient_of(outer, phi)
+        expected = {name: e - g[name] * upper[name] / 3 for name, e in expected.items()}
+    for name, e in expected.items():
+        torch.testing.assert_close(actual[PREFIX + name][0], e)
+
+
+# ---- E-MAML
+
+
+@pytest.mark.parametrize("inner_steps", [1, 2])
+def test_e_mamls_extra_term_is_the_score_function_weighted_by_the_gain(inner_steps):
+    """To first order in the inner steps, so that each round's policy is theta's own: d log p / dtheta in loops."""
+    learner, meta_batch, batch = make(e_maml, EMAMLConfig(inner_steps=inner_steps))
+    gains = [
+        float(data.query.returns_undiscounted().mean() - data.supports[0].returns_undiscounted().mean())
+        for data in batch
+    ]
+    mean = sum(gains) / 3
+    std = (sum((gain - mean) ** 2 for gain in gains) / 3) ** 0.5
+    advantages = exploration_advantages(meta_batch)
+    assert advantages.tolist() == pytest.approx([(gain - mean) / std for gain in gains], abs=1e-6)
+
+    def reference(theta):
+        """Sum over tasks, rounds and steps of A_i log pi_phi_k(a|s), in Python loops."""
+        total = torch.zeros((), dtype=torch.float64)
+        for i in range(3):
+            phi = learner.inner_loop.weights(theta)
+            for support in meta_batch.supports:
+                task = rows(support)[i]
+                total = total - advantages[i] * masked_average(log_probs_of(learner, phi, task), task["mask"])
+                loss = log_prob_loss(log_probs_of(learner, phi, task), task)
+                grads = torch.autograd.grad(loss, list(phi.values()), create_graph=True)
+                phi = {name: p - learner.config.inner_lr * g for (name, p), g in zip(phi.items(), grads, strict=True)}
+        return total / (3 * inner_steps)
+
+    actual = gradient_of(
+        lambda theta: exploration_loss(meta_batch, learner.inner_loop.rounds(theta, meta_batch.supports)),
+        learner.theta,
+    )
+    torch.testing.assert_close(actual, gradient_of(reference, learner.theta), atol=1e-5, rtol=1e-4)
+    assert flatten(actual).norm() > 1e-3
+
+
+def test_e_maml_without_the_term_is_maml_and_with_it_has_its_gradient():
+    plain, meta_batch, _ = make(maml, MAMLConfig())
+    without, _, _ = make(e_maml, EMAMLConfig(exploration_weight=0))
+    learner, _, _ = make(e_maml, EMAMLConfig(exploration_weight=0.5))
+
+    def loss_of(learner):
+        objective = learner.meta_step.objective(meta_batch)
+        return lambda theta: objective.loss_and_kl(theta)[0]
+
+    theta = plain.theta
+    torch.testing.assert_close(gradient_of(loss_of(without), theta), gradient_of(loss_of(plain), theta))
+    assert flatten(gradient_of(loss_of(learner), theta)).sub(flatten(gradient_of(loss_of(plain), theta))).norm() > 1e-3
+    assert_is_gradient(loss_of(learner), theta)
+
+
+# ---- ProMP
+
+
+def test_the_ratio_loss_has_the_policy_gradient_at_the_old_policy_and_another_hessian():
+    learner, meta_batch, _ = make(promp, ProMPConfig())
+    weights = learner.inner_loop.weights(learner.theta)
+    for task in rows(meta_batch.supports[0]):
+        task["log_probs"] = log_probs_of(learner, weights, task).detach()  # to float64's last digit
+
+        def loss_by(inner_loss, task=task):
+            return lambda w: inner_loss(log_probs_of(learner, w, task), task)
+
+        torch.testing.assert_close(
+            gradient_of(loss_by(ratio_loss), weights), gradient_of(loss_by(log_prob_loss), weights)
+        )
+
+        def gradient_at_a_shift(inner_loss, task=task):
+            shifted = {name: p + 0.1 for name, p in weights.items()}
+            return flatten(gradient_of(lambda w: inner_loss(log_probs_of(learner, w, task), task), shifted))
+
+        assert (gradient_at_a_shift(ratio_loss) - gradient_at_a_shift(log_prob_loss)).norm() > 1e-3
+
+
+@pytest.mark.parametrize("inner_steps", [1, 2])
+def test_promps_meta_loss_by_its_definition(inner_steps):
+    learner, meta_batch, _ = make(promp, ProMPConfig(inner_steps=inner_steps, clip=0.05, inner_kl_penalty=0.7))
+    theta = {name: p + 0.05 for name, p in learner.theta.items()}
+    losses, kls = [], []
+    for i in range(3):
+        phi, old_phi = theta, learner.theta
+        for support in meta_batch.supports:
+            task = rows(support)[i]
+            dist, old = learner.policy.dist(phi, task["obs"]), learner.policy.dist(old_phi, task["obs"])
+            kls.append(masked_average(dist.kl_from(old), task["mask"]))
+
+            def step(weights, task=task):
+                grads = gradient_of(lambda w: ratio_loss(log_probs_of(learner, w, task), task), weights)
+                return {name: p - learner.config.inner_lr * grads[name] for name, p in weights.items()}
+
+            phi, old_phi = step(phi), step(old_phi)
+        query = rows(meta_batch.query)[i]
+        ratio = (log_probs_of(learner, phi, query) - query["log_probs"]).exp()
+        a = query["advantages"]
+        losses.append(-masked_average(torch.minimum(ratio * a, ratio.clamp(0.95, 1.05) * a), query["mask"]))
+    expected = sum(losses) / 3 + 0.7 * sum(kls) / (3 * inner_steps)
+    torch.testing.assert_close(learner.meta_step.loss(meta_batch, theta), expected)
+    assert_is_gradient(lambda theta: learner.meta_step.loss(meta_batch, theta), theta)
+    assert abs(inner_kl(meta_batch, meta_batch.old_phis)) < 1e-12
+
+
+def test_promp_takes_its_adam_steps_on_one_meta_batch():
+    learner, meta_batch, _ = make(promp, ProMPConfig(adam_steps=4, lr=0.01))
+    before = learner.meta_step.loss(meta_batch, learner.theta)
+    theta, metrics = learner.meta_step.step(meta_batch, learner.theta)
+    assert learner.meta_step.state_dict()["num_steps"] == 4
+    assert learner.meta_step.loss(meta_batch, theta) < before
+    assert metrics["meta_loss"] == pytest.approx(float(before)) and metrics["inner_kl"] > 0
+    assert 0 <= metrics["clip_fraction"] < 1
+
+
+# ---- Reptile
+
+
+@pytest.mark.parametrize("inner_steps", [1, 2])
+def test_reptiles_step_by_hand(inner_steps):
+    """theta + meta_lr * mean(phi - theta), phi after plain gradient descent on the supports and on the query."""
+    learner, meta_batch, _ = make(reptile, ReptileConfig(inner_steps=inner_steps, inner_lr=0.3, meta_lr=0.25))
+    ends = []
+    for i in range(3):
+        phi = learner.theta
+        for data in (*meta_batch.supports, meta_batch.query):
+            task = rows(data)[i]
+            grads = gradient_of(lambda w, task=task: log_prob_loss(log_probs_of(learner, w, task), task), phi)
+            phi = {name: p - 0.3 * grads[name] for name, p in phi.items()}
+        ends.append(flatten(phi))
+    theta, metrics = learner.meta_step.step(meta_batch, learner.theta)
+    start = flatten(learner.theta)
+    torch.testing.assert_close(flatten(theta), start + 0.25 * (torch.stack(ends).mean(0) - start))
+    assert metrics["meta_step_accepted"] == 1
+
+
+# ---- all of them
+
+
+@pytest.mark.parametrize(
+    "build, config, gain",
+    [
+        (fomaml, FOMAMLConfig(init_std=0.5), 12),
+        (anil, ANILConfig(init_std=0.5, inner_lr=0.5), 5),
+        (meta_sgd, MetaSGDConfig(init_std=0.5), 12),
+        (e_maml, EMAMLConfig(init_std=0.5), 12),
+        (promp, ProMPConfig(init_std=0.5), 4),
+    ],
+    ids=["fomaml", "anil", "meta_sgd", "e_maml", "promp"],
+)
+@pytest.mark.slow
+def test_they_learn_navigation(build, config, gain):
+    raise NotImplementedError

@@ -1,0 +1,26 @@
+"""Training on the fast path is training on metaworld: the same seed gives the same first iterations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metarl.cli import main
+from metarl.log import read_metrics
+
+SMALL = ["--iterations", "2", "--meta-batch-size", "2", "--support-episodes", "3", "--query-episodes", "3"]
+SMALL += ["--max-tasks", "1", "--test-episodes", "1", "--adaptation-episodes", "1", "--workers", "2"]
+
+
+@pytest.mark.slow
+def test_the_learning_curve_is_metaworlds(tmp_path: Path) -> None:
+    rows = {}
+    for stepping in ("fast", "metaworld"):
+        out = tmp_path / stepping
+        assert main(["train", "ml1_reach_maml", "--stepping", stepping, "--out", str(out), *SMALL]) == 0
+        rows[stepping] = read_metrics(out / "metrics.jsonl")
+    for fast, slow in zip(rows["fast"], rows["metaworld"], strict=True):
+        for name in fast:
+            if not name.startswith("seconds"):
+                assert fast[name] == pytest.approx(slow[name], rel=1e-6, abs=1e-6), name
