@@ -56,7 +56,7 @@ def save_report(directory: Path, results: Results, *, extra: Mapping[str, Any]) 
         "environment": environment(),
         "policies": {name: result.to_json() for name, result in results.items()},
     }
-    replace_file(directory / "evaluation.json", json.dumps(content, indent=1).encode())
+    replace_file(directory / "evaluation.json", json.dumps(content).encode())
     returns, success = {}, {}
     for name, result in results.items():
         for mode in result.outcomes:

@@ -69,7 +69,7 @@ def main(args: Sequence[str]) -> int:
     console.print(LEGEND)
     first = means["metaworld_reset_ms"] / means["new_goal_reset_ms"]
     later = means["metaworld_reset_ms"] / means["known_goal_reset_ms"]
-    console.print(f"resets, ratio of the mean times: {first:.1f} times faster for a new goal, {later:.0f} for a seen one")
+    console.print(f"resets, ratio of mean times: {first:.1f} times faster for a new goal, {later:.0f} for a seen one")
     if arguments.json is not None:
         content = {"environment": environment(), "steps": arguments.steps, "tasks": rows, "mean": means}
         replace_file(arguments.json, json.dumps(content, indent=1).encode())
