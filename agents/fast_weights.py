@@ -211,7 +211,10 @@ class FastWeights:
 
     def adapt(self, phis: Sequence[Phi], supports: Sequence[Episodes]) -> list[Phi]:
         """One inner step for each task from its own phi; all tasks have taken equally many before."""
-        (step,) = {int(phi[STEPS_TAKEN]) for phi in phis}
+        steps = {int(phi[STEPS_TAKEN]) for phi in phis}
+        if len(steps) != 1:
+            raise ValueError(f"the phis have taken {sorted(steps)} inner steps; adapt those with equally many together")
+        (step,) = steps
         batch, _ = self._prepare(supports)
         stacked = P.to(self.inner_loop.weights(P.stack(phis)), self.device)
         with torch.no_grad():

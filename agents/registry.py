@@ -16,6 +16,7 @@ from agents.meta_sgd import MetaSGDConfig, meta_sgd
 from agents.promp import ProMPConfig, promp
 from agents.random import RandomAgent, RandomConfig
 from agents.reptile import ReptileConfig, reptile
+from agents.rl2 import RL2, RL2Config
 from metarl.learner import RLMetaLearner
 from metarl.types import EnvSpec
 
@@ -42,5 +43,6 @@ AGENTS = {
     "e_maml": AgentEntry("MAML that credits exploration (Stadie et al. 2018)", EMAMLConfig(), e_maml),
     "promp": AgentEntry("proximal meta-policy search (Rothfuss et al. 2018)", ProMPConfig(), promp),
     "reptile": AgentEntry("theta moves towards the mean phi (Nichol et al. 2018)", ReptileConfig(), reptile),
+    "rl2": AgentEntry("a recurrent policy whose memory adapts, by PPO (Duan et al. 2016)", RL2Config(), RL2),
     "random": AgentEntry("uniformly random actions: the floor", RandomConfig(), RandomAgent),
 }

@@ -38,6 +38,8 @@ CPU = torch.device("cpu")
 class RL2Config:
     memory: MemoryKind = "gru"
     hidden_dim: int = 256
+    attention_window: int = 100
+    """Steps that an attention memory looks back; gru and lstm have no such limit."""
     encoder: tuple[int, ...] = ()
     """tanh layers between the inputs and the memory."""
     init_std: float = 1.0
@@ -66,7 +68,7 @@ class RL2Config:
     """Stop the update where a minibatch's KL from the policy that collected exceeds this; None: never."""
 
     def __post_init__(self) -> None:
-        for name in ("hidden_dim", "encoder", "epochs", "minibatches", "chunk_steps"):
+        for name in ("hidden_dim", "attention_window", "encoder", "epochs", "minibatches", "chunk_steps"):
             check_range(self, name, low=1)
         for name in ("init_std", "min_std", "lr", "clip", "max_grad_norm", "max_kl"):
             check_range(self, name, low=0, low_open=True)
@@ -151,6 +153,7 @@ class RL2:
             spec=spec,
             memory_kind=config.memory,
             hidden_dim=config.hidden_dim,
+            attention_window=config.attention_window,
             encoder=config.encoder,
             init_std=config.init_std,
             min_std=config.min_std,
@@ -193,11 +196,13 @@ class RL2:
         metrics = _episode_metrics(episodes)
         if _teaches_nothing(trials):
             return metrics | {"meta_step_accepted": 0.0, "rejected_no_improvement": 1.0}
-        if not self.return_moments.any():  # the first update: the head starts out from what is right on average
-            self.return_moments = _update_moments(self.return_moments, self._returns(trials)[trials.mask])
-        chunks, outputs, before = self._prepare(episodes, trials)
-        moments = _update_moments(self.return_moments, chunks.targets[chunks.mask])
-        theta, update_metrics = self._optimize(self._normalised(chunks, moments), self._rescaled_head(moments))
+        old_moments = self.return_moments
+        if not old_moments.any():  # the first update: the head starts out from what is right on average
+            old_moments = _update_moments(old_moments, self._returns(trials)[trials.mask])
+        chunks, outputs, before = self._prepare(episodes, trials, old_moments)
+        moments = _update_moments(old_moments, chunks.targets[chunks.mask])
+        head = self._rescaled_head(old_moments, moments)
+        theta, update_metrics = self._optimize(self._normalised(chunks, moments), head)
         if not P.is_finite(theta):
             raise NonFiniteError(f"the update gave non-finite parameters; lower lr={self.config.lr}")
         self.theta, self.return_moments = theta, moments
@@ -231,7 +236,7 @@ class RL2:
         return torch.cat([trials.obs, shifted], dim=-1), transitions
 
     @torch.no_grad()
-    def _prepare(self, episodes: Episodes, trials: Trials) -> tuple[Chunks, Tensor, Metrics]:
+    def _prepare(self, episodes: Episodes, trials: Trials, return_moments: Tensor) -> tuple[Chunks, Tensor, Metrics]:
         """Stored states, values and advantages under the theta that collected; also the outputs (C, B, K, H)."""
         num_trials = len(trials.mask)
         prior = P.repeat(self.prior(), num_trials)
@@ -248,7 +253,7 @@ class RL2:
         old_log_probs = _cut(trials.log_probs, steps).to(self.device)
         dist = self.policy.dist(self.theta, output)
         mismatch = ((dist.log_prob(actions) - old_log_probs) * mask).abs().max()
-        values = self._values(episodes, trials, output)
+        values = self._values(episodes, trials, output, return_moments)
         advantages, returns = self._advantages(trials, values)
         chunks = Chunks(
             inputs=inputs,
@@ -265,14 +270,14 @@ class RL2:
             "log_prob_mismatch": float(mismatch),  # actor against learner: rounding, unless episodes were dropped
         }  # fmt: skip
 
-    def _values(self, episodes: Episodes, trials: Trials, output: Tensor) -> Tensor:
+    def _values(self, episodes: Episodes, trials: Trials, output: Tensor, return_moments: Tensor) -> Tensor:
         """(B, L) in units of the rewards."""
         if self.config.baseline == "linear":
             # over episodes and their own time: what the return depends on in each of them
             returns = to_episode_steps(self._returns(trials), trials, episodes.mask)
             weights = fit_linear_baseline(episodes.obs, returns, episodes.mask)
             return to_trial_steps(predict_values(weights, episodes.obs, episodes.last_obs, episodes.mask)[0], trials)
-        mean, std = _mean_and_std(self.return_moments)
+        mean, std = _mean_and_std(return_moments)
         values = self.policy.value(self.theta, output).permute(1, 2, 0).flatten(1).to(CPU)  # (C, B, K) -> (B, K C)
         return (values[:, : trials.mask.shape[1]] * std + mean) * trials.mask
 
@@ -293,11 +298,11 @@ class RL2:
 
     # ---- the value head's units
 
-    def _rescaled_head(self, moments: Tensor) -> Params:
+    def _rescaled_head(self, old_moments: Tensor, moments: Tensor) -> Params:
         """theta whose value head predicts the same returns in the new units (van Hasselt et al. 2016)."""
         if self.config.baseline == "linear":
             return self.theta
-        (old_mean, old_std), (mean, std) = _mean_and_std(self.return_moments), _mean_and_std(moments)
+        (old_mean, old_std), (mean, std) = _mean_and_std(old_moments), _mean_and_std(moments)
         weight, bias = self.theta["value.w0"], self.theta["value.b0"]
         return self.theta | {
             "value.w0": weight * (old_std / std),

@@ -19,16 +19,23 @@ from metarl.types import Metrics, TaskData
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    trainer: TrainerConfig = TrainerConfig(iterations=300, meta_batch_size=200, checkpoint_every_iterations=20)
+    trainer: TrainerConfig = TrainerConfig(iterations=300, meta_batch_size=400, checkpoint_every_iterations=20)
     agent: RL2Config = RL2Config(
-        hidden_dim=64, gamma=0.99, gae_lambda=0.95, lr=2e-3, epochs=4, minibatches=4, entropy_coef=0.01, chunk_steps=100
+        hidden_dim=64,
+        encoder=(64,),  # "this arm paid": what a memory has to count is a product of its inputs
+        gae_lambda=0.8,
+        lr=1e-3,
+        epochs=2,
+        minibatches=8,
+        chunk_steps=100,
+        entropy_coef=0.03,
     )
     tasks: Bandits = Bandits()
     rl: RLSettings = RLSettings(
         query_episodes=1,
         evaluation=EvaluationConfig(adaptation_episodes=1, test_episodes=1),
         # one NumPy call steps all lanes: more lanes are nearly free, more processes are not
-        pool=PoolConfig(workers=0, lanes_per_group=200),
+        pool=PoolConfig(workers=0, lanes_per_group=400),
     )
 
 

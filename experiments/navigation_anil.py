@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 from agents.anil import ANILConfig, anil
 from envs.navigation import Navigation
-from experiments._navigation import HIDDEN, RL, TRAINER, build_with
+from experiments._navigation import THREE_STEPS, build_with
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    trainer: TrainerConfig = TRAINER
-    agent: ANILConfig = ANILConfig(hidden=HIDDEN)
+    trainer: TrainerConfig = TrainerConfig(iterations=120, meta_batch_size=20)
+    agent: ANILConfig = ANILConfig(
+        hidden=(32, 32), init_std=0.5, min_std=0.3, inner_steps=3, max_kl=0.03, fisher_stride=10, judge_every_step=True
+    )
     tasks: Navigation = Navigation()
-    rl: RLSettings = RL
+    rl: RLSettings = THREE_STEPS
 
 
 def config() -> Config:

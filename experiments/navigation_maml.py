@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from agents.maml import MAMLConfig, maml
 from envs.navigation import Navigation
-from experiments._navigation import HIDDEN, RL, TRAINER, build_with
+from experiments._navigation import ONE_STEP, build_with
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    trainer: TrainerConfig = TRAINER
-    agent: MAMLConfig = MAMLConfig(hidden=HIDDEN)
+    trainer: TrainerConfig = TrainerConfig(iterations=100, meta_batch_size=20)
+    agent: MAMLConfig = MAMLConfig(hidden=(100, 100))
     tasks: Navigation = Navigation()
-    rl: RLSettings = RL
+    rl: RLSettings = ONE_STEP
 
 
 def config() -> Config:

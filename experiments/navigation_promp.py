@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from agents.promp import ProMPConfig, promp
 from envs.navigation import Navigation
-from experiments._navigation import HIDDEN, RL, TRAINER, build_with
+from experiments._navigation import THREE_STEPS, build_with
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    trainer: TrainerConfig = TRAINER
-    agent: ProMPConfig = ProMPConfig(hidden=HIDDEN)
+    trainer: TrainerConfig = TrainerConfig(iterations=120, meta_batch_size=20)
+    agent: ProMPConfig = ProMPConfig(hidden=(32, 32), init_std=0.5, min_std=0.3, inner_steps=3, lr=3e-3)
     tasks: Navigation = Navigation()
-    rl: RLSettings = RL
+    rl: RLSettings = THREE_STEPS
 
 
 def config() -> Config:

@@ -1,8 +1,8 @@
 """Memories as pure functions of (params, inputs, state): one step for rollouts, whole sequences for learning.
 
 A memory's state is one flat vector a lane, so that actors, stored states and checkpoints need not know its kind.
-Both ways of running it give the same numbers (a test holds them to 1e-6): the step is written out, the sequence
-is torch's fused kernel.
+Both ways of running it give the same numbers (a test holds them to 1e-6): the step of GRU and LSTM is written out,
+their sequence is torch's fused kernel.
 
     S  state size        H  output size        I  input size
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from metarl.types import Params
 
-MemoryKind = Literal["gru", "lstm"]
+MemoryKind = Literal["gru", "lstm", "attention"]
 
 
 class Memory(Protocol):
@@ -132,8 +132,83 @@ class LSTM:
         return outputs, torch.cat([hidden, cell], dim=-1).squeeze(0)
 
 
-MEMORIES: dict[MemoryKind, type[GRU] | type[LSTM]] = {"gru": GRU, "lstm": LSTM}
+@dataclass(frozen=True)
+class Attention:
+    """One causal transformer block (Vaswani et al. 2017) over the last `window` inputs, the present one among them.
+
+    Its state is those inputs, each with a 1 behind it (0: there was none yet). They do not depend on the parameters,
+    so truncating back-propagation at a chunk's start loses nothing. How long ago an input was is a learned bias for
+    each head and distance (Raffel et al. 2020, section 2.1, without the buckets).
+    """
+
+    input_dim: int
+    hidden_dim: int
+    window: int
+    num_heads: int = 4
+
+    @property
+    def state_dim(self) -> int:
+        return self.window * (self.input_dim + 1)
+
+    @property
+    def output_dim(self) -> int:
+        return self.hidden_dim
+
+    def init(self, generator: torch.Generator) -> Params:
+        def xavier(n_in: int, n_out: int) -> Tensor:
+            return (torch.rand(n_in, n_out, generator=generator) * 2 - 1) * math.sqrt(6.0 / (n_in + n_out))
+
+        h = self.hidden_dim
+        return {
+            "w_in": xavier(self.input_dim, h),
+            "b_in": torch.zeros(h),
+            "w_qkv": torch.cat([xavier(h, h) for _ in range(3)], dim=1),
+            "w_heads": xavier(h, h),
+            "w_up": xavier(h, 2 * h),
+            "b_up": torch.zeros(2 * h),
+            "w_down": xavier(2 * h, h),
+            "distance_bias": torch.zeros(self.num_heads, self.window),
+        }
+
+    def step(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        outputs, state = self._block(params, x.unsqueeze(0), state)
+        return outputs.squeeze(0), state
+
+    def sequence(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = []
+        for piece in x.split(self.window):  # all at once would take memory for T^2 pairs
+            output, state = self._block(params, piece, state)
+            outputs.append(output)
+        return torch.cat(outputs), state
+
+    def _block(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """x (T, L, I) with T <= window; keys are the state's inputs and x, each query sees the window behind it."""
+        steps, lanes = x.shape[:2]
+        flagged = torch.cat([x, x.new_ones(steps, lanes, 1)], dim=-1).transpose(0, 1)
+        tokens = torch.cat([state.view(lanes, self.window, -1), flagged], dim=1)  # (L, window + T, I + 1)
+        embedded = torch.tanh(tokens[..., :-1] @ params["w_in"] + params["b_in"])
+        heads = (embedded @ params["w_qkv"]).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = torch.nn.functional.scaled_dot_product_attention(
+            heads[0][:, :, self.window :], heads[1], heads[2], attn_mask=self._bias(params, tokens[..., -1], steps)
+        )
+        hidden = embedded[:, self.window :] + attended.transpose(1, 2).flatten(2) @ params["w_heads"]
+        hidden = hidden + torch.tanh(hidden @ params["w_up"] + params["b_up"]) @ params["w_down"]
+        return hidden.transpose(0, 1), tokens[:, steps:].reshape(lanes, -1)
+
+    def _bias(self, params: Params, exists: Tensor, steps: int) -> Tensor:
+        """What is added to the attention of query t for key j, (L, heads, T, window + T); -inf out of sight."""
+        query = torch.arange(self.window, self.window + steps, device=exists.device).unsqueeze(1)
+        distance = query - torch.arange(self.window + steps, device=exists.device)
+        in_sight = (distance >= 0) & (distance < self.window)
+        bias = params["distance_bias"][:, distance.clamp(0, self.window - 1)]
+        return bias.masked_fill(~(in_sight & (exists > 0)[:, None, None, :]), -math.inf)
 
 
-def make_memory(kind: MemoryKind, *, input_dim: int, hidden_dim: int) -> Memory:
-    return MEMORIES[kind](input_dim, hidden_dim)
+def make_memory(kind: MemoryKind, *, input_dim: int, hidden_dim: int, window: int) -> Memory:
+    """`window` is the attention's: how many steps back it sees."""
+    if kind == "attention":
+        return Attention(input_dim, hidden_dim, window)
+    return {"gru": GRU, "lstm": LSTM}[kind](input_dim, hidden_dim)
+
+
+MEMORY_KINDS: tuple[MemoryKind, ...] = ("gru", "lstm", "attention")

@@ -23,6 +23,8 @@ class RecurrentPolicy:
     spec: EnvSpec
     memory_kind: MemoryKind = "gru"
     hidden_dim: int = 256
+    attention_window: int = 100
+    """Steps that an attention memory looks back."""
     encoder: tuple[int, ...] = ()
     """tanh layers between the input and the memory."""
     init_std: float = 1.0
@@ -43,7 +45,12 @@ class RecurrentPolicy:
 
     @property
     def memory(self) -> Memory:
-        return make_memory(self.memory_kind, input_dim=(self.input_dim, *self.encoder)[-1], hidden_dim=self.hidden_dim)
+        return make_memory(
+            self.memory_kind,
+            input_dim=(self.input_dim, *self.encoder)[-1],
+            hidden_dim=self.hidden_dim,
+            window=self.attention_window,
+        )
 
     def init(self, generator: torch.Generator) -> Params:
         memory = self.memory

@@ -16,7 +16,8 @@ from metarl.types import EnvSpec, Task
 class TaskDistribution(Protocol):
     """A family of tasks that share one EnvSpec. It is pickled to the workers: keep it small and plain."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     @property
     def spec(self) -> EnvSpec: ...

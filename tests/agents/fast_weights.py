@@ -7,6 +7,7 @@ import torch
 
 from metarl.collect import collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.seeding import numpy_rng
 
 
 def collect(learner, tasks, *, num_tasks=3, episodes=3, seed=(1,)):
@@ -42,3 +43,17 @@ def double(x):
     if dataclasses.is_dataclass(x) and hasattr(x, "__dict__") and not hasattr(x, "params"):
         return dataclasses.replace(x, **{name: double(value) for name, value in vars(x).items()})
     return x
+
+
+def learning_curve(learner, tasks, *, iterations):
+    """Mean query return of each meta-update's ten tasks, ten episodes each."""
+    returns = []
+    with RolloutPool(tasks, PoolConfig(workers=0, lanes_per_group=400)) as pool:
+        for iteration in range(iterations):
+            drawn = tasks.sample(10, rng=numpy_rng((0, 1, iteration)))
+            batch = collect_meta_batch(
+                pool, learner, drawn, support_episodes=10, query_episodes=10, seed=(0, 2, iteration)
+            )
+            returns.append(np.mean([data.query.returns_undiscounted().mean() for data in batch]))
+            learner.meta_update(batch)
+    return returns

@@ -9,14 +9,12 @@ import torch
 
 from agents.maml import MAMLConfig, maml
 from envs.navigation import Navigation
-from metarl.collect import collect_meta_batch
 from metarl.errors import NonFiniteError
 from metarl.meta_optimizer import fisher_vector_product
 from metarl.params import flatten, trainable, unflatten
-from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.seeding import numpy_rng, torch_rng
+from metarl.seeding import torch_rng
 from metarl.types import EnvSpec
-from tests.agents.fast_weights import collect, double, meta_batch_of
+from tests.agents.fast_weights import collect, double, learning_curve, meta_batch_of
 from tests.rollout_envs import Scripted
 
 TASKS = Navigation()
@@ -189,14 +187,5 @@ def test_discrete_and_continuous_spaces_get_their_policy():
 
 def test_maml_learns_navigation():
     """6 meta-updates: the return after one adaptation step rises from about -46 to -22 (3 s)."""
-    learner = make(hidden=(32, 32), init_std=0.5)
-    returns = []
-    with RolloutPool(TASKS, PoolConfig(workers=0, lanes_per_group=400)) as pool:
-        for iteration in range(6):
-            tasks = TASKS.sample(10, rng=numpy_rng((0, 1, iteration)))
-            batch = collect_meta_batch(
-                pool, learner, tasks, support_episodes=10, query_episodes=10, seed=(0, 2, iteration)
-            )
-            returns.append(np.mean([data.query.returns_undiscounted().mean() for data in batch]))
-            learner.meta_update(batch)
+    returns = learning_curve(make(hidden=(32, 32), init_std=0.5), TASKS, iterations=6)
     assert np.mean(returns[-2:]) > np.mean(returns[:2]) + 12

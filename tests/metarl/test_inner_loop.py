@@ -48,6 +48,18 @@ def test_inner_lr_per_parameter_is_learnable():
     torch.testing.assert_close(grad, torch.tensor(-2.0 * 4.5))
 
 
+def test_a_parameter_without_a_step_size_stays_as_it_is():
+    """f = (v w - a)^2 / 2: only w moves, by lr (v w - a) v, and the gradient in v still goes through w's step."""
+    v, w = torch.tensor(2.0, requires_grad=True), torch.tensor(3.0)
+    phi = inner_step(
+        lambda p, a: 0.5 * (p["v"] * p["w"] - a).square(), {"v": v, "w": w}, 1.0, inner_lr={"w": torch.tensor(0.25)}
+    )
+    torch.testing.assert_close(phi["w"], torch.tensor(3.0 - 0.25 * 5 * 2))
+    assert phi["v"] is v
+    (grad,) = torch.autograd.grad(phi["w"], v)  # d/dv of w - lr (v w - a) v = -lr (2 v w - a)
+    torch.testing.assert_close(grad, torch.tensor(-0.25 * 11))
+
+
 def gaussian_problem(inner_steps):
     policy = GaussianMLP(D, A, hidden=(6, 5))
     return policy, make_batches(policy, inner_steps)

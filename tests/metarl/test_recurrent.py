@@ -5,17 +5,21 @@ import math
 import pytest
 import torch
 
-from metarl.recurrent import MEMORIES, make_memory
+from metarl.recurrent import MEMORY_KINDS, Attention, make_memory
 
-T, L, I, H = 40, 3, 5, 8
+T, L, D, H = 40, 3, 5, 8  # steps, lanes, input and output size
 
 
 def random_memory(kind, dtype, *, scale=1.0):
-    memory = make_memory(kind, input_dim=I, hidden_dim=H)
+    memory = make_memory(kind, input_dim=D, hidden_dim=H, window=7)
     rng = torch.Generator().manual_seed(0)
     params = {name: (p + scale * torch.randn(p.shape, generator=rng)).to(dtype) for name, p in memory.init(rng).items()}
-    x = torch.randn(T, L, I, generator=rng).to(dtype)
+    x = torch.randn(T, L, D, generator=rng).to(dtype)
     state = torch.randn(L, memory.state_dim, generator=rng).to(dtype)
+    if kind == "attention":  # its state is inputs and whether they exist: of four of the last seven
+        state = state.view(L, 7, D + 1)
+        state[..., -1] = (torch.arange(7) >= 3).to(dtype)
+        state = state.flatten(1)
     return memory, params, x, state
 
 
@@ -27,7 +31,7 @@ def by_steps(memory, params, x, state):
     return torch.stack(outputs), state
 
 
-@pytest.mark.parametrize("kind", MEMORIES)
+@pytest.mark.parametrize("kind", MEMORY_KINDS)
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-6), (torch.float64, 1e-12)])
 def test_steps_equal_the_fused_sequence(kind, dtype, tolerance):
     memory, params, x, state = random_memory(kind, dtype, scale=0.1)
@@ -35,7 +39,7 @@ def test_steps_equal_the_fused_sequence(kind, dtype, tolerance):
         torch.testing.assert_close(stepped, fused, atol=tolerance, rtol=0)
 
 
-@pytest.mark.parametrize("kind", MEMORIES)
+@pytest.mark.parametrize("kind", MEMORY_KINDS)
 def test_gradients_are_the_same_both_ways(kind):
     """Of the parameters, the inputs and the start state."""
     memory, params, x, state = random_memory(kind, torch.float64)
@@ -49,7 +53,7 @@ def test_gradients_are_the_same_both_ways(kind):
         torch.testing.assert_close(stepped, fused, atol=1e-8, rtol=1e-8)
 
 
-@pytest.mark.parametrize("kind", MEMORIES)
+@pytest.mark.parametrize("kind", MEMORY_KINDS)
 def test_a_sequence_in_two_pieces_is_the_whole(kind):
     memory, params, x, state = random_memory(kind, torch.float64)
     whole, last = memory.sequence(params, x, state)
@@ -59,7 +63,7 @@ def test_a_sequence_in_two_pieces_is_the_whole(kind):
     torch.testing.assert_close(end, last)
 
 
-@pytest.mark.parametrize("kind", MEMORIES)
+@pytest.mark.parametrize("kind", MEMORY_KINDS)
 def test_lanes_do_not_see_one_another(kind):
     memory, params, x, state = random_memory(kind, torch.float64)
     whole, _ = memory.sequence(params, x, state)
@@ -87,7 +91,7 @@ def test_gru_by_hand():
     r, z = sigmoid(0.2 + 0.1 + 0.7), sigmoid(0.4 + 0.2 + 0.7)
     n = math.tanh(0.6 + 0.3 + r * (0.3 + 0.4))
     one = torch.tensor([[2.0]]).double(), torch.tensor([[0.5]]).double()
-    output, state = make_memory("gru", input_dim=1, hidden_dim=1).step(scalars(3), *one)
+    output, state = make_memory("gru", input_dim=1, hidden_dim=1, window=1).step(scalars(3), *one)
     assert output.item() == state.item() == pytest.approx((1 - z) * n + z * 0.5)
 
 
@@ -97,14 +101,45 @@ def test_lstm_by_hand():
     c = sigmoid(f) * -1 + sigmoid(i) * math.tanh(g)
     h = sigmoid(o) * math.tanh(c)
     state = torch.tensor([[0.5, -1.0]]).double()
-    output, state = make_memory("lstm", input_dim=1, hidden_dim=1).step(
+    output, state = make_memory("lstm", input_dim=1, hidden_dim=1, window=1).step(
         scalars(4), torch.tensor([[2.0]]).double(), state
     )
     assert output.item() == pytest.approx(h) and state.tolist() == [pytest.approx([h, c])]
 
 
-@pytest.mark.parametrize("kind", MEMORIES)
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
 def test_recurrent_weights_start_orthogonal(kind):
-    params = make_memory(kind, input_dim=I, hidden_dim=H).init(torch.Generator().manual_seed(0))
+    params = make_memory(kind, input_dim=D, hidden_dim=H, window=7).init(torch.Generator().manual_seed(0))
     for gate in params["w_rec"].split(H):
         torch.testing.assert_close(gate @ gate.T, torch.eye(H), atol=1e-5, rtol=0)
+
+
+def test_attention_by_hand():
+    """One lane, two heads of one unit, window 2: a softmax over the present and the previous input."""
+    memory = Attention(1, 2, window=2, num_heads=2)
+    rng = torch.Generator().manual_seed(0)
+    params = {name: torch.randn(p.shape, generator=rng).double() for name, p in memory.init(rng).items()}
+    xs = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64)
+    outputs, state = memory.sequence(params, xs.view(3, 1, 1), torch.zeros(1, 4).double())
+    assert state.tolist() == [[-0.7, 1.0, 1.1, 1.0]]
+    embedded = torch.tanh(xs.unsqueeze(1) * params["w_in"] + params["b_in"])
+    q, k, v = (embedded @ params["w_qkv"]).chunk(3, dim=1)
+    for t in range(3):
+        seen = [t] if t == 0 else [t, t - 1]
+        attended = []
+        for head in range(2):
+            scores = torch.stack([q[t, head] * k[j, head] + params["distance_bias"][head, t - j] for j in seen])
+            attended.append((scores.softmax(0) * v[seen, head]).sum())
+        hidden = embedded[t] + torch.stack(attended) @ params["w_heads"]
+        hidden = hidden + torch.tanh(hidden @ params["w_up"] + params["b_up"]) @ params["w_down"]
+        torch.testing.assert_close(outputs[t, 0], hidden)
+
+
+def test_attention_sees_its_window_and_no_further():
+    memory, params, x, state = random_memory("attention", torch.float64)
+    before, _ = memory.sequence(params, x, state)
+    changed = x.clone()
+    changed[10] += 1
+    after, _ = memory.sequence(params, changed, state)
+    differs = (after - before).abs().amax((1, 2)) > 1e-9
+    assert differs.nonzero().squeeze(1).tolist() == list(range(10, 17))
