@@ -47,8 +47,10 @@ class Adam:
         first, second, new = {}, {}, {}
         for name, p in theta.items():
             g = grads[name].detach() * scale
-            first[name] = beta1 * self._moments["first"].get(name, torch.zeros_like(g)) + (1 - beta1) * g
-            second[name] = beta2 * self._moments["second"].get(name, torch.zeros_like(g)) + (1 - beta2) * g.square()
+            # a checkpoint's moments come back on the CPU, wherever theta lives
+            m, v = (self._moments[kind].get(name, torch.zeros_like(g)).to(g.device) for kind in ("first", "second"))
+            first[name] = beta1 * m + (1 - beta1) * g
+            second[name] = beta2 * v + (1 - beta2) * g.square()
             m_hat = first[name] / (1 - beta1**self._num_steps)
             v_hat = second[name] / (1 - beta2**self._num_steps)
             new[name] = p.detach() - self.lr * m_hat / (v_hat.sqrt() + self.eps)

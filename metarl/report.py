@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +28,8 @@ Results = Mapping[str, EvaluationResult]
 
 def print_table(results: Results, *, title: str, console: Console | None = None) -> None:
     """One row a policy, kind of action and number of adaptation steps: mean and 95 % interval over tasks."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
+    # tight enough for 80 columns even where all is 100% [100, 100]
+    table = Table(title=title, box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("policy", "actions", "steps"):
         table.add_column(heading, no_wrap=True)
     measures = _measures(results)
@@ -40,7 +40,8 @@ def print_table(results: Results, *, title: str, console: Console | None = None)
             curves = {measure: result.curve(mode, measure) for measure in measures}
             for k in range(len(curves["return"])):
                 cells = [_cell(measure, curves[measure][k]) for measure in measures]
-                table.add_row(name, ACTIONS[mode], str(k), *cells, end_section=k == len(curves["return"]) - 1)
+                table.add_row(name, ACTIONS[mode], str(k), *cells)
+            table.add_row()
     console = console or Console()
     console.print(table)
     for name, result in results.items():
