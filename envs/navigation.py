@@ -26,7 +26,7 @@ class Navigation:
     """
 
     name: str = "navigation"
-    num_test_tasks: int = 40
+    num_test_tasks: int = 200
     test_seed: int = 20170306
     """Held-out goals are drawn once, from this seed; meta-training goals are continuous draws."""
 
