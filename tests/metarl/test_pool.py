@@ -277,7 +277,9 @@ def test_bad_config_names_field_value_and_rule(field, value):
 # The parent's death: a script of its own, whose worker hangs in the middle of an episode.
 
 PARENT = """
-import sys
+import signal, sys
+# a test run in the background of a shell without job control is started with SIGINT ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tests.rollout_envs import NoisyActor, Scripted, job
 from metarl.rollout.pool import PoolConfig, RolloutPool
 
