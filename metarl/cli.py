@@ -126,7 +126,6 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
     from metarl.config import config_to_dict
     from metarl.log import Console
     from metarl.run_directory import RunDirectory
-    from metarl.seeding import Stream
     from metarl.stop import Stopped, StopSignal
     from metarl.trainer import MAY_DIFFER, Trainer
 
@@ -157,17 +156,24 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
             print("evaluating on the held-out tasks, before and after meta-training ...", flush=True)
             try:
                 with StopSignal(cleanup=experiment.close) as stop, stop.interruptible():
-                    seed = (config.trainer.seed, Stream.EVALUATE)
-                    results = {
-                        "meta-trained": experiment.evaluate(seed=seed),
-                        "untrained": experiment.evaluate_untrained(seed=seed),
-                    }
+                    results = _evaluate_both(experiment, config.trainer.seed)
             except Stopped:
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
         finally:
             experiment.close()
         _report(run.path, results, trainer)
     return 0
+
+
+def _evaluate_both(experiment: Any, run_seed: int) -> dict[str, Any]:
+    """The learner and its own beginning, on the same tasks with the same seeds."""
+    from metarl.seeding import Stream
+
+    seed = (run_seed, Stream.EVALUATE)
+    return {
+        "meta-trained": experiment.evaluate(seed=seed),
+        "untrained": experiment.evaluate_untrained(seed=seed),
+    }
 
 
 COLUMNS = ("return/pre", "return/post", "success/pre", "success/post", "kl")
@@ -228,7 +234,6 @@ def _evaluate(rest: list[str]) -> int:
     from metarl.find_experiment import load_experiment
     from metarl.report import print_table
     from metarl.run_directory import CHECKPOINTS, environment, read_run_config
-    from metarl.seeding import Stream
 
     arguments, flags = tyro.cli(EvaluateArguments, args=rest, prog="metarl evaluate", return_unknown_args=True)
     name, stored = read_run_config(arguments.run_dir)
@@ -242,11 +247,7 @@ def _evaluate(rest: list[str]) -> int:
     experiment = module.build(config)
     try:
         experiment.learner.load_state_dict(state["learner"])
-        seed = (config.trainer.seed, Stream.EVALUATE)
-        results = {
-            "meta-trained": experiment.evaluate(seed=seed),
-            "untrained": experiment.evaluate_untrained(seed=seed),
-        }
+        results = _evaluate_both(experiment, config.trainer.seed)
     finally:
         experiment.close()
     print_table(results, title=f"{path}: mean [95 % interval over tasks]")
