@@ -60,3 +60,8 @@ def to_episodes(arrays: Arrays, rows: slice) -> Episodes:
     """A copy of the named rows, so that the block can be used again."""
     names = [field.name for field in dataclasses.fields(Episodes)]
     return Episodes(**{name: torch.from_numpy(arrays[name][rows].copy()) for name in names})
+
+
+def episodes_by_job(arrays: Arrays, num_jobs: int, *, per_job: int) -> list[Episodes]:
+    """The group's episodes cut into its jobs, `per_job` rows each; copies."""
+    return [to_episodes(arrays, slice(i * per_job, (i + 1) * per_job)) for i in range(num_jobs)]

@@ -19,7 +19,7 @@ import torch
 
 from metarl.errors import NonFiniteError, WorkerError
 from metarl.rollout.actor import Actor
-from metarl.rollout.buffer import new_arrays, to_episodes
+from metarl.rollout.buffer import episodes_by_job, new_arrays
 from metarl.rollout.jobs import RolloutJob, cut_groups
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
 from metarl.rollout.worker import Failed, Finished, Worker
@@ -137,7 +137,7 @@ class InProcessRunner:
         per_job = jobs[0].num_episodes
         arrays = new_arrays(self._spec, per_job * len(jobs))
         times = self._runner.run(jobs, actor, arrays)
-        return [to_episodes(arrays, slice(i * per_job, (i + 1) * per_job)) for i in range(len(jobs))], times
+        return episodes_by_job(arrays, len(jobs), per_job=per_job), times
 
     def close(self) -> None:
         self._runner.close()

@@ -24,7 +24,7 @@ import torch
 
 from metarl.errors import NonFiniteError, UserError
 from metarl.rollout.actor import Actor
-from metarl.rollout.buffer import arrays_in, num_bytes, to_episodes
+from metarl.rollout.buffer import arrays_in, episodes_by_job, num_bytes
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
 from metarl.tasks import TaskDistribution
@@ -166,7 +166,7 @@ class Worker:
         assert self._memory is not None and self._memory.buf is not None
         per_job = jobs[0].num_episodes
         arrays = arrays_in(self._memory.buf, self._tasks.spec, per_job * len(jobs))
-        return [to_episodes(arrays, slice(i * per_job, (i + 1) * per_job)) for i in range(len(jobs))]
+        return episodes_by_job(arrays, len(jobs), per_job=per_job)
 
     def kill(self) -> None:
         """End the process now and free what it held; safe to call twice."""
