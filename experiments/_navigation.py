@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
-
-from envs.navigation import Navigation
-from metarl.device import resolve_device
 from metarl.evaluation import EvaluationConfig
-from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
-from metarl.learner import RLMetaLearner
+from metarl.experiment import RLSettings
 from metarl.rollout.pool import PoolConfig
-from metarl.seeding import Stream, torch_rng
 
 # Table 4 of the MAML paper: 20 episodes an inner step, and three steps at test time
 EVALUATION = EvaluationConfig(adaptation_episodes=20, test_episodes=20, adaptation_rounds=3)
@@ -22,31 +15,3 @@ ONE_STEP = RLSettings(support_episodes=20, query_episodes=20, evaluation=EVALUAT
 """Meta-training as in the paper: one inner step on 20 episodes, 20 to judge it."""
 THREE_STEPS = RLSettings(support_episodes=10, query_episodes=10, evaluation=EVALUATION, pool=POOL)
 """As many episodes of a task, for three inner steps and the judge of the last."""
-
-
-class Config(Protocol):
-    @property
-    def trainer(self) -> TrainerConfig: ...
-
-    @property
-    def agent(self) -> Any: ...
-
-    @property
-    def tasks(self) -> Navigation: ...
-
-    @property
-    def rl(self) -> RLSettings: ...
-
-
-def build_with(agent: Callable[..., RLMetaLearner], config: Config) -> RLExperiment:
-    """The experiment of `agent(spec, config.agent, generator=, device=)`."""
-
-    def make_learner() -> RLMetaLearner:
-        return agent(
-            config.tasks.spec,
-            config.agent,
-            generator=torch_rng((config.trainer.seed, Stream.INIT)),
-            device=resolve_device(config.trainer.device),
-        )
-
-    return RLExperiment(tasks=config.tasks, make_learner=make_learner, settings=config.rl)

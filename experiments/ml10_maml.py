@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.fast_weights import FastWeights
 from agents.maml import MAMLConfig, maml
 from envs.metaworld.ml import ML
-from metarl.device import resolve_device
+from experiments._build import build_with
 from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
-from metarl.seeding import Stream, torch_rng
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +25,4 @@ def config() -> Config:
 
 
 def build(config: Config) -> RLExperiment:
-    def make_learner() -> FastWeights:
-        return maml(
-            config.tasks.spec,
-            config.agent,
-            generator=torch_rng((config.trainer.seed, Stream.INIT)),
-            device=resolve_device(config.trainer.device),
-        )
-
-    return RLExperiment(tasks=config.tasks, make_learner=make_learner, settings=config.rl)
+    return build_with(maml, config)

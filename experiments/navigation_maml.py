@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from agents.maml import MAMLConfig, maml
 from envs.navigation import Navigation
-from experiments._navigation import ONE_STEP, build_with
+from experiments._build import build_with
+from experiments._navigation import ONE_STEP
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from agents.meta_sgd import MetaSGDConfig, meta_sgd
 from envs.navigation import Navigation
-from experiments._navigation import THREE_STEPS, build_with
+from experiments._build import build_with
+from experiments._navigation import THREE_STEPS
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 
 

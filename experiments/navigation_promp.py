@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from agents.promp import ProMPConfig, promp
 from envs.navigation import Navigation
-from experiments._navigation import THREE_STEPS, build_with
+from experiments._build import build_with
+from experiments._navigation import THREE_STEPS
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 
 
