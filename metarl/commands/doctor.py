@@ -1,0 +1,19 @@
+"""`metarl doctor`: what this machine has, and what may bite."""
+
+from __future__ import annotations
+
+from rich.console import Console as RichConsole
+from rich.table import Table
+
+from metarl.commands.words import no_arguments
+from metarl.doctor import report
+
+
+def main(rest: list[str]) -> int:
+    no_arguments("doctor", rest)
+    colors = {"ok": "green", "warn": "yellow", "fail": "red"}
+    table = Table("what", "found", "")
+    for name, value, status in report():
+        table.add_row(name, value, f"[{colors[status]}]{status}[/]")
+    RichConsole().print(table)
+    return 0

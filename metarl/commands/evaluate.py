@@ -1,0 +1,71 @@
+"""`metarl evaluate RUN_DIR`: a run's newest checkpoint again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from tyro.conf import Positional
+
+from metarl.checkpoint import load_latest
+from metarl.config import apply_overrides, config_from_dict, parse_flags
+from metarl.errors import UserError
+from metarl.files import replace_file
+from metarl.find_experiment import load_experiment
+from metarl.report import print_table
+from metarl.run_directory import CHECKPOINTS, environment, read_run_config
+from metarl.seeding import Stream
+
+
+@dataclass(frozen=True)
+class EvaluateArguments:
+    """Evaluate a run's newest checkpoint on its held-out tasks, beside its policy before meta-training."""
+
+    run_dir: Positional[Path]
+    json: Path | None = None
+    """Also write all outcomes to this file."""
+
+
+def main(rest: list[str]) -> int:
+    arguments, flags = tyro.cli(EvaluateArguments, args=rest, prog="metarl evaluate", return_unknown_args=True)
+    name, stored = read_run_config(arguments.run_dir)
+    module = load_experiment(name)
+    config = config_from_dict(type(module.config()), stored)
+    config = apply_overrides(config, parse_flags(flags))
+    found = load_latest(arguments.run_dir / CHECKPOINTS)
+    if found is None:
+        raise UserError(f"{arguments.run_dir} holds no checkpoint yet; train it first, or go on with --resume")
+    state, path = found
+    experiment = module.build(config)
+    try:
+        experiment.learner.load_state_dict(state["learner"])
+        results = evaluate_both(experiment, config.trainer.seed)
+    finally:
+        experiment.close()
+    print_table(results, title=f"{path}: mean [95 % interval over tasks]")
+    if arguments.json is not None:
+        content = {
+            "checkpoint": str(path),
+            "iterations": state["iteration"],
+            "training_env_steps": state["env_steps"],
+            "environment": environment(),
+            "policies": {policy: result.to_json() for policy, result in results.items()},
+        }
+        try:
+            replace_file(arguments.json, json.dumps(content, indent=1).encode())
+        except OSError as error:
+            raise UserError(f"cannot write {arguments.json}: {error.strerror}; give another --json") from error
+    return 0
+
+
+def evaluate_both(experiment: Any, run_seed: int) -> dict[str, Any]:
+    """The learner and its own beginning, on the same tasks with the same seeds."""
+
+    seed = (run_seed, Stream.EVALUATE)
+    return {
+        "meta-trained": experiment.evaluate(seed=seed),
+        "untrained": experiment.evaluate_untrained(seed=seed),
+    }

@@ -1,0 +1,144 @@
+"""`metarl train EXPERIMENT`: meta-train, evaluate on held-out tasks, leave a run directory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.console import Console as RichConsole
+from rich.table import Table
+from tyro.conf import Positional
+
+from metarl.commands.evaluate import evaluate_both
+from metarl.config import apply_overrides, config_to_dict, describe_fields, parse_flags
+from metarl.errors import UserError
+from metarl.find_experiment import load_experiment
+from metarl.log import Console, read_metrics
+from metarl.plots import plot_training
+from metarl.report import print_table, save_report
+from metarl.run_directory import RunDirectory
+from metarl.stop import EXIT_CODE as STOPPED
+from metarl.stop import Stopped, StopSignal
+from metarl.trainer import MAY_DIFFER, Trainer
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Meta-train an experiment, evaluate it on held-out tasks, and leave a run directory."""
+
+    experiment: Positional[str]
+    """A name from `metarl list`, or the path of your own .py file with config() and build(config)."""
+    out: Path | None = None
+    """The run directory; runs/EXPERIMENT_seedN if not given."""
+    resume: bool = False
+    """Go on from the newest valid checkpoint in the run directory, bit for bit."""
+    tensorboard: bool = False
+    """Also write TensorBoard files into the run directory (needs the extra)."""
+
+
+def main(rest: list[str]) -> int:
+    wants_help = any(word in ("-h", "--help") for word in rest)
+    if wants_help and rest[0].startswith("-"):
+        tyro.cli(TrainArguments, args=["--help"], prog="metarl train")
+    words = [word for word in rest if word not in ("-h", "--help")]
+    arguments, flags = tyro.cli(TrainArguments, args=words, prog="metarl train", return_unknown_args=True)
+    module = load_experiment(arguments.experiment)
+    config = _user_config(module.config)
+    if wants_help:
+        _print_fields(arguments.experiment, config)
+        return 0
+    config = apply_overrides(config, parse_flags(flags))
+    return _run_training(arguments, module.build, config)
+
+
+def _user_config(make: Callable[[], Any]) -> Any:
+    """A range error in the experiment file itself is the user's to mend as well."""
+    try:
+        return make()
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config: Any) -> int:
+    stem = Path(arguments.experiment).stem
+    out = arguments.out or Path("runs") / f"{stem}_seed{config.trainer.seed}"
+    run = RunDirectory.create(
+        out,
+        resume=arguments.resume,
+        experiment=arguments.experiment,
+        config=config_to_dict(config),
+        may_differ=MAY_DIFFER,
+    )
+    with run:
+        experiment = build(config)
+        try:
+            trainer = Trainer(experiment, config.trainer, run, tensorboard=arguments.tensorboard)
+            if arguments.resume:
+                trainer.resume()
+            with Console(
+                total=config.trainer.iterations,
+                start=trainer.iteration,
+                description=f"meta-training {stem}",
+                columns=COLUMNS,
+            ) as console:
+                finished = trainer.run(console, resumed=arguments.resume)
+            if not finished:
+                return _say_stopped(trainer.iteration, config.trainer.iterations)
+            print("evaluating on the held-out tasks, before and after meta-training ...", flush=True)
+            try:
+                with StopSignal(cleanup=experiment.close) as stop, stop.interruptible():
+                    results = evaluate_both(experiment, config.trainer.seed)
+            except Stopped:
+                return _say_stopped(trainer.iteration, config.trainer.iterations)
+        finally:
+            experiment.close()
+        _report(run.path, results, trainer)
+    return 0
+
+
+COLUMNS = ("return/pre", "return/post", "success/pre", "success/post", "kl")
+"""Metrics that the console shows; metrics.jsonl has them all."""
+
+
+def _say_stopped(iteration: int, iterations: int) -> int:
+    print(
+        f"stopped after {iteration} of {iterations} iterations, all saved; "
+        "the same command with --resume goes on from there",
+        file=sys.stderr,
+    )
+    return STOPPED
+
+
+def _report(directory: Path, results: Any, trainer: Any) -> None:
+
+    print_table(results, title="Held-out tasks: mean [95 % interval over tasks]")
+    save_report(
+        directory,
+        results,
+        extra={
+            "iterations": trainer.iteration,
+            "training_env_steps": trainer.env_steps,
+            "training_seconds": trainer.seconds,
+        },
+    )
+    rows = read_metrics(directory / "metrics.jsonl")
+    shown = [name for name in (*COLUMNS, "entropy") if any(name in row for row in rows)]
+    plot_training(directory / "training.png", rows, metrics=shown)
+    print(
+        f"{trainer.env_steps:,} env steps of meta-training in {trainer.seconds:.0f} s; everything is in {directory}\n"
+        "  adaptation.png, training.png, evaluation.json, metrics.jsonl, config.json, checkpoints/"
+    )
+
+
+def _print_fields(name: str, config: Any) -> None:
+
+    table = Table(title=f"settings of {name}: --NAME VALUE, by any unique end of the name", title_justify="left")
+    for heading in ("name", "type", "value", "meaning"):
+        table.add_column(heading)
+    for row in describe_fields(config):
+        table.add_row(*row)
+    RichConsole().print(table)
