@@ -33,21 +33,37 @@ def features_by_hand(obs, t):
 
 
 def fit_by_hand(obs, returns, mask, ridge):
-    """Ridge regression as least squares with sqrt(ridge) I appended."""
+    """Ridge regression on standardised features as least squares with sqrt(n ridge) I appended; weights of those."""
     rows = [(features_by_hand(obs[n, t], t), returns[n, t]) for n in range(N) for t in range(T) if mask[n, t]]
-    f, g = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
-    size = f.shape[1]
-    return np.linalg.lstsq(
-        np.vstack([f, np.sqrt(ridge) * np.eye(size)]), np.concatenate([g, np.zeros(size)]), rcond=None
+    f, g = np.array([r[0][:-1] for r in rows]), np.array([r[1] for r in rows], dtype=np.float64)
+    count, size = f.shape
+    z = (f - f.mean(0)) / np.maximum(f.std(0), 1e-3)
+    weights = np.linalg.lstsq(
+        np.vstack([z, np.sqrt(count * ridge) * np.eye(size)]), np.concatenate([g - g.mean(), np.zeros(size)]), rcond=None
     )[0]
+    return g.mean() + z @ weights
 
 
 def test_fit_equals_numpy_least_squares(data):
     obs, returns, mask = data
-    weights = fit_linear_baseline(obs, returns, mask, ridge=0.1)
+    values, _ = predict_values(fit_linear_baseline(obs, returns, mask, ridge=0.1), obs.double(), obs[:, :, 0], mask)
     for i in range(B):
         expected = fit_by_hand(obs[i].numpy(), returns[i].numpy(), mask[i].numpy(), 0.1)
-        np.testing.assert_allclose(weights[i].numpy(), expected, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(values[i][mask[i]].numpy(), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_an_object_at_rest_gives_the_same_bytes_every_time_and_ten_times_the_noise_no_other_fit(data):
+    """Columns that are constant but for rounding: torch.linalg.lstsq answered them differently at every call."""
+    obs, returns, mask = data
+    rest = torch.full((B, N, T, 30), 0.6) + 1e-7 * torch.rand(B, N, T, 30, generator=torch.Generator().manual_seed(2))
+    noisy = torch.full((B, N, T, 30), 0.6) + 1e-6 * torch.rand(B, N, T, 30, generator=torch.Generator().manual_seed(3))
+    resting, noisy = torch.cat([obs, rest], -1), torch.cat([obs, noisy], -1)
+    weights = fit_linear_baseline(resting, returns, mask)
+    for _ in range(5):
+        assert torch.equal(fit_linear_baseline(resting, returns, mask), weights)
+    values, _ = predict_values(weights, resting.double(), resting[:, :, 0], mask)
+    others, _ = predict_values(fit_linear_baseline(noisy, returns, mask), noisy.double(), noisy[:, :, 0], mask)
+    assert float((values - others)[mask].abs().max()) < 1.0  # of returns with a spread of 10
 
 
 def test_predictions_equal_features_times_weights(data):
