@@ -42,14 +42,20 @@ class EvaluationConfig:
     first_come_envs: int | None = None
     """Environments of a class that metaworld 3.1.1's own evaluator would step together (ML1 10, ML10 4, ML45 9); with
     it, success is also given as that evaluator counts it."""
+    also_without: tuple[str, ...] = ()
+    """Classes of held-out tasks that are trained on as well, with other goals (basketball-v3 in ML25): scores are also
+    given without them."""
+    training_tasks: int = 0
+    """Meta-train tasks, drawn once, that the final evaluation covers as well, in rows of their own."""
     max_tasks: int | None = None
-    """Evaluate on the first so many held-out tasks only: for a quick look, not for a result."""
+    """Evaluate on the first so many tasks only: for a quick look, not for a result."""
 
     def __post_init__(self) -> None:
         check_range(self, "adaptation_episodes", low=1)
         check_range(self, "test_episodes", low=1)
         check_range(self, "adaptation_rounds", low=0)
         check_range(self, "first_come_envs", low=1)
+        check_range(self, "training_tasks", low=0)
         check_range(self, "max_tasks", low=1)
 
 
@@ -65,6 +71,22 @@ class EvaluationResult:
     env_steps: int
     first_come: dict[Mode, list[float]]
     """Success after each round as metaworld 3.1.1 counts it (see first_come.py); empty if not asked for."""
+    also_without: tuple[str, ...] = ()
+    """Strata that were trained on as well: `without_trained` leaves them out."""
+
+    def without_trained(self) -> EvaluationResult:
+        """The tasks of classes never trained on. The first-come count is of all classes and not given."""
+        kept = [i for i, stratum in enumerate(self.strata) if stratum not in self.also_without]
+        return EvaluationResult(
+            task_ids=[self.task_ids[i] for i in kept],
+            strata=[self.strata[i] for i in kept],
+            outcomes={
+                mode: {measure: values[:, kept] for measure, values in by_measure.items()}
+                for mode, by_measure in self.outcomes.items()
+            },
+            env_steps=self.env_steps,
+            first_come={},
+        )
 
     def curve(self, mode: Mode, measure: Measure) -> list[Interval]:
         """Mean and 95 % interval over tasks, after 0, 1, ... adaptation rounds."""
@@ -91,6 +113,7 @@ class EvaluationResult:
         return {
             "tasks": self.task_ids,
             "strata": self.strata,
+            "also_without": list(self.also_without),
             "env_steps": self.env_steps,
             "success_first_come": self.first_come,
             "summary": {
@@ -162,6 +185,7 @@ def meta_evaluate(
             for mode in modes
             if config.first_come_envs is not None
         },
+        also_without=config.also_without,
     )
 
 

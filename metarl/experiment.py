@@ -13,7 +13,7 @@ from metarl.device import DeviceName
 from metarl.evaluation import EvaluationConfig, EvaluationResult, meta_evaluate
 from metarl.learner import MetaLearner, RLMetaLearner
 from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.seeding import SeedKey
+from metarl.seeding import SeedKey, Stream, numpy_rng
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes, Metrics, Task, TaskData
 from metarl.validate import check_range
@@ -67,6 +67,10 @@ class Experiment(Protocol):
 
     def evaluate_untrained(self, *, seed: SeedKey) -> EvaluationResult:
         """The same for the learner as it was before any meta-training."""
+        ...
+
+    def evaluate_on_training_tasks(self, *, seed: SeedKey) -> EvaluationResult | None:
+        """The same for the learner on tasks of the meta-train split; None if that was not asked for."""
         ...
 
     def close(self) -> None: ...
@@ -132,13 +136,21 @@ class RLExperiment:
         return metrics | self.references(batch)
 
     def evaluate(self, *, seed: SeedKey) -> EvaluationResult:
-        return self._evaluate(self.learner, seed)
+        return self._evaluate(self.learner, self.tasks.meta_test(), seed)
 
     def evaluate_untrained(self, *, seed: SeedKey) -> EvaluationResult:
-        return self._evaluate(self._make_learner(), seed)
+        return self._evaluate(self._make_learner(), self.tasks.meta_test(), seed)
 
-    def _evaluate(self, learner: RLMetaLearner, seed: SeedKey) -> EvaluationResult:
-        return meta_evaluate(self.pool, learner, self.tasks.meta_test(), self.settings.evaluation, seed=seed)
+    def evaluate_on_training_tasks(self, *, seed: SeedKey) -> EvaluationResult | None:
+        num_tasks = self.settings.evaluation.training_tasks
+        if num_tasks == 0:
+            return None
+        # their goals are part of the protocol, like the held-out list: the same whatever the run's seed
+        tasks = self.tasks.sample(num_tasks, rng=numpy_rng((0, Stream.EVALUATE)))
+        return self._evaluate(self.learner, tasks, (*seed, len(tasks)))
+
+    def _evaluate(self, learner: RLMetaLearner, tasks: Sequence[Task], seed: SeedKey) -> EvaluationResult:
+        return meta_evaluate(self.pool, learner, tasks, self.settings.evaluation, seed=seed)
 
     def close(self) -> None:
         self.pool.close()

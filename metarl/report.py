@@ -45,6 +45,11 @@ def print_table(results: Results, *, title: str, console: Console | None = None)
     console = console or Console()
     console.print(table)
     for name, result in results.items():
+        if result.also_without:
+            rest = result.without_trained()
+            last = {mode: rest.curve(mode, "success_any")[-1] for mode in rest.outcomes}
+            scores = ", ".join(f"{ACTIONS[mode]} {_cell('success_any', point)}" for mode, point in last.items())
+            console.print(f"{name}, without {', '.join(result.also_without)} (trained on with other goals): {scores}")
         if result.first_come:
             scores = ", ".join(f"{ACTIONS[mode]} {values[-1]:.0%}" for mode, values in result.first_come.items())
             console.print(f"{name}, counted as metaworld 3.1.1 does (first come, biased upwards): {scores}")

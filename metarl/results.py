@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,12 @@ def write_table(results: Path, readme: Path) -> None:
             if (seed / "evaluation.json").is_file()
         ]
         if records:
-            lines += _section(directory.name, records)
+            lines += _section(directory, records)
     replace_file(readme, "\n".join(lines).encode())
 
 
-def _section(name: str, records: list[dict[str, Any]]) -> list[str]:
+def _section(directory: Path, records: list[dict[str, Any]]) -> list[str]:
+    name = directory.name
     steps = ", ".join(f"{record['training_env_steps']:,}" for record in records)
     seconds = ", ".join(f"{record['training_seconds']:.0f}" for record in records)
     machine = records[0]["environment"]
@@ -85,7 +86,42 @@ def _section(name: str, records: list[dict[str, Any]]) -> list[str]:
             for k in range(len(outcomes[0][mode]["return"])):
                 cells = [_cell([o[mode][measure][k] for o in outcomes], measure) for measure in MEASURES]
                 lines.append(f"| {policy} | {mode} | {k} | {' | '.join(cells)} |")
-    return [*lines, ""]
+    return [*lines, "", *_asides(records), *_maxima(directory)]
+
+
+def _asides(records: list[dict[str, Any]]) -> Iterator[str]:
+    """The final success without classes that were trained on as well, and as metaworld's own evaluator counts it."""
+    for policy in records[0]["policies"]:
+        entries = [record["policies"][policy] for record in records]
+        for mode, outcomes in entries[0]["outcomes"].items():
+            if trained := entries[0].get("also_without"):
+                kept = [i for i, stratum in enumerate(entries[0]["strata"]) if stratum not in trained]
+                final = [np.asarray(e["outcomes"][mode]["success_any"][-1])[kept].tolist() for e in entries]
+                yield f"- {policy}, {mode}, without {', '.join(trained)} (trained on with other goals), after the last "
+                yield f"  step: success, any step {_cell(final, 'success_any')}"
+            if all(e.get("success_first_come", {}).get(mode) for e in entries):
+                counted = _seeds((e["success_first_come"][mode][-1] for e in entries), "success_any")
+                steps = len(outcomes["success_any"]) - 1
+                yield f"- {policy}, {mode}, after {steps} step(s), counted as metaworld 3.1.1 does (first come, biased "
+                yield f"  upwards): {counted}"
+    yield ""
+
+
+def _maxima(directory: Path) -> Iterator[str]:
+    """The best evaluation during training of each seed, said to be so: publications often report this one."""
+    for seed in sorted(directory.glob("seed*")):
+        rows = [json.loads(line) for line in (seed / "metrics.jsonl").read_text().splitlines()]
+        for mode in ("stochastic", "deterministic"):
+            name = f"eval/{mode}/success_any/"
+            scores = [
+                (max(value for key, value in row.items() if key.startswith(name)), row["iteration"])
+                for row in rows
+                if any(key.startswith(name) for key in row)
+            ]
+            if len(scores) > 1 and (best := max(scores))[0] > 0:
+                yield f"- {seed.name}, {mode}: maximum over {len(scores)} evaluations during training (chosen on the "
+                yield f"  held-out tasks, so biased upwards): success, any step {best[0]:.3f} at iteration {best[1]}"
+    yield ""
 
 
 def _cell(by_seed: list[list[list[float]]], measure: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.bench.memory import Arguments, task_change_memory
 from metarl.cli import main
 
 
@@ -28,3 +29,18 @@ def test_bench_rollout_puts_the_pool_well_before_gymnasiums_async(tmp_path: Path
     # measured on a quiet machine: 10 and 3.4; a busy one is worse for the many processes of async
     assert rates["metarl pool, fast stepping"] > 4 * rates["gymnasium async"]
     assert rates["metarl pool, metaworld's stepping"] > 1.8 * rates["gymnasium async"]
+
+
+def test_bench_memory(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    small = ["--benchmark", "ML10", "--meta-batch-size", "2", "--episodes", "1", "--task-changes", "10"]
+    assert main(["bench", "memory", *small, "--json", str(out)]) == 0
+    content = json.loads(out.read_text())
+    assert 0.1 < content["largest_process_gb"] <= content["all_processes_gb"] < 6
+    assert content["seconds_to_first_step"] > 0
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_two_thousand_task_changes() -> None:
+    figures = task_change_memory(Arguments(benchmark="ML45"))
+    assert abs(figures["growth"]) < 0.05 and figures["after_task_changes_gb"] < 3

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
+from envs.metaworld.ml import ML
+from experiments import ml10_maml
 from metarl.cli import main
 from metarl.find_experiment import experiment_names
 from metarl.log import read_metrics
@@ -22,3 +26,23 @@ def test_experiment_runs(name: str, tmp_path: Path) -> None:
     rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
     assert len(rows) == 2 and all(row["meta_step_accepted"] in (0.0, 1.0) for row in rows)
     assert (tmp_path / "run" / "adaptation.png").stat().st_size > 10_000
+
+
+def test_ml25_is_scored_with_and_without_the_class_it_also_trains_on() -> None:
+    config = ml10_maml.config()
+    experiment = ml10_maml.build(dataclasses.replace(config, tasks=ML(benchmark="ML25")))
+    experiment.close()
+    assert experiment.settings.evaluation.also_without == ("basketball-v3",)
+    assert experiment.settings.evaluation.first_come_envs == 5
+    experiment = ml10_maml.build(config)
+    experiment.close()
+    assert experiment.settings.evaluation.also_without == ()
+
+
+def test_training_tasks_are_evaluated_in_rows_of_their_own(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main(["train", "navigation_maml", "--training-tasks", "3", "--out", str(run), *SMALL]) == 0
+    policies = json.loads((run / "evaluation.json").read_text())["policies"]
+    assert set(policies) == {"meta-trained", "untrained", "on training tasks"}
+    held_out, training = policies["meta-trained"]["tasks"], policies["on training tasks"]["tasks"]
+    assert len(training) == 2 and not set(held_out) & set(training)  # --max-tasks 2

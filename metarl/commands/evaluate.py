@@ -62,10 +62,11 @@ def main(rest: list[str]) -> int:
 
 
 def evaluate_both(experiment: Any, run_seed: int) -> dict[str, Any]:
-    """The learner and its own beginning, on the same tasks with the same seeds."""
-
+    """The learner and its own beginning, on the same tasks with the same seeds; and on training tasks if asked for."""
     seed = (run_seed, Stream.EVALUATE)
-    return {
+    results = {
         "meta-trained": experiment.evaluate(seed=seed),
         "untrained": experiment.evaluate_untrained(seed=seed),
     }
+    on_training_tasks = experiment.evaluate_on_training_tasks(seed=seed)
+    return results if on_training_tasks is None else {**results, "on training tasks": on_training_tasks}

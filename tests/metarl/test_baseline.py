@@ -38,9 +38,8 @@ def fit_by_hand(obs, returns, mask, ridge):
     f, g = np.array([r[0][:-1] for r in rows]), np.array([r[1] for r in rows], dtype=np.float64)
     count, size = f.shape
     z = (f - f.mean(0)) / np.maximum(f.std(0), 1e-3)
-    weights = np.linalg.lstsq(
-        np.vstack([z, np.sqrt(count * ridge) * np.eye(size)]), np.concatenate([g - g.mean(), np.zeros(size)]), rcond=None
-    )[0]
+    left = np.vstack([z, np.sqrt(count * ridge) * np.eye(size)])
+    weights = np.linalg.lstsq(left, np.concatenate([g - g.mean(), np.zeros(size)]), rcond=None)[0]
     return g.mean() + z @ weights
 
 

@@ -181,3 +181,12 @@ def test_a_meta_batch_holds_a_support_for_each_round_and_a_query_of_the_adapted_
             assert data.supports[k] is learner.supports[k][i]
     seeds = [job.seed for jobs, _ in pool.calls for job in jobs]
     assert len(set(seeds)) == len(seeds) == 9
+
+
+def test_classes_trained_on_are_left_out_on_demand(pool):
+    result = evaluate(pool, also_without=("a",))
+    rest = result.without_trained()
+    assert rest.task_ids == ["hard", "passing"] and rest.strata == ["b", "b"]
+    assert rest.outcomes["stochastic"]["success_any"].mean(-1).tolist() == [[0, 1]] * 3
+    assert result.outcomes["stochastic"]["success_any"].shape == (3, 3, 4)  # itself untouched
+    assert json.loads(json.dumps(result.to_json()))["also_without"] == ["a"]

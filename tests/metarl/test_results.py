@@ -58,3 +58,24 @@ def test_seeds_of_different_mujocos_are_not_merged(tmp_path: Path) -> None:
         add_result(tmp_path / "results", run)
     with pytest.raises(UserError, match=r"mujoco 3\.1\.0 and 3\.2\.0"):
         write_table(tmp_path / "results", tmp_path / "README.md")
+
+
+def test_first_come_maxima_and_classes_trained_on_stand_beside_the_final_score(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", seed=1, success=[[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
+    record = json.loads((run / "evaluation.json").read_text())
+    record["policies"]["meta-trained"] |= {
+        "strata": ["basketball-v3", "reach-v3", "reach-v3"],
+        "also_without": ["basketball-v3"],
+        "success_first_come": {"stochastic": [0.9]},
+    }
+    (run / "evaluation.json").write_text(json.dumps(record))
+    scores = [{"iteration": i, "eval/stochastic/success_any/0": s} for i, s in ((0, 0.1), (10, 0.7), (20, 0.4))]
+    (run / "metrics.jsonl").write_text("\n".join(json.dumps(row) for row in [*scores, {"iteration": 21}]))
+    add_result(tmp_path / "results", run)
+    write_table(tmp_path / "results", tmp_path / "README.md")
+    text = " ".join((tmp_path / "README.md").read_text().split())
+    assert (
+        "without basketball-v3 (trained on with other goals), after the last step: success, any step **0.250**" in text
+    )
+    assert "counted as metaworld 3.1.1 does (first come, biased upwards): 0.900" in text
+    assert "maximum over 3 evaluations during training" in text and "success, any step 0.700 at iteration 10" in text
