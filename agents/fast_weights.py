@@ -17,26 +17,22 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from agents.advantages import linear_baseline_advantages
+from agents.batch import Batch, flat_batch
 from metarl import params as P
 from metarl.checkpoint import check_tensors_match
 from metarl.distributions import ActionDistribution
-from metarl.errors import NonFiniteError, UserError
+from metarl.errors import NonFiniteError
 from metarl.inner_loop import adapt_tasks
 from metarl.losses import policy_gradient_loss
 from metarl.policies import Policy, mlp_policy
 from metarl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
-from metarl.types import EnvSpec, Episodes, Metrics, Params, Phi, TaskData, stack_episodes
+from metarl.types import EnvSpec, Episodes, Metrics, Params, Phi, TaskData
 from metarl.validate import check_range
 
 CPU = torch.device("cpu")
 STEPS_TAKEN = "steps_taken"
 """In a phi, beside its weights: the inner steps behind it, since a step's size may depend on which one it is."""
-
-Batch = dict[str, Tensor]
-"""A stack of tasks' steps, flat over episodes and time: obs (B, M, O), actions, log_probs, advantages, mask (B, M),
-and returns (B,), the mean undiscounted return of an episode."""
 
 InnerLoss = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 """(log_probs (M,) of one task's actions under the weights, that task's steps) -> scalar."""
@@ -252,24 +248,7 @@ class FastWeights:
         self.meta_step.load_state_dict(state["meta_optimizer"])
 
     def _prepare(self, episodes: Sequence[Episodes]) -> tuple[Batch, float]:
-        """Stack the tasks, compute advantages, flatten (N, T) to M."""
-        stacked = stack_episodes(episodes)
-        if not stacked.mask.any(-1).any(-1).all():
-            raise UserError("a task has no step to adapt on: all its episodes are empty or were dropped")
-        advantages, variance = linear_baseline_advantages(
-            stacked, gamma=self.config.gamma, gae_lambda=self.config.gae_lambda
-        )
-        if not torch.isfinite(advantages).all():
-            raise NonFiniteError("NaN or infinity in the advantages; the rewards are too large for float32")
-        fields = {
-            "obs": stacked.obs,
-            "actions": stacked.actions,
-            "log_probs": stacked.log_probs,
-            "advantages": advantages,
-            "mask": stacked.mask,
-        }
-        batch = {name: x.flatten(1, 2) for name, x in fields.items()}
-        batch["returns"] = stacked.returns_undiscounted().mean(-1)
+        batch, variance = flat_batch(episodes, gamma=self.config.gamma, gae_lambda=self.config.gae_lambda)
         return P.to(batch, self.device), variance
 
 

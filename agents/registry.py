@@ -1,4 +1,4 @@
-"""Every agent by name: a new one is a file and a line here; the contract tests then cover it."""
+"""Every agent by name: a new one is a file and a line here, or an entry point; contract tests cover those here."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ import torch
 
 from agents.anil import ANILConfig, anil
 from agents.e_maml import EMAMLConfig, e_maml
+from agents.fine_tune import FineTuneConfig, fine_tune
 from agents.fomaml import FOMAMLConfig, fomaml
+from agents.from_scratch import FromScratchConfig, from_scratch
 from agents.maml import MAMLConfig, maml
 from agents.meta_sgd import MetaSGDConfig, meta_sgd
+from agents.multi_task_ppo import PPOConfig, multi_task_ppo
 from agents.promp import ProMPConfig, promp
 from agents.random import RandomAgent, RandomConfig
 from agents.reptile import ReptileConfig, reptile
 from agents.rl2 import RL2, RL2Config
 from metarl.learner import RLMetaLearner
+from metarl.plug_ins import load_plug_ins
 from metarl.types import EnvSpec
 
 
@@ -44,5 +48,19 @@ AGENTS = {
     "promp": AgentEntry("proximal meta-policy search (Rothfuss et al. 2018)", ProMPConfig(), promp),
     "reptile": AgentEntry("theta moves towards the mean phi (Nichol et al. 2018)", ReptileConfig(), reptile),
     "rl2": AgentEntry("a recurrent policy whose memory adapts, by PPO (Duan et al. 2016)", RL2Config(), RL2),
+    "multi_task_ppo": AgentEntry("one policy for all tasks, no adaptation: a baseline", PPOConfig(), multi_task_ppo),
+    "fine_tune": AgentEntry("multi-task PPO, then PPO on the new task: a baseline", FineTuneConfig(), fine_tune),
+    "from_scratch": AgentEntry("PPO on the new task alone: a baseline", FromScratchConfig(), from_scratch),
     "random": AgentEntry("uniformly random actions: the floor", RandomConfig(), RandomAgent),
 }
+
+
+def all_agents() -> dict[str, AgentEntry]:
+    """`AGENTS`, and the AgentEntry that other packages add under the entry-point group `metarl.agents`."""
+
+    def entry(name: str, found: object) -> AgentEntry:
+        if not isinstance(found, AgentEntry):
+            raise TypeError(f"{found!r} is not an agents.registry.AgentEntry")
+        return found
+
+    return {**AGENTS, **load_plug_ins("metarl.agents", entry, taken=AGENTS)}

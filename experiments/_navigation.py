@@ -15,3 +15,5 @@ ONE_STEP = RLSettings(support_episodes=20, query_episodes=20, evaluation=EVALUAT
 """Meta-training as in the paper: one inner step on 20 episodes, 20 to judge it."""
 THREE_STEPS = RLSettings(support_episodes=10, query_episodes=10, evaluation=EVALUATION, pool=POOL)
 """As many episodes of a task, for three inner steps and the judge of the last."""
+NO_SUPPORT = RLSettings(query_episodes=40, evaluation=EVALUATION, pool=POOL)
+"""As many episodes of a task, for agents whose meta-training adapts nothing."""

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from agents.rl2 import RL2, RL2Config
 from envs.metaworld.ml1 import ML1
-from metarl.device import resolve_device
+from experiments._build import build_with
 from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.rollout.pool import PoolConfig
-from metarl.seeding import Stream, torch_rng
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +37,4 @@ def config() -> Config:
 
 
 def build(config: Config) -> RLExperiment:
-    def make_learner() -> RL2:
-        return RL2(
-            config.tasks.spec,
-            config.agent,
-            generator=torch_rng((config.trainer.seed, Stream.INIT)),
-            device=resolve_device(config.trainer.device),
-        )
-
-    return RLExperiment(tasks=config.tasks, make_learner=make_learner, settings=config.rl)
+    return build_with(RL2, config)

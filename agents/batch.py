@@ -1,0 +1,39 @@
+"""Episodes of a meta-batch as what a policy loss is taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from agents.advantages import linear_baseline_advantages
+from metarl.errors import NonFiniteError, UserError
+from metarl.types import Episodes, stack_episodes
+
+Batch = dict[str, Tensor]
+"""A stack of tasks' steps, flat over episodes and time: obs (B, M, O), actions, log_probs, advantages, mask (B, M),
+and returns (B,), the mean undiscounted return of an episode."""
+
+
+def flat_batch(episodes: Sequence[Episodes], *, gamma: float, gae_lambda: float) -> tuple[Batch, float]:
+    """Stack the tasks, compute advantages, flatten (N, T) to M; also the baseline's explained variance.
+
+    Raises UserError where a task has no step at all, NonFiniteError where a reward or observation is not finite.
+    """
+    stacked = stack_episodes(episodes)
+    if not stacked.mask.any(-1).any(-1).all():
+        raise UserError("a task has no step to adapt on: all its episodes are empty or were dropped")
+    advantages, variance = linear_baseline_advantages(stacked, gamma=gamma, gae_lambda=gae_lambda)
+    if not torch.isfinite(advantages).all():
+        raise NonFiniteError("NaN or infinity in the advantages; the rewards are too large for float32")
+    fields = {
+        "obs": stacked.obs,
+        "actions": stacked.actions,
+        "log_probs": stacked.log_probs,
+        "advantages": advantages,
+        "mask": stacked.mask,
+    }
+    batch = {name: x.flatten(1, 2) for name, x in fields.items()}
+    batch["returns"] = stacked.returns_undiscounted().mean(-1)
+    return batch, variance

@@ -1,0 +1,34 @@
+"""Transfer learning: multi-task PPO in meta-training, then PPO on a new task's support episodes.
+
+The baseline that every meta-learner has to beat with the same adaptation episodes: it learns no initialisation made
+for adapting, only one that is good on average.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from agents.multi_task_ppo import CPU, MultiTaskPPO, PPOAdaptation, PPOConfig
+from metarl.types import EnvSpec
+from metarl.validate import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuneConfig(PPOConfig):
+    adaptation_lr: float = 1e-3
+    adaptation_epochs: int = 20
+    """Full-batch steps of Adam on one round's support episodes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(self, "adaptation_lr", low=0, low_open=True)
+        check_range(self, "adaptation_epochs", low=1)
+
+
+def fine_tune(
+    spec: EnvSpec, config: FineTuneConfig, *, generator: torch.Generator, device: torch.device = CPU
+) -> MultiTaskPPO:
+    adaptation = PPOAdaptation(lr=config.adaptation_lr, epochs=config.adaptation_epochs)
+    return MultiTaskPPO(spec, config, generator=generator, device=device, adaptation=adaptation)

@@ -1,0 +1,187 @@
+"""One policy for all tasks, trained by PPO (Schulman et al. 2017): the baseline without adaptation.
+
+What a meta-learner gains over it is what adaptation is worth. `fine_tune` and `from_scratch` are this learner with
+another way of adapting: PPO on the support episodes, from the trained policy or from a random one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.batch import Batch, flat_batch
+from metarl import params as P
+from metarl.checkpoint import check_tensors_match
+from metarl.errors import NonFiniteError
+from metarl.losses import clipped_surrogate_loss
+from metarl.meta_optimizer import Adam
+from metarl.policies import Policy, mlp_policy
+from metarl.returns import masked_mean
+from metarl.rollout.actor import PolicyActor
+from metarl.seeding import Stream, numpy_rng
+from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData
+from metarl.validate import check_range
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig:
+    lr: float = 3e-4
+    clip: float = 0.2
+    epochs: int = 10
+    minibatches: int = 8
+    """Of each task's steps, in each epoch; every minibatch holds all tasks."""
+    entropy_coef: float = 0.0
+    max_grad_norm: float | None = 0.5
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    hidden: tuple[int, ...] = (128, 128)
+    init_std: float = 1.0
+    """Of the Gaussian policy's noise, in action units."""
+    min_std: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "minibatches"):
+            check_range(self, name, low=1)
+        for name in ("lr", "clip", "max_grad_norm", "init_std", "min_std"):
+            check_range(self, name, low=0, low_open=True)
+        for name in ("gamma", "gae_lambda"):
+            check_range(self, name, low=0, high=1)
+        check_range(self, "entropy_coef", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOAdaptation:
+    """PPO on one task's support episodes; each round starts with fresh moments."""
+
+    lr: float
+    epochs: int
+
+
+def ppo_loss(policy: Policy, params: Params, batch: Batch, *, clip: float, entropy_coef: float) -> Tensor:
+    """Clipped surrogate minus entropy bonus of each task, (B,); params are all tasks', or stacked (B, ...)."""
+    dist = policy.dist(params, batch["obs"])
+
+    def task_loss(log_probs: Tensor, entropy: Tensor, old: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
+        surrogate = clipped_surrogate_loss(log_probs, old, advantages, mask, clip=clip)
+        return surrogate - entropy_coef * masked_mean(entropy, mask)
+
+    log_probs = dist.log_prob(batch["actions"])
+    return torch.func.vmap(task_loss)(log_probs, dist.entropy(), batch["log_probs"], batch["advantages"], batch["mask"])
+
+
+class MultiTaskPPO:
+    """An RLMetaLearner; phi is a set of weights, on the CPU, which only an `adaptation` changes."""
+
+    keeps_memory = False
+    adaptation_rounds = 0
+    """In meta-training: all episodes are the trained policy's own."""
+
+    def __init__(
+        self,
+        spec: EnvSpec,
+        config: PPOConfig,
+        *,
+        generator: torch.Generator,
+        device: torch.device = CPU,
+        adaptation: PPOAdaptation | None = None,
+        trained: bool = True,
+    ) -> None:
+        """`trained=False`: theta stays at its random beginning, whatever the meta-batches."""
+        self.config, self.device, self.adaptation, self.trained = config, device, adaptation, trained
+        self.policy = mlp_policy(spec, hidden=config.hidden, init_std=config.init_std, min_std=config.min_std)
+        self.theta = P.to(self.policy.init(generator), device)
+        self.meta_optimizer = Adam(lr=config.lr, eps=1e-5, max_grad_norm=config.max_grad_norm)
+        self._shuffle_seed = int(torch.randint(2**31, (), generator=generator))
+        self._num_updates = 0
+
+    def actor(self, *, deterministic: bool = False) -> PolicyActor:
+        return PolicyActor(self.policy, deterministic=deterministic)
+
+    def prior(self) -> Params:
+        return P.to(P.detach(self.theta), CPU)
+
+    def adapt(self, phis: Sequence[Params], supports: Sequence[Episodes]) -> list[Params]:
+        """The same phis, or those after `adaptation.epochs` full-batch steps of Adam on each task's own support."""
+        batch, _ = self._prepare(supports)
+        if self.adaptation is None:
+            return list(phis)
+        adam = Adam(lr=self.adaptation.lr, eps=1e-5)
+        adapted = P.to(P.stack(phis), self.device)
+        for _ in range(self.adaptation.epochs):
+            # summed, not averaged: each task's own weights then get the gradient that they would get alone
+            adapted, _ = adam.step(lambda phi: self._losses(phi, batch).sum(), adapted)
+        if not P.is_finite(adapted):
+            raise NonFiniteError(f"fine-tuning gave non-finite parameters; lower adaptation_lr={self.adaptation.lr}")
+        return P.unstack(P.to(adapted, CPU))
+
+    def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
+        data, variance = self._prepare([task_data.query for task_data in batch])
+        with torch.no_grad():
+            entropy = masked_mean(self.policy.dist(self.theta, data["obs"]).entropy(), data["mask"])
+        metrics: Metrics = {"entropy": float(entropy), "explained_variance": variance}
+        if not self.trained:
+            return metrics | {"meta_step_accepted": 0.0}
+        rng = numpy_rng((self._shuffle_seed, Stream.LEARN, self._num_updates))
+        theta, history = self.theta, []
+        for rows in _minibatches(data["mask"].shape[1], self.config.epochs, self.config.minibatches, rng):
+            part = {name: x[:, rows] if x.dim() > 1 else x for name, x in data.items()}
+            theta, step = self.meta_optimizer.step(lambda theta, part=part: self._losses(theta, part).mean(), theta)
+            history.append(step)
+        if not P.is_finite(theta):
+            raise NonFiniteError(f"the update gave non-finite parameters; lower lr={self.config.lr}")
+        self.theta = theta
+        self._num_updates += 1
+        with torch.no_grad():
+            log_ratio = self.policy.dist(theta, data["obs"]).log_prob(data["actions"]) - data["log_probs"]
+            ratio = log_ratio.exp()
+            clipped = (ratio - 1).abs() > self.config.clip
+        return metrics | {
+            "meta_loss": history[0]["meta_loss"],
+            "grad_norm": history[0]["grad_norm"],
+            "meta_step_accepted": float(any(step["meta_step_accepted"] for step in history)),
+            "kl": float(masked_mean(ratio - 1 - log_ratio, data["mask"])),
+            "clip_fraction": float(masked_mean(clipped.float(), data["mask"])),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "theta": self.theta,
+            "meta_optimizer": self.meta_optimizer.state_dict(),
+            "shuffle_seed": self._shuffle_seed,
+            "num_updates": self._num_updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_tensors_match(self.theta, state["theta"], what="theta")
+        self.theta = P.to({name: state["theta"][name] for name in self.theta}, self.device)
+        self.meta_optimizer.load_state_dict(state["meta_optimizer"])
+        self._shuffle_seed, self._num_updates = state["shuffle_seed"], state["num_updates"]
+
+    def _losses(self, params: Params, batch: Batch) -> Tensor:
+        return ppo_loss(self.policy, params, batch, clip=self.config.clip, entropy_coef=self.config.entropy_coef)
+
+    def _prepare(self, episodes: Sequence[Episodes]) -> tuple[Batch, float]:
+        batch, variance = flat_batch(episodes, gamma=self.config.gamma, gae_lambda=self.config.gae_lambda)
+        return P.to(batch, self.device), variance
+
+
+def _minibatches(num_steps: int, epochs: int, minibatches: int, rng: np.random.Generator) -> list[Tensor]:
+    """Indices of steps, the same of every task, for all epochs."""
+    return [
+        rows
+        for _ in range(epochs)
+        for rows in torch.from_numpy(rng.permutation(num_steps)).tensor_split(min(minibatches, num_steps))
+    ]
+
+
+def multi_task_ppo(
+    spec: EnvSpec, config: PPOConfig, *, generator: torch.Generator, device: torch.device = CPU
+) -> MultiTaskPPO:
+    return MultiTaskPPO(spec, config, generator=generator, device=device)

@@ -1,0 +1,43 @@
+"""An experiment in a line: any registered agent, or one of another package, on any task distribution."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from agents.registry import all_agents
+from experiments._build import build_with
+from metarl.errors import UserError, nearest
+from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.tasks import TaskDistribution
+
+_TRAINER = TrainerConfig(iterations=100, meta_batch_size=20)
+
+
+def experiment_on(
+    tasks: TaskDistribution,
+    agent: str = "maml",
+    *,
+    agent_config: Any = None,
+    trainer: TrainerConfig = _TRAINER,
+    rl: RLSettings | None = None,
+) -> tuple[Callable[[], Any], Callable[[Any], RLExperiment]]:
+    """`config, build = experiment_on(tasks)`, at the top of an experiment file, is all that `metarl train` needs.
+
+    `agent_config` is the agent's own dataclass, with its defaults if not given. Each setting is a flag of the command
+    line as well. Raises UserError for an unknown agent.
+    """
+    agents = all_agents()
+    if agent not in agents:
+        raise UserError(f"unknown agent {agent!r}{nearest(agent, agents)}; `metarl list` names them all")
+    parts = {
+        "trainer": trainer,
+        "agent": agents[agent].config if agent_config is None else agent_config,
+        "tasks": tasks,
+        "rl": RLSettings() if rl is None else rl,
+    }
+    Config = dataclasses.make_dataclass(
+        "Config", [(name, type(part)) for name, part in parts.items()], frozen=True, kw_only=True
+    )
+    return lambda: Config(**parts), lambda config: build_with(agents[agent].build, config)

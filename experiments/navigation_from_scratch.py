@@ -1,0 +1,27 @@
+"""PPO from a random policy on each new goal of 2D navigation: the baseline without any training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents.from_scratch import FromScratchConfig, from_scratch
+from envs.navigation import Navigation
+from experiments._build import build_with
+from experiments._navigation import NO_SUPPORT
+from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    trainer: TrainerConfig = TrainerConfig(iterations=1, meta_batch_size=20)
+    agent: FromScratchConfig = FromScratchConfig(hidden=(32, 32), init_std=0.5, min_std=0.3, adaptation_lr=1e-2)
+    tasks: Navigation = Navigation()
+    rl: RLSettings = NO_SUPPORT
+
+
+def config() -> Config:
+    return Config()
+
+
+def build(config: Config) -> RLExperiment:
+    return build_with(from_scratch, config)

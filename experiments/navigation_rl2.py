@@ -1,0 +1,36 @@
+"""RL² on 2D navigation: trials of four episodes; "steps" are episodes that the memory has seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents.rl2 import RL2, RL2Config
+from envs.navigation import Navigation
+from experiments._build import build_with
+from experiments._navigation import POOL
+from metarl.evaluation import EvaluationConfig
+from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    # as many env steps as the gradient family takes with 20 tasks of 40 episodes
+    trainer: TrainerConfig = TrainerConfig(iterations=120, meta_batch_size=200)
+    agent: RL2Config = RL2Config(
+        hidden_dim=64, init_std=0.5, min_std=0.05, lr=2e-3, epochs=4, minibatches=8, chunk_steps=100, gae_lambda=0.95
+    )
+    tasks: Navigation = Navigation()
+    rl: RLSettings = RLSettings(
+        query_episodes=4,
+        # one test episode a round: a second one would have the memory of the first
+        evaluation=EvaluationConfig(adaptation_episodes=1, test_episodes=1, adaptation_rounds=3),
+        pool=POOL,
+    )
+
+
+def config() -> Config:
+    return Config()
+
+
+def build(config: Config) -> RLExperiment:
+    return build_with(RL2, config)

@@ -1,0 +1,108 @@
+"""The baselines: PPO's loss by hand, one gradient for all tasks, and each task's own where it fine-tunes."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from agents.fine_tune import FineTuneConfig, fine_tune
+from agents.from_scratch import FromScratchConfig, from_scratch
+from agents.multi_task_ppo import PPOConfig, multi_task_ppo, ppo_loss
+from envs.navigation import Navigation
+from metarl import params as P
+from metarl.collect import collect_episodes, collect_meta_batch
+from metarl.policies import GaussianMLP
+from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.seeding import numpy_rng, torch_rng
+from metarl.types import Task
+
+POLICY = GaussianMLP(3, 2, (4,))
+
+
+def batch(num_tasks=2, steps=5):
+    g = torch.Generator().manual_seed(0)
+    theta = POLICY.init(g)
+    obs = torch.randn(num_tasks, steps, 3, generator=g)
+    actions = torch.randn(num_tasks, steps, 2, generator=g)
+    old = POLICY.dist(theta, obs).log_prob(actions) + 0.5 * torch.randn(num_tasks, steps, generator=g)
+    mask = torch.ones(num_tasks, steps, dtype=torch.bool)
+    mask[1, 3:] = False
+    advantages = torch.randn(num_tasks, steps, generator=g)
+    return theta, {"obs": obs, "actions": actions, "log_probs": old * mask, "advantages": advantages, "mask": mask}
+
+
+def test_loss_by_hand():
+    """Each valid step's min(r A, clip(r) A), in a loop over steps; the entropy bonus is that of the Gaussian."""
+    theta, data = batch()
+    losses = ppo_loss(POLICY, theta, data, clip=0.2, entropy_coef=0.1)
+    for b, length in enumerate((5, 3)):
+        total = 0.0
+        for t in range(length):
+            dist = POLICY.dist(theta, data["obs"][b, t : t + 1])
+            ratio = float((dist.log_prob(data["actions"][b, t : t + 1]) - data["log_probs"][b, t]).exp())
+            a = float(data["advantages"][b, t])
+            total += min(ratio * a, min(max(ratio, 0.8), 1.2) * a) + 0.1 * float(dist.entropy())
+        assert float(losses[b]) == pytest.approx(-total / length, rel=1e-5)
+
+
+def test_stacked_parameters_get_each_tasks_own_gradient():
+    theta, data = batch()
+    stacked = P.trainable({name: p.clone() for name, p in P.repeat(theta, 2).items()})
+    together = torch.autograd.grad(
+        ppo_loss(POLICY, stacked, data, clip=0.2, entropy_coef=0.1).sum(), [*stacked.values()]
+    )
+    for b in range(2):
+        alone = P.trainable(theta)
+        loss = ppo_loss(POLICY, alone, {n: x[b : b + 1] for n, x in data.items()}, clip=0.2, entropy_coef=0.1).sum()
+        for both, own in zip(together, torch.autograd.grad(loss, [*alone.values()]), strict=True):
+            torch.testing.assert_close(both[b], own)
+
+
+TASKS = Navigation()
+ONE = [Task("corner", {"goal": [0.4, 0.4]})]
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with RolloutPool(TASKS, PoolConfig(workers=0, lanes_per_group=100)) as pool:
+        yield pool
+
+
+def mean_return(pool, learner, phi):
+    (episodes,) = collect_episodes(pool, learner, ONE, [phi], num_episodes=20, seed=(99,))
+    return float(episodes.returns_undiscounted().mean())
+
+
+def test_multi_task_ppo_learns_a_single_goal(pool):
+    """With one task it is plain PPO: from -55 or so to within a few steps of the way (-7 for a straight walk)."""
+    config = PPOConfig(hidden=(32,), init_std=0.3, lr=3e-3)
+    learner = multi_task_ppo(TASKS.spec, config, generator=torch_rng((0,)))
+    untrained = mean_return(pool, learner, learner.prior())
+    for iteration in range(40):
+        learner.meta_update(
+            collect_meta_batch(pool, learner, ONE, support_episodes=1, query_episodes=20, seed=(iteration,))
+        )
+    trained = mean_return(pool, learner, learner.prior())
+    assert untrained < -30 and trained > -15
+
+
+def test_fine_tuning_helps_on_its_own_task_and_from_scratch_never_trains(pool):
+    tasks = TASKS.sample(4, rng=numpy_rng((0,)))
+    settings = {"hidden": (32,), "init_std": 0.3, "adaptation_lr": 1e-2, "adaptation_epochs": 10}
+    scratch = from_scratch(TASKS.spec, FromScratchConfig(**settings), generator=torch_rng((0,)))
+    theta = {name: p.clone() for name, p in scratch.theta.items()}
+    data = collect_meta_batch(pool, scratch, tasks, support_episodes=1, query_episodes=4, seed=(1,))
+    assert scratch.meta_update(data)["meta_step_accepted"] == 0
+    assert all(torch.equal(theta[name], p) for name, p in scratch.theta.items())
+    tuned = fine_tune(TASKS.spec, FineTuneConfig(**settings), generator=torch_rng((0,)))
+    for learner in (scratch, tuned):
+        support = collect_episodes(pool, learner, ONE, [learner.prior()], num_episodes=20, seed=(2,))
+        (phi,) = learner.adapt([learner.prior()], support)
+        assert mean_return(pool, learner, phi) > mean_return(pool, learner, learner.prior()) + 3
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="adaptation_epochs=0"):
+        FineTuneConfig(adaptation_epochs=0)
+    with pytest.raises(ValueError, match="lr=-1"):
+        dataclasses.replace(PPOConfig(), lr=-1.0)
