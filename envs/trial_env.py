@@ -1,4 +1,4 @@
-"""A trial of a task distribution as one episode of a plain gymnasium env: RL² with another library's recurrent agent."""
+"""A trial of a task distribution as one episode of a plain gymnasium env: RL² with other libraries' agents."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class TrialEnv(gym.Env):
     reward, and whether it ended an episode; all zero but the first at the start of a trial. At an inner episode's end
     the observation is already the next episode's first; the trial itself is truncated after its last.
 
-    action: the task's, Box(-1, 1) or Discrete. info: `task` (its id), `episode` (0, 1, ... within the trial) and
-    `success` of the step taken.
+    action: the task's, Box(-1, 1) or Discrete. info: `task` (its id), `trial_episode` (0, 1, ... within the trial; SB3
+    takes `episode` for its Monitor's) and `success` of the step taken.
     """
 
     def __init__(
@@ -101,4 +101,4 @@ class TrialEnv(gym.Env):
 
     def _info(self, *, success: bool) -> dict[str, Any]:
         assert self._task is not None
-        return {"task": self._task.id, "episode": self._episode, "success": success}
+        return {"task": self._task.id, "trial_episode": self._episode, "success": success}

@@ -66,7 +66,7 @@ def test_pickle_stays_in_its_two_places(trees):
         for name, tree in trees.items()
         if not name.startswith(WITH_PICKLE)
         for used in (*imports(tree), *uses(tree))
-        if used.startswith(forbidden)
+        if used.startswith(forbidden) and not used.startswith("pickletools")  # it lists a stream, and runs nothing
     ]
     assert not wrong
 

@@ -31,7 +31,7 @@ def test_a_trial_shows_the_real_last_transition_of_each_episode():
     env = TrialEnv(Scripted(), episodes_per_trial=2)
     obs, info = env.reset(seed=0)
     size = Scripted().spec.obs_dim
-    assert not obs[size:].any() and info["episode"] == 0
+    assert not obs[size:].any() and info["trial_episode"] == 0
     rows, rewards = [], []
     for t in range(2 * HORIZON):
         action = np.full(2, 0.01 * t, np.float32)
@@ -39,7 +39,7 @@ def test_a_trial_shows_the_real_last_transition_of_each_episode():
         rows.append(obs[size:])
         rewards.append(reward)
         assert not terminated and truncated == (t == 2 * HORIZON - 1)
-        assert info["episode"] == t // HORIZON
+        assert info["trial_episode"] == t // HORIZON
     for t, row in enumerate(rows):
         np.testing.assert_allclose(row[:2], 0.01 * t, rtol=1e-6)
         assert row[2] == pytest.approx(rewards[t]) and row[3] == float(t % HORIZON == HORIZON - 1)
