@@ -11,8 +11,19 @@ from dataclasses import dataclass
 from agents.maml import MAMLConfig, maml
 from envs.metaworld.ml import ML
 from experiments._metaworld import build_ml
+from experiments._presets import (
+    GARAGE,
+    MAML_GARAGE,
+    MAML_GARAGE_DEVIATIONS,
+    MAML_METAWORLD_ALGORITHMS,
+    MAML_METAWORLD_ALGORITHMS_DEVIATIONS,
+    METAWORLD_ALGORITHMS,
+    TEN_EPISODES,
+    maml_trainer,
+)
 from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.preset import Preset
 from metarl.rollout.pool import PoolConfig
 
 
@@ -36,3 +47,31 @@ def config() -> Config:
 
 def build(config: Config) -> RLExperiment:
     return build_ml(maml, config)
+
+
+PRESETS = {
+    "metaworld_algorithms": Preset(
+        config=Config(
+            trainer=maml_trainer("ML10"), agent=MAML_METAWORLD_ALGORITHMS, tasks=ML(benchmark="ML10"), rl=TEN_EPISODES
+        ),
+        source=METAWORLD_ALGORITHMS,
+        deviations=MAML_METAWORLD_ALGORITHMS_DEVIATIONS,
+    ),
+    "metaworld_algorithms_ml45": Preset(
+        config=Config(
+            trainer=maml_trainer("ML45"), agent=MAML_METAWORLD_ALGORITHMS, tasks=ML(benchmark="ML45"), rl=TEN_EPISODES
+        ),
+        source=METAWORLD_ALGORITHMS,
+        deviations=MAML_METAWORLD_ALGORITHMS_DEVIATIONS,
+    ),
+    "garage": Preset(
+        config=Config(
+            trainer=TrainerConfig(iterations=2000, meta_batch_size=20),
+            agent=MAML_GARAGE,
+            tasks=ML(benchmark="ML10", reward_version="v2"),
+            rl=TEN_EPISODES,
+        ),
+        source=GARAGE,
+        deviations=MAML_GARAGE_DEVIATIONS,
+    ),
+}

@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from agents.maml import MAMLConfig, maml
 from envs.metaworld.ml1 import ML1
 from experiments._build import build_with
+from experiments._presets import (
+    MAML_METAWORLD_ALGORITHMS,
+    MAML_METAWORLD_ALGORITHMS_DEVIATIONS,
+    METAWORLD_ALGORITHMS,
+    TEN_EPISODES,
+    maml_trainer,
+)
 from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.preset import Preset
 from metarl.rollout.pool import PoolConfig
 
 
@@ -37,3 +45,12 @@ def config() -> Config:
 
 def build(config: Config) -> RLExperiment:
     return build_with(maml, config)
+
+
+PRESETS = {
+    "metaworld_algorithms": Preset(
+        config=Config(trainer=maml_trainer("ML1"), agent=MAML_METAWORLD_ALGORITHMS, rl=TEN_EPISODES),
+        source=METAWORLD_ALGORITHMS,
+        deviations=MAML_METAWORLD_ALGORITHMS_DEVIATIONS,
+    ),
+}

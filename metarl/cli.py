@@ -16,8 +16,12 @@ COMMANDS: dict[str, str] = {
     "list": "experiments, agents and task distributions by name",
     "train": "meta-train an experiment and evaluate it on held-out tasks",
     "evaluate": "evaluate a run's newest checkpoint again",
+    "compare": "runs beside each other: intervals, IQM, probability of improvement",
     "results": "store finished runs as records and remake the results table",
     "bench": "measure speed side by side with other samplers",
+    "check-env": "what is wrong with an environment, in sentences",
+    "adapt": "adapt a trained agent to one new task and save the adapted policy",
+    "play": "render a trained agent before and after adaptation, side by side",
     "doctor": "what this machine has, and what may bite",
 }
 """Name and summary; `check-env` is metarl/commands/check_env.py, imported only when it is called."""

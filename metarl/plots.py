@@ -25,16 +25,16 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 def plot_adaptation(path: Path, *, returns: Curves, success: Curves, title: str = "") -> None:
     """Return and success rate per adaptation step, side by side, with their 95 % intervals as bars."""
-    figure = _figure(width=10.0, height=4.2)
+    figure = new_figure(width=10.0, height=4.2)
     left, right = figure.subplots(1, 2)
-    _draw_curves(left, returns)
+    draw_curves(left, returns)
     left.set(xlabel="adaptation steps", ylabel="return per episode (undiscounted)")
-    _draw_curves(right, success)
+    draw_curves(right, success)
     right.set(xlabel="adaptation steps", ylabel="success rate", ylim=(-0.04, 1.04))
     figure.suptitle(title or "Adaptation to tasks never seen (mean and 95 % interval)")
     labels = left.get_legend_handles_labels()
     figure.legend(*labels, loc="outside lower center", ncols=min(max(len(returns), 1), 2), frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_training(path: Path, rows: Sequence[Mapping[str, Any]], *, metrics: Sequence[str] = ()) -> None:
@@ -51,8 +51,8 @@ def plot_training(path: Path, rows: Sequence[Mapping[str, Any]], *, metrics: Seq
     x = [row["env_steps"] if over_steps else row["iteration"] for row in rows]
     columns = 2 if len(shown) == 4 else min(len(shown), 3)
     lines = math.ceil(len(shown) / columns)
-    figure = _figure(width=4.2 * columns, height=3.0 * lines)
-    from matplotlib.ticker import EngFormatter  # after _figure, which says so if matplotlib is missing
+    figure = new_figure(width=4.2 * columns, height=3.0 * lines)
+    from matplotlib.ticker import EngFormatter  # after new_figure, which says so if matplotlib is missing
 
     panels = figure.subplots(lines, columns, squeeze=False).flat
     for panel, name in zip(panels, shown, strict=False):
@@ -62,10 +62,34 @@ def plot_training(path: Path, rows: Sequence[Mapping[str, Any]], *, metrics: Seq
         panel.xaxis.set_major_formatter(EngFormatter(sep=""))  # 2M, not 2 and a 1e6 somewhere else
     for panel in list(figure.axes)[len(shown) :]:
         panel.remove()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _draw_curves(axes: Axes, curves: Curves) -> None:
+def plot_comparison(
+    path: Path,
+    adaptation: Curves,
+    training: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    measure: str,
+    metric: str,
+) -> None:
+    """Held-out scores by adaptation step, with intervals, beside a training metric over env steps."""
+    figure = new_figure(width=10.0, height=4.4)
+    from matplotlib.ticker import EngFormatter  # after new_figure, which says so if matplotlib is missing
+
+    left, right = figure.subplots(1, 2)
+    draw_curves(left, adaptation)
+    left.set(xlabel="adaptation steps", ylabel=f"{measure}: IQM and 95 % interval", title="held-out tasks")
+    for index, label in enumerate(adaptation):
+        if label in training:
+            right.plot(*training[label], color=COLORS[index % len(COLORS)])
+    right.set(xlabel="env steps", ylabel=metric, title="meta-training (mean over seeds)")
+    right.xaxis.set_major_formatter(EngFormatter(sep=""))
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    save_figure(figure, path)
+
+
+def draw_curves(axes: Axes, curves: Curves) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for index, (label, points) in enumerate(curves.items()):
@@ -85,7 +109,7 @@ def _draw_curves(axes: Axes, curves: Curves) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _figure(*, width: float, height: float) -> Figure:
+def new_figure(*, width: float, height: float) -> Figure:
     """A figure of its own, without pyplot's global state; it draws without a display."""
     try:
         from matplotlib.figure import Figure
@@ -94,7 +118,7 @@ def _figure(*, width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     for axes in figure.axes:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)

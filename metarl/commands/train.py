@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from metarl.errors import UserError
 from metarl.find_experiment import load_experiment
 from metarl.log import Console, read_metrics
 from metarl.plots import plot_training
-from metarl.report import print_table, save_report
+from metarl.preset import Preset, find_preset, presets_of
+from metarl.report import Report, save_report
 from metarl.run_directory import RunDirectory
 from metarl.stop import EXIT_CODE as STOPPED
 from metarl.stop import Stopped, StopSignal
@@ -32,6 +33,8 @@ class TrainArguments:
 
     experiment: Positional[str]
     """A name from `metarl list`, or the path of your own .py file with config() and build(config)."""
+    preset: str | None = None
+    """Start from published settings; `metarl train EXPERIMENT --help` lists them."""
     out: Path | None = None
     """The run directory; runs/EXPERIMENT_seedN if not given."""
     resume: bool = False
@@ -47,9 +50,11 @@ def main(rest: list[str]) -> int:
     words = [word for word in rest if word not in ("-h", "--help")]
     arguments, flags = tyro.cli(TrainArguments, args=words, prog="metarl train", return_unknown_args=True)
     module = load_experiment(arguments.experiment)
-    config = _user_config(module.config)
+    make = module.config if arguments.preset is None else lambda: find_preset(module, arguments.preset).config
+    config = _user_config(make)
     if wants_help:
         _print_fields(arguments.experiment, config)
+        _print_presets(presets_of(module))
         return 0
     config = apply_overrides(config, parse_flags(flags))
     return _run_training(arguments, module.build, config)
@@ -83,7 +88,7 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                 total=config.trainer.iterations,
                 start=trainer.iteration,
                 description=f"meta-training {stem}",
-                columns=COLUMNS,
+                columns=experiment.report.columns,
             ) as console:
                 finished = trainer.run(console, resumed=arguments.resume)
             if not finished:
@@ -96,12 +101,8 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
         finally:
             experiment.close()
-        _report(run.path, results, trainer)
+        _report(run.path, experiment.report, results, trainer)
     return 0
-
-
-COLUMNS = ("return/pre", "return/post", "success/pre", "success/post", "kl")
-"""Metrics that the console shows; metrics.jsonl has them all."""
 
 
 def _say_stopped(iteration: int, iterations: int) -> int:
@@ -113,11 +114,11 @@ def _say_stopped(iteration: int, iterations: int) -> int:
     return STOPPED
 
 
-def _report(directory: Path, results: Any, trainer: Any) -> None:
-
-    print_table(results, title="Held-out tasks: mean [95 % interval over tasks]")
+def _report(directory: Path, report: Report, results: Any, trainer: Trainer) -> None:
+    report.print_table(results, title="Held-out tasks: mean [95 % interval over tasks]")
     save_report(
         directory,
+        report,
         results,
         extra={
             "iterations": trainer.iteration,
@@ -126,12 +127,20 @@ def _report(directory: Path, results: Any, trainer: Any) -> None:
         },
     )
     rows = read_metrics(directory / "metrics.jsonl")
-    shown = [name for name in (*COLUMNS, "entropy") if any(name in row for row in rows)]
+    shown = [name for name in (*report.columns, "entropy") if any(name in row for row in rows)]
     plot_training(directory / "training.png", rows, metrics=shown)
+    amount = f"{trainer.env_steps:,} env steps" if trainer.env_steps else f"{trainer.iteration:,} iterations"
     print(
-        f"{trainer.env_steps:,} env steps of meta-training in {trainer.seconds:.0f} s; everything is in {directory}\n"
+        f"{amount} of meta-training in {trainer.seconds:.0f} s; everything is in {directory}\n"
         "  adaptation.png, training.png, evaluation.json, metrics.jsonl, config.json, checkpoints/"
     )
+
+
+def _print_presets(presets: Mapping[str, Preset]) -> None:
+    for name, preset in presets.items():
+        RichConsole().print(f"[bold]--preset {name}[/]: {preset.source}", highlight=False)
+        for deviation in preset.deviations:
+            RichConsole().print(f"  - {deviation}", highlight=False)
 
 
 def _print_fields(name: str, config: Any) -> None:

@@ -1,0 +1,66 @@
+"""RL² on Meta-World ML10: trials of ten episodes of ten kinds of task, tested on five others.
+
+20M env steps, the published budget. ML25 and ML45: `--benchmark ML45 --meta-batch-size 45`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents.rl2 import RL2, RL2Config
+from envs.metaworld.ml import ML
+from experiments._metaworld import build_ml
+from experiments._presets import (
+    GARAGE,
+    METAWORLD_ALGORITHMS,
+    ONE_TRIAL,
+    RL2_GARAGE,
+    RL2_GARAGE_DEVIATIONS,
+    RL2_METAWORLD_ALGORITHMS,
+    RL2_METAWORLD_ALGORITHMS_DEVIATIONS,
+    rl2_trainer,
+)
+from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.preset import Preset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    # 200 updates of 20 trials x 10 episodes x 500 steps
+    trainer: TrainerConfig = TrainerConfig(iterations=200, meta_batch_size=20)
+    agent: RL2Config = RL2Config(
+        hidden_dim=256,
+        reward_input_scale=0.1,  # Meta-World's rewards go up to 10
+        lr=5e-4,
+        epochs=8,
+        entropy_coef=1e-3,
+    )
+    tasks: ML = ML(benchmark="ML10")
+    rl: RLSettings = ONE_TRIAL
+
+
+def config() -> Config:
+    return Config()
+
+
+def build(config: Config) -> RLExperiment:
+    return build_ml(RL2, config)
+
+
+PRESETS = {
+    "metaworld_algorithms": Preset(
+        config=Config(trainer=rl2_trainer("ML10"), agent=RL2_METAWORLD_ALGORITHMS),
+        source=METAWORLD_ALGORITHMS,
+        deviations=RL2_METAWORLD_ALGORITHMS_DEVIATIONS,
+    ),
+    "metaworld_algorithms_ml45": Preset(
+        config=Config(trainer=rl2_trainer("ML45"), agent=RL2_METAWORLD_ALGORITHMS, tasks=ML(benchmark="ML45")),
+        source=METAWORLD_ALGORITHMS,
+        deviations=RL2_METAWORLD_ALGORITHMS_DEVIATIONS,
+    ),
+    "garage": Preset(
+        config=Config(trainer=TrainerConfig(iterations=10_000, meta_batch_size=10), agent=RL2_GARAGE),
+        source=GARAGE,
+        deviations=RL2_GARAGE_DEVIATIONS,
+    ),
+}

@@ -1,0 +1,93 @@
+"""`metarl compare RUN ...`: runs beside each other, as a table and a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional
+
+from metarl.compare import Entry, iqm_interval, mean_interval, probability_of_improvement, read_entries, training_curve
+from metarl.errors import UserError
+from metarl.evaluation import Measure
+from metarl.plots import plot_comparison
+from metarl.stats import Interval
+
+
+@dataclass(frozen=True)
+class CompareArguments:
+    """Compare runs on their held-out tasks: means, interquartile means, probability of being better than the first.
+
+    Runs that differ in nothing but their seed are taken together. Intervals are 95 % bootstrap over seeds, and over
+    tasks within each class.
+    """
+
+    runs: Positional[tuple[Path, ...]]
+    """Run directories, or folders of stored seeds such as experiments/results/NAME."""
+    mode: Literal["stochastic", "deterministic"] = "stochastic"
+    """Tested with sampled actions, or with the mean action."""
+    measure: Literal["auto", "return", "success_any", "success_last"] = "auto"
+    """auto: success at any step where there is such a thing, else the return."""
+    plot: Path = Path("comparison.png")
+
+
+def main(rest: list[str]) -> int:
+    arguments = tyro.cli(CompareArguments, args=rest, prog="metarl compare")
+    if not arguments.runs:
+        raise UserError("metarl compare was given no run; give two run directories or more")
+    entries = read_entries(arguments.runs)
+    measure = _measure(arguments, entries)
+    _print(entries, arguments, measure)
+    curves = {
+        entry.label: [iqm_interval(row, entry.strata) for row in entry.values(arguments.mode, measure).swapaxes(0, 1)]
+        for entry in entries
+    }
+    metric = "return/post" if measure == "return" else "success/post"
+    training = {entry.label: curve for entry in entries if (curve := training_curve(entry, metric)) is not None}
+    plot_comparison(arguments.plot, curves, training, measure=measure.replace("_", ", "), metric=metric)
+    print(f"drew {arguments.plot}")
+    return 0
+
+
+def _measure(arguments: CompareArguments, entries: list[Entry]) -> Measure:
+    if arguments.measure != "auto":
+        return arguments.measure
+    succeeds = any(entry.values(arguments.mode, "success_any").any() for entry in entries)
+    return "success_any" if succeeds else "return"
+
+
+def _print(entries: list[Entry], arguments: CompareArguments, measure: Measure) -> None:
+    first = entries[0]
+    table = Table(
+        title=f"{measure.replace('_', ', ')} on {len(first.task_ids)} held-out tasks, {arguments.mode} actions",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for heading in ("run", "step"):
+        table.add_column(heading)
+    for heading in ("mean [95 %]", "IQM [95 %]", f"P(better than\n{first.label})"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for entry in entries:
+        values, base = entry.values(arguments.mode, measure), first.values(arguments.mode, measure)
+        for k in range(values.shape[1]):
+            better = ""
+            if entry is not first and k < base.shape[1]:
+                better = _text(probability_of_improvement(values[:, k], base[:, k], entry.strata))
+            mean, middle = mean_interval(values[:, k], entry.strata), iqm_interval(values[:, k], entry.strata)
+            table.add_row(entry.label if k == 0 else "", str(k), _text(mean), _text(middle), better)
+        table.add_row()
+    for entry in entries:
+        steps = sum(entry.env_steps) / len(entry.env_steps)
+        print(f"{entry.label}: {len(entry.paths)} seed(s), {steps:,.0f} env steps of meta-training each")
+    Console().print(table)
+
+
+def _text(interval: Interval) -> str:
+    digits = 0 if abs(interval.mean) >= 100 else 2
+    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
