@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "train": "meta-train an experiment and evaluate it on held-out tasks",
     "evaluate": "evaluate a run's newest checkpoint again",
     "compare": "runs beside each other: intervals, IQM, probability of improvement",
+    "oracle": "stable-baselines3 from scratch on one held-out task, for comparison",
     "results": "store finished runs as records and remake the results table",
     "bench": "measure speed side by side with other samplers",
     "check-env": "what is wrong with an environment, in sentences",

@@ -50,8 +50,8 @@ def main(rest: list[str]) -> int:
     words = [word for word in rest if word not in ("-h", "--help")]
     arguments, flags = tyro.cli(TrainArguments, args=words, prog="metarl train", return_unknown_args=True)
     module = load_experiment(arguments.experiment)
-    make = module.config if arguments.preset is None else lambda: find_preset(module, arguments.preset).config
-    config = _user_config(make)
+    preset = None if arguments.preset is None else find_preset(module, arguments.preset)
+    config = _user_config(module.config) if preset is None else preset.config
     if wants_help:
         _print_fields(arguments.experiment, config)
         _print_presets(presets_of(module))

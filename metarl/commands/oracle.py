@@ -1,0 +1,74 @@
+"""`metarl oracle EXPERIMENT`: stable-baselines3 from scratch on one held-out task, beside what a meta-learner needs."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional
+
+from metarl.errors import UserError
+from metarl.files import replace_file
+from metarl.find_experiment import load_experiment
+from metarl.run_directory import environment
+
+
+@dataclass(frozen=True)
+class OracleArguments:
+    """Train SB3's PPO or SAC on one held-out task of an experiment, from scratch, and print its learning curve."""
+
+    experiment: Positional[str]
+    """A name from `metarl list`, or the path of your own .py file."""
+    task: int = 0
+    """Index among the held-out tasks."""
+    algorithm: Literal["ppo", "sac"] = "ppo"
+    env_steps: int = 100_000
+    eval_every_env_steps: int = 10_000
+    eval_episodes: int = 5
+    seed: int = 0
+    save: Path | None = None
+    """Save the trained SB3 model to this zip."""
+    json: Path | None = None
+    """Also write the curve to this file."""
+
+
+def main(rest: list[str]) -> int:
+    arguments = tyro.cli(OracleArguments, args=rest, prog="metarl oracle")
+    oracle = importlib.import_module("agents.sb3_oracle")
+    tasks = load_experiment(arguments.experiment).config().tasks
+    held_out = tasks.meta_test()
+    if not 0 <= arguments.task < len(held_out):
+        raise UserError(f"task={arguments.task} must be in 0..{len(held_out) - 1}, the held-out tasks of {tasks.name}")
+    task = held_out[arguments.task]
+    names = ("algorithm", "env_steps", "eval_every_env_steps", "eval_episodes", "seed")
+    try:
+        config = oracle.OracleConfig(**{name: getattr(arguments, name) for name in names})
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    print(f"SB3 {arguments.algorithm.upper()} on {task.id}, from scratch; mean action, {config.eval_episodes} episodes")
+    table = Table("env steps", "return", "success, any step")
+    points, model = [], None
+    for point, trained in oracle.train_oracle(tasks, task, config):
+        model = trained
+        points.append(point)
+        table.add_row(f"{point.env_steps:,}", f"{point.mean_return:.1f}", f"{point.success_any:.0%}")
+    Console().print(table)
+    if arguments.save is not None and model is not None:
+        model.save(arguments.save)
+    if arguments.json is not None:
+        content = {
+            "experiment": arguments.experiment,
+            "task": {"id": task.id, "params": dict(task.params)},
+            "config": dataclasses.asdict(config),
+            "environment": environment(),
+            "curve": [dataclasses.asdict(point) for point in points],
+        }
+        replace_file(arguments.json, json.dumps(content, indent=1).encode())
+    return 0
