@@ -44,3 +44,13 @@ def test_bench_memory(tmp_path: Path) -> None:
 def test_memory_is_flat_over_two_thousand_task_changes() -> None:
     figures = task_change_memory(Arguments(benchmark="ML45"))
     assert abs(figures["growth"]) < 0.05 and figures["after_task_changes_gb"] < 3
+
+
+def test_bench_update(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    small = ["--tasks", "2", "--episodes", "1", "--hidden-dim", "8", "--repeats", "1"]
+    assert main(["bench", "update", *small, "--json", str(out)]) == 0
+    content = json.loads(out.read_text())
+    for agent in ("MAML", "RL2"):
+        assert content[agent]["seconds"] > 0
+        assert all(seconds > 0 for seconds in content[agent]["stages"].values())  # each stage was found
