@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from agents.chunks import Chunks, cut
+from agents.rl2_actor import RL2Actor
 from metarl import params as P
 from metarl.baseline import explained_variance, fit_linear_baseline, predict_values
 from metarl.checkpoint import check_tensors_match
@@ -25,7 +27,6 @@ from metarl.meta_optimizer import Adam
 from metarl.recurrent import MemoryKind
 from metarl.recurrent_policy import RecurrentPolicy
 from metarl.returns import masked_mean, standardize
-from metarl.rollout.actor import ActorInput
 from metarl.seeding import Stream, numpy_rng
 from metarl.trials import Trials, join_episodes, to_episode_steps, to_trial_steps, trial_gae, trial_returns
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData, stack_episodes
@@ -76,62 +77,6 @@ class RL2Config:
             check_range(self, name, low=0, high=1)
         for name in ("entropy_coef", "value_coef", "reward_input_scale"):
             check_range(self, name, low=0)
-
-
-class ActorMemory(NamedTuple):
-    state: Tensor  # (L, S)
-    previous: Tensor | None  # (L, A + 2) the transition before the job's first step, None after it
-
-
-class RL2Actor:
-    """Carries each lane's memory on from its job's phi; theta is the same for all."""
-
-    def __init__(self, policy: RecurrentPolicy, theta: Params, *, deterministic: bool = False) -> None:
-        self.policy, self.theta, self.deterministic = policy, theta, deterministic
-
-    @property
-    def noise_dim(self) -> int:
-        return 0 if self.deterministic else self.policy.spec.action_dim
-
-    @property
-    def uniform_noise(self) -> bool:
-        return self.policy.spec.discrete
-
-    def start(self, phis: Sequence[Params], lanes_per_job: int) -> ActorMemory:
-        lanes = {name: p.repeat_interleave(lanes_per_job, dim=0) for name, p in P.stack(phis).items()}
-        return ActorMemory(lanes["state"], lanes["previous"])
-
-    def act(self, memory: ActorMemory, inputs: ActorInput, noise: Tensor) -> tuple[Tensor, Tensor, ActorMemory]:
-        previous = memory.previous
-        if previous is None:
-            previous = self.policy.encode_transitions(inputs.prev_actions, inputs.prev_rewards, inputs.prev_ended)
-        dist, state = self.policy.step(self.theta, inputs.obs, previous, memory.state)
-        actions = dist.mode() if self.deterministic else dist.sample(noise)
-        return actions, dist.log_prob(actions), ActorMemory(state, None)
-
-
-class Chunks(NamedTuple):
-    """Trials cut into K chunks of C steps, time first: (C, B, K, ...), padded steps masked; states are (B, K, S)."""
-
-    inputs: Tensor
-    actions: Tensor
-    log_probs: Tensor
-    advantages: Tensor
-    targets: Tensor  # returns as the value head predicts them
-    mask: Tensor
-    states: Tensor
-
-    def of_trials(self, rows: Tensor) -> Chunks:
-        """The chunks of some trials side by side, (C, rows * K, ...)."""
-        return Chunks(
-            inputs=self.inputs[:, rows].flatten(1, 2),
-            actions=self.actions[:, rows].flatten(1, 2),
-            log_probs=self.log_probs[:, rows].flatten(1, 2),
-            advantages=self.advantages[:, rows].flatten(1, 2),
-            targets=self.targets[:, rows].flatten(1, 2),
-            mask=self.mask[:, rows].flatten(1, 2),
-            states=self.states[rows].flatten(0, 1),
-        )
 
 
 class RL2:
@@ -241,16 +186,16 @@ class RL2:
         num_trials = len(trials.mask)
         prior = P.repeat(self.prior(), num_trials)
         steps = min(self.config.chunk_steps, trials.mask.shape[1])
-        inputs = _cut(self._inputs(trials, prior["previous"])[0], steps).to(self.device)
-        actions = _cut(trials.actions, steps).to(self.device)
-        mask = _cut(trials.mask, steps).to(self.device)
+        inputs = cut(self._inputs(trials, prior["previous"])[0], steps).to(self.device)
+        actions = cut(trials.actions, steps).to(self.device)
+        mask = cut(trials.mask, steps).to(self.device)
         state, states, outputs = prior["state"].to(self.device), [], []
         for k in range(inputs.shape[2]):
             states.append(state)
             output, state = self.policy.sequence(self.theta, inputs[:, :, k], state)
             outputs.append(output)
         output = torch.stack(outputs, dim=2)
-        old_log_probs = _cut(trials.log_probs, steps).to(self.device)
+        old_log_probs = cut(trials.log_probs, steps).to(self.device)
         dist = self.policy.dist(self.theta, output)
         mismatch = ((dist.log_prob(actions) - old_log_probs) * mask).abs().max()
         values = self._values(episodes, trials, output, return_moments)
@@ -259,8 +204,8 @@ class RL2:
             inputs=inputs,
             actions=actions,
             log_probs=old_log_probs,
-            advantages=_cut(standardize(advantages, trials.mask), steps).to(self.device),
-            targets=_cut(advantages + values, steps).to(self.device),
+            advantages=cut(standardize(advantages, trials.mask), steps).to(self.device),
+            targets=cut(advantages + values, steps).to(self.device),
             mask=mask,
             states=torch.stack(states, dim=1),
         )
@@ -408,13 +353,6 @@ def _mean_and_std(moments: Tensor) -> tuple[float, float]:
     if weight == 0:
         return 0.0, 1.0
     return mean / weight, max(square / weight - (mean / weight) ** 2, 1e-8) ** 0.5
-
-
-def _cut(x: Tensor, steps: int) -> Tensor:
-    """(B, L, ...) -> (C, B, K, ...), the last chunk padded with zeros."""
-    missing = -x.shape[1] % steps
-    x = torch.cat([x, x.new_zeros(x.shape[0], missing, *x.shape[2:])], dim=1)
-    return x.unflatten(1, (-1, steps)).movedim(2, 0).contiguous()
 
 
 def _episode_metrics(episodes: Episodes) -> Metrics:
