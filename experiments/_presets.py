@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from agents.maml import MAMLConfig
 from agents.rl2 import RL2Config
-from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLSettings, TrainerConfig
 from metarl.rollout.pool import PoolConfig
 
@@ -20,8 +19,6 @@ META_BATCH = {"ML1": 10, "ML10": 20, "ML25": 50, "ML45": 45}
 TEN_EPISODES = RLSettings(support_episodes=10, query_episodes=10)
 ONE_TRIAL = RLSettings(
     query_episodes=10,
-    # one test episode a round: a second one would have the memory of the first
-    evaluation=EvaluationConfig(test_episodes=1),
     pool=PoolConfig(lanes_per_group=10),
 )
 

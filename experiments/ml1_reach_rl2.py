@@ -25,8 +25,8 @@ class Config:
     tasks: ML1 = ML1(env_name="reach-v3")
     rl: RLSettings = RLSettings(
         query_episodes=10,
-        # one test episode a round: a second one would have the memory of the first
-        evaluation=EvaluationConfig(test_episodes=1, first_come_envs=10),
+        # episode by episode up to the tenth, which is as far as a trial goes in training
+        evaluation=EvaluationConfig(adaptation_episodes=1, test_episodes=2, adaptation_rounds=9, first_come_envs=10),
         # a trial is one lane: two groups of ten keep both workers busy
         pool=PoolConfig(lanes_per_group=10),
     )

@@ -22,8 +22,7 @@ class Config:
     tasks: Navigation = Navigation()
     rl: RLSettings = RLSettings(
         query_episodes=4,
-        # one test episode a round: a second one would have the memory of the first
-        evaluation=EvaluationConfig(adaptation_episodes=1, test_episodes=1, adaptation_rounds=3),
+        evaluation=EvaluationConfig(adaptation_episodes=1, test_episodes=20, adaptation_rounds=3),
         pool=POOL,
     )
 

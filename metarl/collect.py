@@ -20,10 +20,15 @@ def collect_episodes(
     num_episodes: int,
     seed: SeedKey,
     deterministic: bool = False,
+    one_trial: bool = True,
 ) -> list[Episodes]:
-    """`num_episodes` of each task with its phi; the job of task i is seeded by (*seed, i)."""
+    """`num_episodes` of each task with its phi; the job of task i is seeded by (*seed, i).
+
+    Where the learner keeps a memory they are one trial, or, without `one_trial`, each begins with phi anew.
+    """
+    sequential = learner.keeps_memory and one_trial
     jobs = [
-        RolloutJob(task=task, phi=phi, num_episodes=num_episodes, seed=(*seed, i), sequential=learner.keeps_memory)
+        RolloutJob(task=task, phi=phi, num_episodes=num_episodes, seed=(*seed, i), sequential=sequential)
         for i, (task, phi) in enumerate(zip(tasks, phis, strict=True))
     ]
     return pool.collect(jobs, learner.actor(deterministic=deterministic))

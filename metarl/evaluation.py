@@ -153,6 +153,8 @@ def meta_evaluate(
                     # test and adaptation episodes never share a seed
                     seed=(*seed, 1 + mode_index, round_index),
                     deterministic=mode == "deterministic",
+                    # a memory must not learn from one test episode for the next
+                    one_trial=False,
                 )
             )
         if round_index < config.adaptation_rounds:

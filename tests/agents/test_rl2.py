@@ -332,6 +332,18 @@ def test_the_evaluator_carries_the_memory():
     assert (np.abs(np.diff(returns, axis=0)) > 1e-6).all()  # no noise: the memory alone makes the difference
 
 
+def test_no_test_episode_has_the_memory_of_another():
+    """A deterministic env and mean actions: test episodes of a task are equal if all begin with the same memory."""
+    tasks = Navigation(num_test_tasks=2)
+    learner = perturbed(make(tasks))
+    config = EvaluationConfig(adaptation_episodes=2, test_episodes=3)
+    with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
+        result = meta_evaluate(pool, learner, tasks.meta_test(), config, seed=(0,))
+    returns = result.outcomes["deterministic"]["return"]  # (rounds, tasks, episodes)
+    np.testing.assert_allclose(returns[..., 1:], np.broadcast_to(returns[..., :1], returns[..., 1:].shape), rtol=1e-5)
+    assert abs(returns[1, 0, 0] - returns[0, 0, 0]) > 1e-4  # while adaptation does change it
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", MEMORY_KINDS)
 @pytest.mark.timeout(900)
