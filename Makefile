@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO ?= $(BIN)/metarl train ml1_reach_maml --iterations 12 --out "runs/demo-$(shell date +%Y%m%d-%H%M%S)"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow clean
+.PHONY: help setup demo fewshot-demo test test-slow clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup ## meta-train on Meta-World ML1 reach and adapt to goals never seen (about 6 minutes on 2 cores)
 	$(DEMO)
+
+fewshot-demo: setup ## few-shot learning on scikit-learn's digits, with pictures (about a minute, needs no data file)
+	$(BIN)/python -m experiments._few_shot_demo
 
 test: setup ## lint, type check and the quick tests
 	$(BIN)/ruff check .

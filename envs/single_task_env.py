@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
+from metarl.optional import HasGymEnv
 from metarl.tasks import TaskDistribution
 from metarl.types import Task
 
@@ -45,3 +46,8 @@ class SingleTaskEnv(gym.Env):
 
     def close(self) -> None:
         self._lanes.close()
+
+
+def env_of(tasks: TaskDistribution, task: Task) -> gym.Env:
+    """The task on the gymnasium env it was made from, or, where there is none, on one of our own lanes."""
+    return tasks.gym_env(task) if isinstance(tasks, HasGymEnv) else SingleTaskEnv(tasks, task)

@@ -12,6 +12,9 @@ from metarl.errors import UserError, nearest
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.tasks import TaskDistribution
 
+Experiment = tuple[Callable[[], Any], Callable[[Any], RLExperiment]]
+"""The `config` and `build` of an experiment file."""
+
 _TRAINER = TrainerConfig(iterations=100, meta_batch_size=20)
 
 
@@ -22,7 +25,7 @@ def experiment_on(
     agent_config: Any = None,
     trainer: TrainerConfig = _TRAINER,
     rl: RLSettings | None = None,
-) -> tuple[Callable[[], Any], Callable[[Any], RLExperiment]]:
+) -> Experiment:
     """`config, build = experiment_on(tasks)`, at the top of an experiment file, is all that `metarl train` needs.
 
     `agent_config` is the agent's own dataclass, with its defaults if not given. Each setting is a flag of the command

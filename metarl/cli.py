@@ -19,6 +19,8 @@ COMMANDS: dict[str, str] = {
     "compare": "runs beside each other: intervals, IQM, probability of improvement",
     "oracle": "stable-baselines3 from scratch on one held-out task, for comparison",
     "results": "store finished runs as records and remake the results table",
+    "data": "build the few-shot data files",
+    "fewshot": "the few-shot results side by side",
     "bench": "measure speed side by side with other samplers",
     "check-env": "what is wrong with an environment, in sentences",
     "adapt": "adapt a trained agent to one new task and save the adapted policy",

@@ -150,7 +150,10 @@ def _check_names(cls: Any, data: Any, *, prefix: str) -> None:
             raise UserError(f"unknown field '{prefix}{name}'{nearest(str(name), names)}; remove or rename it")
         for kind in (kinds[name], *get_args(kinds[name])):
             if dataclasses.is_dataclass(kind):
-                _check_names(kind, value, prefix=f"{prefix}{name}.")
+                # of dict[str, Range], the keys are the user's and each value is a Range
+                inner = value.items() if get_origin(kinds[name]) is dict else [("", value)]
+                for key, item in inner:
+                    _check_names(kind, item, prefix=f"{prefix}{name}.{key and key + '.'}")
 
 
 # ---- text to value and back

@@ -136,7 +136,7 @@ def _gl_backend(timeout_seconds: float) -> Iterator[Row]:
     """Only videos need one. Each is tried in a process of its own: a bad driver may crash it."""
     set_by_user = os.environ.get("MUJOCO_GL")
     for backend in [set_by_user] if set_by_user else ["egl", "osmesa", "glfw"]:
-        if _gl_works(backend, timeout_seconds):
+        if gl_works(backend, timeout_seconds):
             yield (
                 "GL backend",
                 backend if set_by_user else f"{backend} works; export MUJOCO_GL={backend}",
@@ -147,7 +147,8 @@ def _gl_backend(timeout_seconds: float) -> Iterator[Row]:
     yield "GL backend", f"{advice}; training does not need it, videos do", "warn"
 
 
-def _gl_works(backend: str, timeout_seconds: float) -> bool:
+def gl_works(backend: str, timeout_seconds: float) -> bool:
+    """Whether MuJoCo can make a GL context of this kind here."""
     command = [sys.executable, "-c", _GL_CHECK]
     environment = {**os.environ, "MUJOCO_GL": backend}
     try:

@@ -12,6 +12,7 @@ from metarl.collect import collect_meta_batch
 from metarl.device import DeviceName
 from metarl.evaluation import EvaluationConfig, EvaluationResult, meta_evaluate
 from metarl.learner import MetaLearner, RLMetaLearner
+from metarl.report import AdaptationReport, Evaluation, Report
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import SeedKey, Stream, numpy_rng
 from metarl.tasks import TaskDistribution
@@ -29,6 +30,8 @@ class TrainerConfig:
     """Tasks of one meta-update."""
     eval_every_iterations: int = 0
     """Evaluate on the held-out tasks before every so many meta-updates; 0: only at the end."""
+    log_every_iterations: int = 1
+    """Leave a row in metrics.jsonl and on the screen after every so many meta-updates, and after the last."""
     checkpoint_every_iterations: int = 1
     keep_checkpoints: int = 3
     device: DeviceName = "auto"
@@ -39,6 +42,7 @@ class TrainerConfig:
         check_range(self, "iterations", low=1)
         check_range(self, "meta_batch_size", low=1)
         check_range(self, "eval_every_iterations", low=0)
+        check_range(self, "log_every_iterations", low=1)
         check_range(self, "checkpoint_every_iterations", low=1)
         check_range(self, "keep_checkpoints", low=1)
 
@@ -48,6 +52,11 @@ class Experiment(Protocol):
 
     @property
     def learner(self) -> MetaLearner: ...
+
+    @property
+    def report(self) -> Report:
+        """How its evaluations are shown."""
+        ...
 
     def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]: ...
 
@@ -61,15 +70,15 @@ class Experiment(Protocol):
 
     def batch_metrics(self, batch: Sequence[TaskData]) -> Metrics: ...
 
-    def evaluate(self, *, seed: SeedKey) -> EvaluationResult:
+    def evaluate(self, *, seed: SeedKey) -> Evaluation:
         """Score the learner on the held-out tasks."""
         ...
 
-    def evaluate_untrained(self, *, seed: SeedKey) -> EvaluationResult:
+    def evaluate_untrained(self, *, seed: SeedKey) -> Evaluation:
         """The same for the learner as it was before any meta-training."""
         ...
 
-    def evaluate_on_training_tasks(self, *, seed: SeedKey) -> EvaluationResult | None:
+    def evaluate_on_training_tasks(self, *, seed: SeedKey) -> Evaluation | None:
         """The same for the learner on tasks of the meta-train split; None if that was not asked for."""
         ...
 
@@ -108,6 +117,7 @@ class RLExperiment:
         self._make_learner = make_learner
         self.learner = make_learner()
         self.pool = RolloutPool(tasks, settings.pool)
+        self.report = AdaptationReport()
 
     def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         return self.tasks.sample(num_tasks, rng=rng)

@@ -112,7 +112,7 @@ def tensorboard_writer(path: Path) -> SummaryWriter:
 
 
 class Console:
-    """Progress of a run: a bar with env steps/s and time left above which each iteration leaves a table row.
+    """Progress of a run: a bar with env steps/s (iterations/s where there are none) and time left, and rows above it.
 
     `total` and `start` count iterations. Where the output is no terminal, or NO_COLOR or CI is set, plain
     lines without escape codes come instead: the first, the last, and one in `plain_every_seconds` at most.
@@ -150,8 +150,8 @@ class Console:
         if self._progress:
             self._progress.stop()
 
-    def advance(self, env_steps: int, metrics: Mapping[str, float]) -> None:
-        """One iteration is over; it took so many env steps."""
+    def advance(self, env_steps: int, metrics: Mapping[str, float], *, show: bool = True) -> None:
+        """One iteration is over; it took so many env steps. With `show` off it moves the bar and leaves no row."""
         is_first = self._done == self._start
         self._done += 1
         self._env_steps += env_steps
@@ -160,8 +160,9 @@ class Console:
         if self._progress:
             if is_first:
                 self._progress.print(self._row("iteration", self._columns), style="bold", **_ONE_LINE)
-            values = [f"{metrics[name]:.4g}" if name in metrics else "-" for name in self._columns]
-            self._progress.print(self._row(str(self._done), values), **_ONE_LINE)
+            if show:
+                values = [f"{metrics[name]:.4g}" if name in metrics else "-" for name in self._columns]
+                self._progress.print(self._row(str(self._done), values), **_ONE_LINE)
             self._progress.update(self._task, completed=self._done, pace=pace)
         elif is_first or self._done >= self._total or self._is_due():
             shown = [f"{name} {metrics[name]:.4g}" for name in self._columns if name in metrics]
@@ -189,7 +190,10 @@ class Console:
     def _pace(self) -> str:
         seconds = max(time.monotonic() - self._started, 1e-9)
         done_here = self._done - self._start
-        return format_pace(self._env_steps / seconds, (self._total - self._done) * seconds / done_here)
+        seconds_left = (self._total - self._done) * seconds / done_here
+        if self._env_steps == 0:  # supervised data
+            return format_pace(done_here / seconds, seconds_left, unit="iterations")
+        return format_pace(self._env_steps / seconds, seconds_left)
 
     def _is_due(self) -> bool:
         return time.monotonic() - self._last_plain >= self._plain_every_seconds
@@ -210,9 +214,10 @@ def is_fancy(stream: TextIO) -> bool:
     return stream.isatty() and is_wide and os.environ.get("TERM") != "dumb"
 
 
-def format_pace(env_steps_per_second: float, seconds_left: float) -> str:
+def format_pace(per_second: float, seconds_left: float, *, unit: str = "env steps") -> str:
     """'3,210 env steps/s, 1:02:05 left'."""
     minutes, seconds = divmod(round(seconds_left), 60)
     hours, minutes = divmod(minutes, 60)
     left = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-    return f"{env_steps_per_second:,.0f} env steps/s, {left} left"
+    digits = 0 if per_second >= 10 else 1
+    return f"{per_second:,.{digits}f} {unit}/s, {left} left"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Entry = TypeVar("Entry")
 
 
 def load_plug_ins(
-    group: str, to_entry: Callable[[str, object], Entry], *, taken: Collection[str] = ()
+    group: str, to_entry: Callable[[str, Any], Entry], *, taken: Collection[str] = ()
 ) -> dict[str, Entry]:
     """Entries by name of an entry-point group, such as `metarl.envs`.
 

@@ -1,11 +1,11 @@
-"""What a person sees at the end of a run: adaptation curves as a table, a picture and a JSON file."""
+"""What a person sees at the end of a run: a table, a picture and a JSON file; here those of meta-RL."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +14,35 @@ from metarl.evaluation import EvaluationResult, Measure, Mode
 from metarl.files import replace_file
 from metarl.plots import plot_adaptation
 from metarl.run_directory import environment
+from metarl.types import Metrics
+
+
+class Evaluation(Protocol):
+    """Scores of one learner on held-out tasks."""
+
+    def metrics(self) -> Metrics:
+        """`eval/...` means, for the log."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Summary and raw outcomes; "kind" tells the results table how to read them, meta-RL's have none."""
+        ...
+
+
+class Report(Protocol):
+    """How the evaluations of one kind of experiment are shown; `results` is by the name of the policy."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Metrics that the console shows; metrics.jsonl has them all."""
+        ...
+
+    def print_table(self, results: Mapping[str, Any], *, title: str, console: Console | None = None) -> None: ...
+
+    def plot(self, path: Path, results: Mapping[str, Any]) -> None:
+        """A picture of adaptation."""
+        ...
+
 
 TITLES: Mapping[Measure, str] = {
     "return": "return",
@@ -26,36 +55,53 @@ Results = Mapping[str, EvaluationResult]
 """Evaluations by the name of the policy, for one set of tasks."""
 
 
-def print_table(results: Results, *, title: str, console: Console | None = None) -> None:
-    """One row a policy, kind of action and number of adaptation steps: mean and 95 % interval over tasks."""
-    # tight enough for 80 columns even where all is 100% [100, 100]
-    table = Table(title=title, box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("policy", "actions", "steps"):
-        table.add_column(heading, no_wrap=True)
-    measures = _measures(results)
-    for measure in measures:
-        table.add_column(TITLES[measure], justify="right", no_wrap=True)
-    for name, result in results.items():
-        for mode in result.outcomes:
-            curves = {measure: result.curve(mode, measure) for measure in measures}
-            for k in range(len(curves["return"])):
-                cells = [_cell(measure, curves[measure][k]) for measure in measures]
-                table.add_row(name, ACTIONS[mode], str(k), *cells)
-            table.add_row()
-    console = console or Console()
-    console.print(table)
-    for name, result in results.items():
-        if result.also_without:
-            rest = result.without_trained()
-            last = {mode: rest.curve(mode, "success_any")[-1] for mode in rest.outcomes}
-            scores = ", ".join(f"{ACTIONS[mode]} {_cell('success_any', point)}" for mode, point in last.items())
-            console.print(f"{name}, without {', '.join(result.also_without)} (trained on with other goals): {scores}")
-        if result.first_come:
-            scores = ", ".join(f"{ACTIONS[mode]} {values[-1]:.0%}" for mode, values in result.first_come.items())
-            console.print(f"{name}, counted as metaworld 3.1.1 does (first come, biased upwards): {scores}")
+class AdaptationReport:
+    """Implements `Report` for meta-RL: return and success after 0, 1, ... adaptation steps."""
+
+    columns = ("return/pre", "return/post", "success/pre", "success/post", "kl")
+
+    def print_table(self, results: Results, *, title: str, console: Console | None = None) -> None:
+        """One row a policy, kind of action and number of adaptation steps: mean and 95 % interval over tasks."""
+        # tight enough for 80 columns even where all is 100% [100, 100]
+        table = Table(title=title, box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+        for heading in ("policy", "actions", "steps"):
+            table.add_column(heading, no_wrap=True)
+        measures = _measures(results)
+        for measure in measures:
+            table.add_column(TITLES[measure], justify="right", no_wrap=True)
+        for name, result in results.items():
+            for mode in result.outcomes:
+                curves = {measure: result.curve(mode, measure) for measure in measures}
+                for k in range(len(curves["return"])):
+                    cells = [_cell(measure, curves[measure][k]) for measure in measures]
+                    table.add_row(name, ACTIONS[mode], str(k), *cells)
+                table.add_row()
+        console = console or Console()
+        console.print(table)
+        for name, result in results.items():
+            if result.also_without:
+                rest = result.without_trained()
+                scores = ", ".join(
+                    f"{ACTIONS[mode]} {_cell('success_any', rest.curve(mode, 'success_any')[-1])}"
+                    for mode in rest.outcomes
+                )
+                left_out = ", ".join(result.also_without)
+                console.print(f"{name}, without {left_out} (trained on with other goals): {scores}")
+            if result.first_come:
+                scores = ", ".join(f"{ACTIONS[mode]} {values[-1]:.0%}" for mode, values in result.first_come.items())
+                console.print(f"{name}, counted as metaworld 3.1.1 does (first come, biased upwards): {scores}")
+
+    def plot(self, path: Path, results: Results) -> None:
+        returns, success = {}, {}
+        for name, result in results.items():
+            for mode in result.outcomes:
+                label = f"{name}, {ACTIONS[mode]} actions"
+                returns[label] = result.curve(mode, "return")
+                success[label] = result.curve(mode, "success_any")
+        plot_adaptation(path, returns=returns, success=success)
 
 
-def save_report(directory: Path, results: Results, *, extra: Mapping[str, Any]) -> None:
+def save_report(directory: Path, report: Report, results: Mapping[str, Any], *, extra: Mapping[str, Any]) -> None:
     """evaluation.json (raw outcomes, intervals, versions) and adaptation.png."""
     content = {
         **extra,
@@ -63,13 +109,7 @@ def save_report(directory: Path, results: Results, *, extra: Mapping[str, Any]) 
         "policies": {name: result.to_json() for name, result in results.items()},
     }
     replace_file(directory / "evaluation.json", json.dumps(content).encode())
-    returns, success = {}, {}
-    for name, result in results.items():
-        for mode in result.outcomes:
-            label = f"{name}, {ACTIONS[mode]} actions"
-            returns[label] = result.curve(mode, "return")
-            success[label] = result.curve(mode, "success_any")
-    plot_adaptation(directory / "adaptation.png", returns=returns, success=success)
+    report.plot(directory / "adaptation.png", results)
 
 
 def _measures(results: Results) -> list[Measure]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from metarl.errors import UserError
 from metarl.evaluation import MEASURES
+from metarl.fewshot.results import is_few_shot, section
 from metarl.files import replace_file
 from metarl.stats import Interval, stratified_bootstrap
 
@@ -55,7 +56,7 @@ def write_table(results: Path, readme: Path) -> None:
             if (seed / "evaluation.json").is_file()
         ]
         if records:
-            lines += _section(directory, records)
+            lines += section(directory.name, records) if is_few_shot(records[0]) else _section(directory, records)
     replace_file(readme, "\n".join(lines).encode())
 
 

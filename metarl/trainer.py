@@ -19,6 +19,7 @@ MAY_DIFFER = (
     "deadline_seconds",
     "max_tries",
     "eval_every_iterations",
+    "log_every_iterations",
     "checkpoint_every_iterations",
     "keep_checkpoints",
 )
@@ -83,8 +84,10 @@ class Trainer:
                     new_env_steps = self.experiment.env_steps(batch)
                     self.env_steps += new_env_steps
                     self.seconds += time.perf_counter() - evaluated
-                    log.write(self.iteration, env_steps=self.env_steps, seconds=self.seconds, metrics=metrics)
-                    console.advance(new_env_steps, metrics)
+                    is_shown = self._is_logged() or bool(scores)
+                    if is_shown:
+                        log.write(self.iteration, env_steps=self.env_steps, seconds=self.seconds, metrics=metrics)
+                    console.advance(new_env_steps, metrics, show=is_shown)
                     self.iteration += 1
                     if self.iteration % config.checkpoint_every_iterations == 0:
                         self._save()
@@ -93,6 +96,10 @@ class Trainer:
             finally:
                 self._save()  # also after an error: the last whole iteration is good
         return self.iteration >= config.iterations
+
+    def _is_logged(self) -> bool:
+        done = self.iteration + 1
+        return done % self.config.log_every_iterations == 0 or done == self.config.iterations
 
     def _evaluate_if_due(self) -> dict[str, float]:
         """Scores of theta as it is before this iteration's update."""

@@ -31,6 +31,29 @@ def test_bench_rollout_puts_the_pool_well_before_gymnasiums_async(tmp_path: Path
     assert rates["metarl pool, metaworld's stepping"] > 1.8 * rates["gymnasium async"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["cheetah-vel-pearl-v0", "ant-dir-pearl-v0"])
+def test_robots_are_sampled_faster_than_by_vector_envs_and_near_their_physics(family: str, tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    more = ["--repeats", "1", "--episodes", "20", "--lanes-per-group", "100", "--hidden", "100", "100"]
+    assert main(["bench", "rollout", "--tasks", family, *more, "--json", str(out)]) == 0
+    rates = json.loads(out.read_text())["median_steps_per_second"]
+    ours = rates["metarl pool"]
+    assert ours > 2 * rates["gymnasium async"] and ours > 2 * rates["SB3 subproc"]
+    assert ours > 0.5 * rates["bare physics"]  # 0.7 and more on a quiet machine
+
+
+def test_bench_rollout_on_any_registered_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "bench.json"
+    small = ["--meta-batch-size", "2", "--episodes", "2", "--repeats", "1", "--workers", "0", "--hidden", "8"]
+    assert main(["bench", "rollout", "--tasks", "reacher-goal-v0", *small, "--json", str(out)]) == 0
+    rates = json.loads(out.read_text())["median_steps_per_second"]
+    assert set(rates) == {"metarl pool", "bare physics", "gymnasium async", "gymnasium sync", "SB3 subproc"}
+    assert all(rate > 0 for rate in rates.values())
+    assert main(["bench", "rollout", "--tasks", "reacher"]) == 2
+    assert "did you mean 'reacher-goal-v0'" in capsys.readouterr().err
+
+
 def test_bench_memory(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     small = ["--benchmark", "ML10", "--meta-batch-size", "2", "--episodes", "1", "--task-changes", "10"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,37 @@ import pytest
 from envs.metaworld.ml import ML
 from experiments import ml10_maml
 from metarl.cli import main
-from metarl.find_experiment import experiment_names
+from metarl.fewshot.evaluation import FewShotEvaluationConfig
+from metarl.find_experiment import experiment_names, load_experiment
 from metarl.log import read_metrics
 
+NEEDS_DATA = ("omniglot_", "intents", "robot_failures_")
+"""Beginnings of the names of experiments on files in METARL_DATA."""
+SMALL_FEW_SHOT = [
+    *("--iterations", "2", "--meta-batch-size", "2", "--num-episodes", "2", "--log-every-iterations", "1"),
+]
 SMALL = [
     *("--iterations", "2", "--meta-batch-size", "2", "--support-episodes", "2", "--query-episodes", "2"),
     *("--test-episodes", "1", "--adaptation-episodes", "1", "--max-tasks", "2", "--workers", "0"),
 ]
 
 
-@pytest.mark.parametrize("name", experiment_names())
+SMALL_MEMORY = ["--epochs", "1", "--hidden-dim", "8", "--adaptation-rounds", "1"]
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    """In the quick suite the cheetah stands for all robots, and RL² on ML1 for that on ML10."""
+    return [pytest.mark.slow] if name.startswith(("skill_", "walk_", "ant_", "cheetah_vel", "ml10_rl2")) else []
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in experiment_names()])
 def test_experiment_runs(name: str, tmp_path: Path) -> None:
-    assert main(["train", name, "--out", str(tmp_path / "run"), *SMALL]) == 0
+    if name.startswith(NEEDS_DATA) and not os.environ.get("METARL_DATA"):
+        pytest.skip("METARL_DATA is not set")
+    evaluation = vars(load_experiment(name).config()).get("evaluation")
+    small = SMALL_FEW_SHOT if isinstance(evaluation, FewShotEvaluationConfig) else SMALL
+    more = SMALL_MEMORY if name.endswith("rl2") else []
+    assert main(["train", name, "--out", str(tmp_path / "run"), *small, *more]) == 0
     rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
     assert len(rows) == 2 and all(row["meta_step_accepted"] in (0.0, 1.0) for row in rows)
     assert (tmp_path / "run" / "adaptation.png").stat().st_size > 10_000

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from envs.metaworld.goals import Split, benchmark_goals, check_task_name, custom_goals
 from envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
 from metarl.errors import UserError
 from metarl.rollout.batch_env import LoopedLanes
+from metarl.seeding import SeedKey
 from metarl.tasks import check_disjoint
 from metarl.types import EnvSpec, Task
 from metarl.validate import check_range
@@ -87,6 +90,12 @@ class ML:
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         """Meta-train goals, each class the same number of times as far as that divides."""
         return sample_by_class(self._split.train, num_tasks, rng=rng)
+
+    def replay(self, task: Task, seed: SeedKey, actions: NDArray, *, size: int) -> Iterator[NDArray[np.uint8]]:
+        """Frames of an episode, (size, size, 3)."""
+        from envs.metaworld.replay import replay  # imports metaworld: 0.5 s
+
+        return replay(task, actions, size=size, reward_version=self.reward_version)
 
     def make_env(self, num_lanes: int) -> LoopedLanes:
         return make_lanes(num_lanes, stepping=self.stepping, reward_version=self.reward_version)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from envs.metaworld.goals import Split, check_task_name, ml1_goals
 from envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
 from metarl.rollout.batch_env import LoopedLanes
+from metarl.seeding import SeedKey
 from metarl.tasks import check_disjoint
 from metarl.types import EnvSpec, Task
 from metarl.validate import check_range
@@ -56,6 +59,12 @@ class ML1:
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         """Different meta-train goals, uniformly."""
         return sample_by_class(self._split.train, num_tasks, rng=rng)
+
+    def replay(self, task: Task, seed: SeedKey, actions: NDArray, *, size: int) -> Iterator[NDArray[np.uint8]]:
+        """Frames of an episode, (size, size, 3)."""
+        from envs.metaworld.replay import replay  # imports metaworld: 0.5 s
+
+        return replay(task, actions, size=size, reward_version=self.reward_version)
 
     def make_env(self, num_lanes: int) -> LoopedLanes:
         return make_lanes(num_lanes, stepping=self.stepping, reward_version=self.reward_version)

@@ -1,44 +1,61 @@
-"""Env steps/s of the rollout pool beside gymnasium's vector environments, all driven by the same policy."""
+"""Env steps/s of the rollout pool beside gymnasium's and Stable-Baselines3's vector environments: the same policy.
+
+`--tasks` is any distribution that `metarl list` names. For robots the bare physics, mj_step alone on the pool's own
+episodes, is measured in the same run.
+"""
 
 from __future__ import annotations
 
 import json
 import statistics
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import metaworld  # noqa: F401  (registers Meta-World's vector environments)
-import numpy as np
-import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
 
+from envs.metaworld.ml import ML
 from envs.metaworld.ml1 import ML1
+from envs.metaworld.spec import Stepping
+from envs.mujoco_v5.tasks import RobotTasks
+from envs.registry import all_envs
+from experiments.bench._bare_physics import bare_steps_per_second
+from experiments.bench._vector_envs import drive, gymnasium_vector, sb3_vector
+from metarl.errors import UserError, nearest
 from metarl.files import replace_file
-from metarl.policies import GaussianMLP
-from metarl.rollout.actor import ActorInput, PolicyActor
+from metarl.policies import Policy, mlp_policy
+from metarl.rollout.actor import PolicyActor
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.run_directory import environment
 from metarl.seeding import Stream, numpy_rng, torch_rng
-from metarl.types import Params
+from metarl.tasks import TaskDistribution
+from metarl.types import Episodes, Params, Task
+
+BARE = "bare physics"
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Compare samplers on ML1: the pool with our stepping and with metaworld's, and gymnasium's async and sync."""
+    """Compare samplers on a task distribution, all driven by the same policy."""
 
+    tasks: str = "ml1"
+    """Any distribution of `metarl list`. ml10 takes --meta-batch-size 20, ml45 takes 45."""
     env_name: str = "reach-v3"
+    """Of ml1: which task."""
     meta_batch_size: int = 10
     """Tasks, each with adapted parameters of its own."""
     episodes: int = 10
-    """Of each task, for the pool; gymnasium's vector environments run one env a task."""
+    """Of each task, for the pool; vector environments run one env a task."""
+    hidden: tuple[int, ...] = (128, 128)
+    """Of the policy."""
     workers: int = 2
+    lanes_per_group: int = 50
     repeats: int = 3
     """Each sampler is timed so often, in turn; the median counts."""
     json: Path | None = None
@@ -51,12 +68,18 @@ class Timing:
     """Share of the workers' time, by stage."""
 
 
+Sampler = Callable[[], dict[str, Timing]]
+"""One or more timings by name: the pool gives the bare physics of its own episodes as well."""
+
+
 def main(args: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=args, prog="metarl bench rollout")
     timings: dict[str, list[Timing]] = {}
+    samplers = samplers_of(arguments)
     for _ in range(arguments.repeats):  # in turn, so that a change of the machine's load meets all of them
-        for name, sampler in samplers(arguments).items():
-            timings.setdefault(name, []).append(sampler())
+        for sampler in samplers:
+            for name, timing in sampler().items():
+                timings.setdefault(name, []).append(timing)
     medians = {name: statistics.median(t.steps_per_second for t in ts) for name, ts in timings.items()}
     _print(medians, timings)
     if arguments.json is not None:
@@ -71,33 +94,122 @@ def main(args: Sequence[str]) -> int:
     return 0
 
 
-def samplers(arguments: Arguments) -> dict[str, Any]:
-    policy = GaussianMLP(39, 4)
+def samplers_of(arguments: Arguments) -> list[Sampler]:
+    """What is compared on a task set: Meta-World has vector environments of its own, others are looked up by name."""
+    if arguments.tasks in OWN_SAMPLERS:
+        return OWN_SAMPLERS[arguments.tasks](arguments)
+    envs = all_envs()
+    if arguments.tasks not in envs:
+        raise UserError(f"unknown tasks {arguments.tasks!r}{nearest(arguments.tasks, envs)}; `metarl list` names them")
+    return _registered_samplers(arguments, envs[arguments.tasks].make())
+
+
+def _policy(arguments: Arguments, tasks: TaskDistribution) -> tuple[Policy, list[Params]]:
+    policy = mlp_policy(tasks.spec, hidden=arguments.hidden, init_std=1.0, min_std=1e-3)
     rng = torch_rng((0, Stream.INIT))
-    phis = [policy.init(rng) for _ in range(arguments.meta_batch_size)]
-    return {
-        "metarl pool, fast stepping": lambda: time_pool(arguments, policy, phis, stepping="fast"),
-        "metarl pool, metaworld's stepping": lambda: time_pool(arguments, policy, phis, stepping="metaworld"),
-        "gymnasium async": lambda: time_gymnasium(arguments, policy, phis, strategy="async"),
-        "gymnasium sync": lambda: time_gymnasium(arguments, policy, phis, strategy="sync"),
-    }
+    return policy, [policy.init(rng) for _ in range(arguments.meta_batch_size)]
 
 
-def time_pool(arguments: Arguments, policy: GaussianMLP, phis: list[Params], *, stepping: Any) -> Timing:
-    """Start-up (processes, models, first resets) is left out, as it is for gymnasium."""
-    tasks = ML1(env_name=arguments.env_name, stepping=stepping)
-    drawn = tasks.sample(arguments.meta_batch_size, rng=numpy_rng((0, Stream.TASKS)))
+def _draw(arguments: Arguments, tasks: TaskDistribution) -> list[Task]:
+    return tasks.sample(arguments.meta_batch_size, rng=numpy_rng((0, Stream.TASKS)))
 
-    def jobs(num_episodes: int, repeat: int) -> list[RolloutJob]:
+
+# ---- any registered distribution
+
+
+def _registered_samplers(arguments: Arguments, tasks: TaskDistribution) -> list[Sampler]:
+    policy, phis = _policy(arguments, tasks)
+    drawn, num_steps = _draw(arguments, tasks), min(300, 3 * tasks.spec.horizon_steps)
+
+    def pool() -> dict[str, Timing]:
+        timing, jobs, episodes = time_pool(arguments, tasks, policy, phis)
+        if not isinstance(tasks, RobotTasks):
+            return {"metarl pool": timing}
+        bare = bare_steps_per_second(tasks, jobs, episodes, workers=arguments.workers)
+        return {"metarl pool": timing, BARE: Timing(bare, {})}
+
+    def vector(name: str, make: Callable[[], Any]) -> Sampler:
+        return lambda: {name: Timing(drive(make(), policy, phis, num_steps=num_steps), {})}
+
+    return [
+        pool,
+        vector("gymnasium async", lambda: gymnasium_vector(tasks, drawn, "async")),
+        vector("gymnasium sync", lambda: gymnasium_vector(tasks, drawn, "sync")),
+        vector("SB3 subproc", lambda: sb3_vector(tasks, drawn)),
+    ]
+
+
+# ---- Meta-World
+
+
+def _metaworld_samplers(arguments: Arguments, make: Callable[[Stepping], ML1 | ML]) -> list[Sampler]:
+    policy, phis = _policy(arguments, make("fast"))
+
+    def pool(name: str, stepping: Stepping) -> Sampler:
+        tasks = make(stepping)
+        return lambda: {name: time_pool(arguments, tasks, policy, phis)[0]}
+
+    def vector(name: str, strategy: str) -> Sampler:
+        return lambda: {name: Timing(drive(_metaworld_vector(arguments, strategy), policy, phis, num_steps=500), {})}
+
+    return [
+        pool("metarl pool, fast stepping", "fast"),
+        pool("metarl pool, metaworld's stepping", "metaworld"),
+        vector("gymnasium async", "async"),
+        vector("gymnasium sync", "sync"),
+    ]
+
+
+def _metaworld_vector(arguments: Arguments, strategy: str) -> Any:
+    envs = gym.make_vec(
+        f"Meta-World/{arguments.tasks.upper()}-train",
+        vector_strategy=strategy,
+        **({"env_name": arguments.env_name} if arguments.tasks == "ml1" else {}),
+        meta_batch_size=arguments.meta_batch_size,
+        total_tasks_per_cls=50,
+        seed=0,
+    )
+    envs.call("sample_tasks")  # without it, reset dies with a bare AssertionError
+    return envs
+
+
+def _ml1_samplers(arguments: Arguments) -> list[Sampler]:
+    return _metaworld_samplers(arguments, lambda stepping: ML1(env_name=arguments.env_name, stepping=stepping))
+
+
+def _ml_samplers(arguments: Arguments) -> list[Sampler]:
+    """The vector environments are metaworld's own, whose meta_batch_size is a multiple of the classes."""
+    benchmark: Any = arguments.tasks.upper()
+    return _metaworld_samplers(arguments, lambda stepping: ML(benchmark=benchmark, stepping=stepping))
+
+
+OWN_SAMPLERS: dict[str, Callable[[Arguments], list[Sampler]]] = {
+    "ml1": _ml1_samplers,
+    "ml10": _ml_samplers,
+    "ml45": _ml_samplers,
+}
+
+
+# ---- the pool
+
+
+def time_pool(
+    arguments: Arguments, tasks: TaskDistribution, policy: Policy, phis: list[Params]
+) -> tuple[Timing, list[RolloutJob], list[Episodes]]:
+    """Start-up (processes, models, first resets) is left out, as it is for the others."""
+    drawn = _draw(arguments, tasks)
+
+    def jobs(repeat: int) -> list[RolloutJob]:
         return [
-            RolloutJob(task=task, phi=phi, num_episodes=num_episodes, seed=(0, Stream.COLLECT, repeat, i))
+            RolloutJob(task=task, phi=phi, num_episodes=arguments.episodes, seed=(0, Stream.COLLECT, repeat, i))
             for i, (task, phi) in enumerate(zip(drawn, phis, strict=True))
         ]
 
-    with RolloutPool(tasks, PoolConfig(workers=arguments.workers)) as pool:
-        pool.collect(jobs(arguments.episodes, 0), PolicyActor(policy))
+    config = PoolConfig(workers=arguments.workers, lanes_per_group=arguments.lanes_per_group)
+    with RolloutPool(tasks, config) as pool:
+        pool.collect(jobs(0), PolicyActor(policy))
         before = vars(pool.stats).copy()
-        pool.collect(jobs(arguments.episodes, 1), PolicyActor(policy))
+        episodes = pool.collect(jobs(1), PolicyActor(policy))
         spent = {name: value - before[name] for name, value in vars(pool.stats).items()}
     worker_seconds = spent["collect_seconds"] * max(1, arguments.workers)
     stages = {
@@ -106,48 +218,14 @@ def time_pool(arguments: Arguments, policy: GaussianMLP, phis: list[Params], *, 
         "bookkeeping": (spent["busy_seconds"] - spent["env_seconds"] - spent["policy_seconds"]) / worker_seconds,
         "transfer and waiting": 1 - spent["busy_seconds"] / worker_seconds,
     }
-    return Timing(spent["env_steps"] / spent["collect_seconds"], stages)
-
-
-def time_gymnasium(arguments: Arguments, policy: GaussianMLP, phis: list[Params], *, strategy: str) -> Timing:
-    """One env a task, one message a step, one whole episode of 500 steps after a warm-up of 20."""
-    # torch's second thread would fight with the environments' processes for the cores
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    envs = gym.make_vec(
-        "Meta-World/ML1-train",
-        vector_strategy=strategy,
-        env_name=arguments.env_name,
-        meta_batch_size=arguments.meta_batch_size,
-        total_tasks_per_cls=50,
-        seed=0,
-    )
-    try:
-        envs.call("sample_tasks")  # without it, reset dies with a bare AssertionError
-        obs, _ = envs.reset()
-        actor = PolicyActor(policy)
-        memory = actor.start(phis, 1)
-        rng = numpy_rng((0, Stream.COLLECT))
-        zeros = torch.zeros(len(phis))
-        for step in range(520):
-            if step == 20:
-                started = time.perf_counter()
-            noise = torch.from_numpy(rng.standard_normal((len(phis), 4), dtype=np.float32))
-            inputs = ActorInput(torch.from_numpy(obs.astype(np.float32)), noise, zeros, zeros.bool())
-            with torch.no_grad():
-                actions, _, memory = actor.act(memory, inputs, noise)
-            obs, *_ = envs.step(actions.numpy())
-        return Timing(500 * len(phis) / (time.perf_counter() - started), {})
-    finally:
-        envs.close()
-        torch.set_num_threads(threads)
+    return Timing(spent["env_steps"] / spent["collect_seconds"], stages), jobs(1), episodes
 
 
 def _print(medians: dict[str, float], timings: dict[str, list[Timing]]) -> None:
-    table = Table(title="env steps/s (median) and the ratio to gymnasium async", title_justify="left")
-    for heading in ("sampler", "steps/s", "ratio", "where the workers' time goes"):
-        table.add_column(heading)
+    others = [name for name in ("gymnasium async", BARE) if name in medians]
+    headings = ["sampler", "steps/s", *[f"x {name}" for name in others], "where the workers' time goes"]
+    table = Table(*headings, title="env steps/s, median", title_justify="left")
     for name, median in medians.items():
         stages = ", ".join(f"{stage} {share:.0%}" for stage, share in timings[name][-1].stages.items())
-        table.add_row(name, f"{median:,.0f}", f"{median / medians['gymnasium async']:.2f}", stages)
+        table.add_row(name, f"{median:,.0f}", *[f"{median / medians[other]:.2f}" for other in others], stages)
     Console().print(table)

@@ -9,7 +9,7 @@ from metarl.find_experiment import experiments_directory
 
 
 def main(rest: list[str]) -> int:
-    names = [path.stem for path in (experiments_directory() / "bench").glob("*.py") if path.stem != "__init__"]
+    names = [path.stem for path in (experiments_directory() / "bench").glob("*.py") if not path.stem.startswith("_")]
     if not rest or rest[0] not in names:
         given = f"{rest[0]!r} is not one of them{nearest(rest[0], names)}" if rest else "none was named"
         raise UserError(f"metarl bench takes one of {', '.join(sorted(names))}; {given}")

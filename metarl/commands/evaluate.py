@@ -15,7 +15,6 @@ from metarl.config import apply_overrides, config_from_dict, parse_flags
 from metarl.errors import UserError
 from metarl.files import replace_file
 from metarl.find_experiment import load_experiment
-from metarl.report import print_table
 from metarl.run_directory import CHECKPOINTS, environment, read_run_config
 from metarl.seeding import Stream
 
@@ -45,7 +44,7 @@ def main(rest: list[str]) -> int:
         results = evaluate_both(experiment, config.trainer.seed)
     finally:
         experiment.close()
-    print_table(results, title=f"{path}: mean [95 % interval over tasks]")
+    experiment.report.print_table(results, title=f"{path}: mean [95 % interval over tasks]")
     if arguments.json is not None:
         content = {
             "checkpoint": str(path),

@@ -1,8 +1,9 @@
-"""`metarl list`: experiments, agents and task distributions by name."""
+"""`metarl list`: experiments, agents and task distributions by name; `--verbose` for what each distribution is."""
 
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 from rich import box
 from rich.console import Console as RichConsole
@@ -13,17 +14,40 @@ from metarl.find_experiment import experiment_names, first_line
 
 
 def main(rest: list[str]) -> int:
-    no_arguments("list", rest)
-    agents = importlib.import_module("agents.registry").AGENTS
-    envs = importlib.import_module("envs.registry").ENVS
+    verbose = "--verbose" in rest
+    no_arguments("list", [word for word in rest if word != "--verbose"])
+    agents = importlib.import_module("agents.registry").all_agents()
+    envs = importlib.import_module("envs.registry").all_envs()
     rows = {
         "experiments: metarl train NAME": {name: first_line(name) for name in experiment_names()},
         "agents (agents/)": {name: entry.description for name, entry in agents.items()},
-        "task distributions (envs/)": {name: entry.description for name, entry in envs.items()},
+    }
+    if not verbose:
+        rows["task distributions (envs/); --verbose tells more"] = {name: e.description for name, e in envs.items()}
+    few_shot = importlib.import_module("metarl.fewshot.registry")
+    rows["few-shot methods (metarl/fewshot/)"] = {name: m.description for name, m in few_shot.METHODS.items()}
+    rows["few-shot data"] = {
+        name: d.description + (f" (needs {d.needs})" if d.needs else "") for name, d in few_shot.DATASETS.items()
     }
     for title, descriptions in rows.items():
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
         for name, description in descriptions.items():
             table.add_row(name, description)
         RichConsole().print(table)
+    if verbose:
+        _print_distributions(envs)
     return 0
+
+
+def _print_distributions(envs: dict[str, Any]) -> None:
+    """Plain lines rather than a table: five columns of sentences fit no terminal."""
+    console = RichConsole(highlight=False)
+    console.print("task distributions (envs/)\n")
+    for name, entry in envs.items():
+        spec = entry.make().spec
+        actions = f"{spec.action_dim} {'discrete actions' if spec.discrete else 'continuous actions'}"
+        console.print(f"[bold]{name}[/]: {entry.description}")
+        console.print(f"  horizon {spec.horizon_steps} steps, {spec.obs_dim} observations, {actions}", markup=False)
+        for label, text in (("tasks", entry.parameters), ("split", entry.split), ("source", entry.source)):
+            if text:
+                console.print(f"  {label}: {text}", markup=False)

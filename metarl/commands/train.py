@@ -71,16 +71,16 @@ def _user_config(make: Callable[[], Any]) -> Any:
 def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config: Any) -> int:
     stem = Path(arguments.experiment).stem
     out = arguments.out or Path("runs") / f"{stem}_seed{config.trainer.seed}"
-    run = RunDirectory.create(
-        out,
-        resume=arguments.resume,
-        experiment=arguments.experiment,
-        config=config_to_dict(config),
-        may_differ=MAY_DIFFER,
-    )
-    with run:
-        experiment = build(config)
-        try:
+    experiment = build(config)  # first: what cannot be built, for want of a data file, leaves no directory behind
+    try:
+        run = RunDirectory.create(
+            out,
+            resume=arguments.resume,
+            experiment=arguments.experiment,
+            config=config_to_dict(config),
+            may_differ=MAY_DIFFER,
+        )
+        with run:
             trainer = Trainer(experiment, config.trainer, run, tensorboard=arguments.tensorboard)
             if arguments.resume:
                 trainer.resume()
@@ -99,9 +99,9 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                     results = evaluate_both(experiment, config.trainer.seed)
             except Stopped:
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
-        finally:
-            experiment.close()
-        _report(run.path, experiment.report, results, trainer)
+            _report(run.path, experiment.report, results, trainer)
+    finally:
+        experiment.close()
     return 0
 
 

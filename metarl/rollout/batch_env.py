@@ -105,7 +105,10 @@ class LoopedLanes:
         terminated, truncated, success = self._flags[:, lanes]
         return EnvStep(self._obs[lanes], self._rewards[lanes], terminated, truncated, success)
 
+    def lanes(self) -> list[LaneEnv]:
+        """Those that have been used."""
+        return [lane for lane in self._lanes if lane is not None]
+
     def close(self) -> None:
-        for lane in self._lanes:
-            if lane is not None:
-                lane.close()
+        for lane in self.lanes():
+            lane.close()

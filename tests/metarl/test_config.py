@@ -201,3 +201,22 @@ def test_describe_fields_without_source():
     namespace = {"dataclass": dataclass, "__name__": __name__}
     exec("@dataclass(frozen=True)\nclass Typed:\n    x: int = 3\n    'Lost.'", namespace)
     assert describe_fields(namespace["Typed"]()) == [("x", "int", "3", "")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    low: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Varied:
+    vary: dict[str, Interval] = field(default_factory=dict)
+
+
+def test_a_dict_of_dataclasses_has_the_users_keys_and_checked_values():
+    config = Varied(vary={"gravity": Interval(low=5.0)})
+    data = config_to_dict(config)
+    assert config_from_dict(Varied, data) == config
+    data["vary"]["gravity"]["lwo"] = 1.0
+    with pytest.raises(UserError, match=r"unknown field 'vary\.gravity\.lwo'.*low"):
+        config_from_dict(Varied, data)

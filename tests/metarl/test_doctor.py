@@ -16,7 +16,7 @@ STATUSES = {"ok", "warn", "fail"}
 @pytest.fixture
 def rows(monkeypatch):
     """Report without the slow GL check, as {name: (value, status)}."""
-    monkeypatch.setattr(doctor, "_gl_works", lambda backend, _: backend == "osmesa")
+    monkeypatch.setattr(doctor, "gl_works", lambda backend, _: backend == "osmesa")
     monkeypatch.delenv("MUJOCO_GL", raising=False)
     return lambda: {name: (value, status) for name, value, status in doctor.report()}
 
@@ -93,7 +93,7 @@ def test_gl_set_by_the_user_is_the_only_one_tried(rows, monkeypatch):
 )
 def test_gl_check_survives_crashes_and_hangs(monkeypatch, code, works):
     monkeypatch.setattr(doctor, "_GL_CHECK", code)
-    assert doctor._gl_works("egl", timeout_seconds=1.0) is works
+    assert doctor.gl_works("egl", timeout_seconds=1.0) is works
 
 
 def test_a_check_that_raises_is_a_row(rows, monkeypatch):

@@ -1,0 +1,116 @@
+"""From what a user names an environment by, to the environment.
+
+A name is a registered id (`Pendulum-v1`), an id of a module that registers it (`my_package:MyEnv-v0`), or a factory
+in a module (`my_package.my_module:make`), which is how a function is written down that workers must find as well.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import load_env_creator
+
+from metarl.errors import UserError, nearest
+
+Factory = Callable[..., gym.Env]
+
+
+def reference_to(env: Any) -> str:
+    """The name that finds `env` again in another process. Raises UserError for what has none."""
+    if isinstance(env, str):
+        return env
+    if not callable(env):
+        raise UserError(f"env={env!r} must be a gymnasium id or a function that makes an env, not a live {type(env)}")
+    name, module = getattr(env, "__qualname__", ""), getattr(env, "__module__", "")
+    if not name or "<" in name:
+        raise UserError(
+            f"the env factory {name or env!r} of {module or 'no module'} cannot be pickled, so no worker could make "
+            "its envs; write it as a `def` at the top of a module (and give what it closed over in `kwargs`)"
+        )
+    return f"{module}:{name}"
+
+
+def factory_of(reference: str) -> Factory:
+    """The function that makes envs of that name from keywords. Raises UserError."""
+    module_name, _, name = reference.rpartition(":")
+    if not module_name:
+        _check_id(reference)
+        return _from_registry(reference)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UserError(
+            f"env {reference!r}: module {module_name!r} cannot be imported ({error}); mend its name"
+        ) from error
+    module = found
+    for part in name.split("."):
+        found = vars(found).get(part) if hasattr(found, "__dict__") else None
+    if callable(found):
+        factory: Any = found
+        return factory
+    if name in gym.registry:
+        return _from_registry(name)
+    known = [*gym.registry, *(n for n, value in vars(module).items() if callable(value) and not n.startswith("_"))]
+    raise UserError(
+        f"env {reference!r}: {module_name} neither registers {name!r} nor has a function of that name"
+        f"{nearest(name, known)}; call gymnasium.register in it, or name a factory"
+    )
+
+
+def _check_id(name: str) -> None:
+    if name not in gym.registry:
+        raise UserError(
+            f"env {name!r} is not registered in gymnasium{nearest(name, gym.registry)}; write 'module:{name}' if a "
+            "module of yours registers it"
+        )
+
+
+def _from_registry(name: str) -> Factory:
+    def make(**kwargs: Any) -> gym.Env:
+        # the time limit is the rollout's (the spec's horizon): one wrapper less in every step
+        return gym.make(name, max_episode_steps=-1, disable_env_checker=True, **kwargs)
+
+    return make
+
+
+def registered_horizon(reference: str) -> int | None:
+    """The time limit that the env is registered with. Raises UserError for an env that cannot be found."""
+    factory_of(reference)  # imports the module that registers it
+    name = reference.rpartition(":")[2]
+    return gym.registry[name].max_episode_steps if name in gym.registry else None
+
+
+def constructor_of(reference: str) -> Factory:
+    """The class or function whose signature tells the keywords: of a registered id, its entry point."""
+    factory, name = factory_of(reference), reference.rpartition(":")[2]
+    entry_point = gym.registry[name].entry_point if name in gym.registry else None
+    if entry_point is None:
+        return factory
+    creator: Any = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return creator
+
+
+def accepts_keyword(reference: str, keyword: str) -> bool:
+    """Whether the constructor names this keyword (`**kwargs` does not count: it may drop what it is given)."""
+    try:
+        return keyword in inspect.signature(constructor_of(reference)).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def make_env(reference: str, kwargs: Mapping[str, Any]) -> gym.Env:
+    """Raises UserError, naming env and keywords, where the constructor fails."""
+    try:
+        env = factory_of(reference)(**kwargs)
+    except UserError:
+        raise
+    except Exception as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in kwargs.items()) or "no keywords"
+        raise UserError(f"env {reference!r} cannot be made with {given}: {type(error).__name__}: {error}") from error
+    if not isinstance(env, gym.Env):
+        raise UserError(f"env {reference!r} made a {type(env).__name__}, not a gymnasium.Env; return one")
+    return env

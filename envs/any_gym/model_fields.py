@@ -1,0 +1,84 @@
+"""Fields of a MuJoCo model by name, scaled: `body_mass`, or one element of it, `body_mass[torso]`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from metarl.errors import UserError, nearest
+
+_mujoco: Any = mujoco
+
+# what the rows of a field are, by the field's prefix
+_OBJECTS = {
+    "body": "BODY",
+    "dof": "DOF",
+    "jnt": "JOINT",
+    "geom": "GEOM",
+    "site": "SITE",
+    "actuator": "ACTUATOR",
+    "tendon": "TENDON",
+    "eq": "EQUALITY",
+}
+
+
+def parse_field(field: str) -> tuple[str, str | None]:
+    """'body_mass[torso]' -> ('body_mass', 'torso')."""
+    found = re.fullmatch(r"(\w+)(?:\[(.+)\])?", field)
+    if found is None:
+        raise UserError(f"model field {field!r} is not NAME or NAME[ELEMENT]; write e.g. 'body_mass[torso]'")
+    return found[1], found[2]
+
+
+def rows_of(model: Any, field: str, env: str) -> tuple[str, slice | int]:
+    """(name of the array, rows that are meant). Raises UserError for an unknown field or element."""
+    name, element = parse_field(field)
+    arrays = [n for n in dir(model) if not n.startswith("_") and n.partition("_")[0] in _OBJECTS]
+    if name not in arrays or not np.issubdtype(getattr(model, name).dtype, np.floating):
+        raise UserError(
+            f"env {env!r}: its MuJoCo model has no field {name!r} to scale{nearest(name, arrays)}; such are body_mass, "
+            "dof_damping, geom_friction, actuator_gainprm"
+        )
+    if element is None:
+        return name, slice(None)
+    kind = name.partition("_")[0]
+    if kind == "dof":  # degrees of freedom have no names; their joints do
+        joint = _element(model, "JOINT", element, env, name)
+        return name, int(model.jnt_dofadr[joint])
+    return name, _element(model, _OBJECTS[kind], element, env, name)
+
+
+def _element(model: Any, kind: str, element: str, env: str, field: str) -> int:
+    object_type = int(getattr(_mujoco.mjtObj, f"mjOBJ_{kind}"))
+    index = _mujoco.mj_name2id(model, object_type, element)
+    if index < 0:
+        count = {"BODY": model.nbody, "JOINT": model.njnt, "GEOM": model.ngeom, "ACTUATOR": model.nu}.get(kind, 0)
+        names = [n for i in range(count) if (n := _mujoco.mj_id2name(model, object_type, i))]
+        raise UserError(
+            f"env {env!r}: field {field!r} has no {kind.lower()} {element!r}{nearest(element, names)}; "
+            f"it has {', '.join(names) or 'none with a name'}"
+        )
+    return index
+
+
+class ModelScaler:
+    """Sets fields of one env's model to its own values times a task's factors."""
+
+    def __init__(self, model: Any, fields: Mapping[str, Any], env: str) -> None:
+        self._model = model
+        self._rows = {field: rows_of(model, field, env) for field in fields}
+        self._own = {name: getattr(model, name).copy() for name, _ in self._rows.values()}
+        self._scratch = _mujoco.MjData(model)
+
+    def scale(self, factors: Mapping[str, float]) -> None:
+        for name, own in self._own.items():
+            getattr(self._model, name)[...] = own
+        for field, factor in factors.items():
+            name, rows = self._rows[field]
+            getattr(self._model, name)[rows] *= factor
+        # inverse weights and the like follow from masses: without it constraints go on with the old ones
+        _mujoco.mj_setConst(self._model, self._scratch)

@@ -1,0 +1,60 @@
+"""Environments that bring `sample_tasks(n)` and `set_task(task)` of their own, as ProMP's and garage's do."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from metarl.errors import UserError
+
+
+def check_has_own_tasks(env: gym.Env, reference: str) -> None:
+    missing = [name for name in ("sample_tasks", "set_task") if not callable(getattr(env.unwrapped, name, None))]
+    if missing:
+        raise UserError(
+            f"env {reference!r} has no {' and no '.join(missing)}, which own_tasks=True needs; add it or use `vary`"
+        )
+
+
+def draw_own_tasks(env: gym.Env, num_tasks: int, rng: np.random.Generator, reference: str) -> list[Any]:
+    """The env's tasks as JSON values; their randomness is `rng`, as its argument or as the env's np_random."""
+    own: Any = env.unwrapped
+    if "rng" in inspect.signature(own.sample_tasks).parameters:
+        drawn = own.sample_tasks(num_tasks, rng=rng)
+    else:
+        own.np_random = rng
+        drawn = own.sample_tasks(num_tasks)
+    if len(drawn) != num_tasks:
+        raise UserError(f"env {reference!r}: sample_tasks({num_tasks}) gave {len(drawn)} tasks; give as many as asked")
+    return [to_json(task, reference) for task in drawn]
+
+
+def to_json(value: Any, reference: str) -> Any:
+    """Arrays become {"array": [...]}, so that set_task gets an array back."""
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist()}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {str(key): to_json(inner, reference) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(inner, reference) for inner in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise UserError(
+        f"env {reference!r}: sample_tasks gave a {type(value).__name__}, which JSON cannot hold; make tasks of "
+        "numbers, strings, arrays, lists and dicts"
+    )
+
+
+def from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"array"}:
+            return np.array(value["array"])
+        return {key: from_json(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [from_json(inner) for inner in value]
+    return value

@@ -1,0 +1,68 @@
+"""What a parameter of a task may be: an interval, an interval of magnitudes, or one of a few values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from metarl.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """Made by `Uniform`, `LogUniform` or `Choice`; plain values, so that a run's config can store it."""
+
+    kind: Literal["uniform", "log_uniform", "choice"]
+    low: float = 0.0
+    high: float = 0.0
+    size: int | None = None
+    """Independent draws as a list, or one number."""
+    values: tuple[Any, ...] = ()
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """A JSON value."""
+        if self.kind == "choice":
+            return self.values[int(rng.integers(len(self.values)))]
+        if self.kind == "uniform":
+            drawn = rng.uniform(self.low, self.high, self.size)
+        else:
+            drawn = np.exp(rng.uniform(math.log(self.low), math.log(self.high), self.size))
+        return float(drawn) if self.size is None else np.asarray(drawn).tolist()
+
+    def __str__(self) -> str:
+        if self.kind == "choice":
+            return f"Choice({', '.join(map(repr, self.values))})"
+        name = "Uniform" if self.kind == "uniform" else "LogUniform"
+        return f"{name}({self.low:g}, {self.high:g}{'' if self.size is None else f', size={self.size}'})"
+
+
+def Uniform(low: float, high: float, *, size: int | None = None) -> Range:
+    """A number between `low` and `high`, or a list of `size` of them. Raises UserError if there is none between."""
+    return _interval("uniform", low, high, size)
+
+
+def LogUniform(low: float, high: float, *, size: int | None = None) -> Range:
+    """As Uniform, with its logarithm uniform: for factors, such as LogUniform(0.5, 2). Both ends > 0."""
+    if not low > 0:
+        raise UserError(f"LogUniform({low:g}, {high:g}) has no logarithm at its low end; start above 0")
+    return _interval("log_uniform", low, high, size)
+
+
+def Choice(*values: Any) -> Range:
+    """One of the values, each as likely: numbers, strings, or lists of them."""
+    if not values:
+        raise UserError("Choice() is empty: there is nothing to choose; name the values")
+    return Range(kind="choice", values=values)
+
+
+def _interval(kind: Literal["uniform", "log_uniform"], low: float, high: float, size: int | None) -> Range:
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        name = "Uniform" if kind == "uniform" else "LogUniform"
+        raise UserError(
+            f"{name}({low:g}, {high:g}) is empty: its low end must be below its high end and both finite; "
+            "swap or widen them, and give a fixed value in `kwargs`"
+        )
+    return Range(kind=kind, low=float(low), high=float(high), size=size)

@@ -1,0 +1,43 @@
+"""What of an env could vary between tasks: a first `GymTasks` line for somebody who has only the env."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from envs.any_gym.make import constructor_of, make_env
+
+
+def suggestion(reference: str) -> str:
+    """One sentence with a line to paste."""
+    keywords = {
+        name: float(parameter.default)
+        for name, parameter in _parameters(reference).items()
+        if isinstance(parameter.default, (int, float)) and not isinstance(parameter.default, bool)
+    }
+    env = make_env(reference, {})
+    try:
+        own: Any = env.unwrapped
+        if all(callable(getattr(own, name, None)) for name in ("sample_tasks", "set_task")):
+            return f"make tasks of it with GymTasks({reference!r}, own_tasks=True)"
+        if type(vars(own).get("model")).__name__ == "MjModel":
+            return f'make tasks of it with GymTasks({reference!r}, model={{"body_mass": LogUniform(0.5, 2)}})'
+        numbers = {n: float(v) for n, v in vars(own).items() if type(v) in (int, float) and not n.startswith("_")}
+    finally:
+        env.close()
+    varied = {name: value for name, value in {**keywords, **numbers}.items() if value > 0}
+    if not varied:
+        return "give its constructor a keyword that changes reward or dynamics, and name it in GymTasks(vary=...)"
+    name, value = next(iter(varied.items()))
+    others = ", ".join(list(varied)[1:6])
+    return (
+        f'make tasks of it with GymTasks({reference!r}, vary={{"{name}": Uniform({value / 2:g}, {value * 1.5:g})}})'
+        f"{'; it also has ' + others if others else ''}"
+    )
+
+
+def _parameters(reference: str) -> dict[str, inspect.Parameter]:
+    try:
+        return dict(inspect.signature(constructor_of(reference)).parameters)
+    except (TypeError, ValueError):
+        return {}

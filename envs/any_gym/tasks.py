@@ -1,0 +1,207 @@
+"""The task distribution of any gymnasium env: its parameters drawn from ranges, or its own tasks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.any_gym.inspect_env import inspect_env
+from envs.any_gym.lane import GymLane, mujoco_model
+from envs.any_gym.make import accepts_keyword, make_env, reference_to, registered_horizon
+from envs.any_gym.model_fields import rows_of
+from envs.any_gym.own_tasks import check_has_own_tasks, draw_own_tasks
+from envs.any_gym.ranges import Range
+from metarl.errors import UserError, nearest
+from metarl.rollout.batch_env import LoopedLanes
+from metarl.seeding import SeedKey, numpy_rng
+from metarl.tasks import params_key
+from metarl.types import EnvSpec, Task
+from metarl.validate import check_range
+
+_FEW = 3
+"""Tasks that are looked at before any worker starts."""
+
+
+@dataclass(frozen=True)
+class GymTasks:
+    """Tasks that differ in what is drawn; everything is checked at the first use of `spec`, in the parent process.
+
+    Raises UserError there for an env that does not keep to gymnasium's rules, and in `sample` where no task is left
+    that is not a held-out one.
+    """
+
+    env: Any
+    """A registered id, 'module:Env-v0', 'module:factory', or a function at the top of a module that makes the env."""
+    _: KW_ONLY
+    vary: dict[str, Range] = field(default_factory=dict)
+    """Constructor keywords, or else attributes of the unwrapped env. An attribute that others were computed from in
+    the constructor (CartPole's length) leaves them as they were: write a factory that sets them all."""
+    model: dict[str, Range] = field(default_factory=dict)
+    """Factors for fields of the env's MuJoCo model: 'body_mass', or for one element 'body_mass[torso]'."""
+    options: dict[str, Range] = field(default_factory=dict)
+    """Given to reset(options=)."""
+    own_tasks: bool = False
+    """The env's own sample_tasks(n) and set_task(task)."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Constructor keywords that are the same in all tasks."""
+    horizon_steps: int | None = None
+    """Episodes are truncated here; None: the limit that the env is registered with."""
+    num_test_tasks: int = 20
+    test_seed: int = 20171
+    """Held-out tasks are drawn once, from this seed, and never handed out for training."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "env", reference_to(self.env))
+        check_range(self, "horizon_steps", low=1)
+        check_range(self, "num_test_tasks", low=1)
+        check_range(self, "test_seed", low=0)
+        if not (self.vary or self.model or self.options or self.own_tasks):
+            raise UserError(f"env {self.env!r}: nothing varies between tasks; give vary, model, options or own_tasks")
+
+    @property
+    def name(self) -> str:
+        return f"{self.env.rpartition(':')[2]}-{'-'.join([*self.vary, *self.model, *self.options]) or 'own'}"
+
+    @cached_property
+    def spec(self) -> EnvSpec:
+        horizon = self.horizon_steps or registered_horizon(self.env)
+        if horizon is None:
+            raise UserError(f"env {self.env!r} is registered without a time limit; give horizon_steps")
+        return inspect_env(self.env, self.kwargs, self._draw(_FEW, numpy_rng((self.test_seed, 1))), horizon)
+
+    @cached_property
+    def _as_keyword(self) -> dict[str, bool]:
+        """Of each name in `vary`: whether the constructor takes it, or it is an attribute."""
+        found = {name: accepts_keyword(self.env, name) for name in self.vary}
+        if not all(found.values()) or self.model or self.own_tasks:
+            self._check_names(found)
+        return found
+
+    def _check_names(self, as_keyword: Mapping[str, bool]) -> None:
+        rng = numpy_rng((self.test_seed, 2))
+        env = make_env(self.env, {**self.kwargs, **{n: r.draw(rng) for n, r in self.vary.items() if as_keyword[n]}})
+        try:
+            attributes = [name for name in dir(env.unwrapped) if not name.startswith("__")]
+            for name in self.vary:
+                if not as_keyword[name] and name not in attributes:
+                    raise UserError(
+                        f"env {self.env!r} has neither a constructor keyword nor an attribute {name!r}"
+                        f"{nearest(name, attributes)}; mend the name in `vary`"
+                    )
+            for name in self.model:
+                rows_of(mujoco_model(env, self.env), name, self.env)
+            if self.own_tasks:
+                check_has_own_tasks(env, self.env)
+        finally:
+            env.close()
+
+    def meta_test(self) -> list[Task]:
+        """`num_test_tasks` different tasks, always the same."""
+        return list(self._held_out.values())
+
+    @cached_property
+    def _held_out(self) -> dict[str, Task]:
+        rng, found = numpy_rng((self.test_seed, 0)), {}
+        for _ in range(20):
+            for task in self._draw(self.num_test_tasks - len(found), rng):
+                found[params_key(task)] = task
+            if len(found) == self.num_test_tasks:
+                return found
+        raise UserError(
+            f"env {self.env!r} has no more than {len(found)} different tasks, and num_test_tasks="
+            f"{self.num_test_tasks}; lower it below that, or vary more"
+        )
+
+    def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+        tasks: list[Task] = []
+        for _ in range(100):
+            drawn = self._draw(num_tasks - len(tasks), rng)
+            tasks += [task for task in drawn if params_key(task) not in self._held_out]
+            if len(tasks) == num_tasks:
+                return tasks
+        raise UserError(
+            f"env {self.env!r}: all tasks that were drawn are among its {self.num_test_tasks} held-out ones; "
+            "lower num_test_tasks, or vary more"
+        )
+
+    def task(self, params: Mapping[str, Any]) -> Task:
+        """The task with these parameters, as `metarl adapt` and `play` take them. Raises UserError.
+
+        Names that stand alone, {"g": 12}, are put where they belong; {"attributes": {...}} is taken as it is.
+        """
+        groups = ("kwargs", "attributes", "model", "options", "own")
+        placed: dict[str, Any] = {name: value for name, value in params.items() if name in groups}
+        for name, value in params.items():
+            if name in groups:
+                continue
+            known = [*self.vary, *self.model, *self.options]
+            if name not in known:
+                raise UserError(f"env {self.env!r}: no parameter {name!r}{nearest(name, known)}; it varies {known}")
+            if name in self.vary:
+                group = "kwargs" if self._as_keyword[name] else "attributes"
+            else:
+                group = "model" if name in self.model else "options"
+            placed.setdefault(group, {})[name] = value
+        return Task(f"{self.name}[{_id_of(placed)}]", placed)
+
+    def make_env(self, num_lanes: int) -> LoopedLanes:
+        return LoopedLanes(lambda: GymLane(self.env, self.kwargs), num_lanes, self.spec)
+
+    def gym_env(self, task: Task, **kwargs: Any) -> gym.Env:
+        """The task's env itself; `kwargs` go to its constructor, such as render_mode."""
+        return GymLane(self.env, self.kwargs).become(task.params, **kwargs)
+
+    def replay(self, task: Task, seed: SeedKey, actions: NDArray, *, size: int) -> Iterator[NDArray[np.uint8]]:
+        """Frames of an episode as the env itself renders them; about `size` pixels high, by leaving pixels out."""
+        lane = GymLane(self.env, {**self.kwargs, "render_mode": "rgb_array"})
+        try:
+            lane.reset(task, seed)
+            yield lane.picture(size)
+            for action in actions:
+                lane.step(action)
+                yield lane.picture(size)
+        finally:
+            lane.close()
+
+    def _draw(self, num_tasks: int, rng: np.random.Generator) -> list[Task]:
+        as_keyword = self._as_keyword
+        if not self.own_tasks:
+            return [self.task(self._draw_params(as_keyword, rng)) for _ in range(num_tasks)]
+        env = make_env(self.env, self.kwargs)
+        try:
+            own = draw_own_tasks(env, num_tasks, rng, self.env)
+        finally:
+            env.close()
+        return [self.task({**self._draw_params(as_keyword, rng), "own": task}) for task in own]
+
+    def _draw_params(self, as_keyword: Mapping[str, bool], rng: np.random.Generator) -> dict[str, Any]:
+        drawn = {name: values.draw(rng) for name, values in self.vary.items()}
+        groups = {
+            "kwargs": {name: value for name, value in drawn.items() if as_keyword[name]},
+            "attributes": {name: value for name, value in drawn.items() if not as_keyword[name]},
+            "model": {name: values.draw(rng) for name, values in self.model.items()},
+            "options": {name: values.draw(rng) for name, values in self.options.items()},
+        }
+        return {name: group for name, group in groups.items() if group}
+
+
+def _id_of(params: Mapping[str, Any]) -> str:
+    """Readable where that is short: 'g=9.8123,l=0.5120'."""
+    pairs = [
+        f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}"
+        for group, values in params.items()
+        if isinstance(values, Mapping) and group != "own"
+        for name, value in values.items()
+    ]
+    text = ",".join(pairs)
+    if "own" not in params and text and len(text) <= 60:
+        return text
+    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:10]

@@ -1,0 +1,314 @@
+"""What is wrong with an environment, in sentences: gymnasium's checker, Stable-Baselines3's, and our own.
+
+An environment is named as in `GymTasks`, or it is a registered task distribution, or an experiment file's tasks.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils.env_checker import check_env as gymnasium_check
+from numpy.typing import NDArray
+from stable_baselines3.common.env_checker import check_env as sb3_check
+
+from envs.any_gym.inspect_env import inspect_env
+from envs.any_gym.lane import GymLane
+from envs.any_gym.make import make_env, registered_horizon
+from envs.any_gym.suggest import suggestion
+from envs.mujoco_v5.physics import make_data, mj_step
+from envs.registry import all_envs
+from envs.single_task_env import env_of
+from metarl.errors import UserError
+from metarl.find_experiment import load_experiment
+from metarl.rollout.batch_env import BatchEnv, LoopedLanes
+from metarl.tasks import TaskDistribution
+from metarl.types import EnvSpec, Task
+
+Status = Literal["ok", "note", "mend"]
+
+
+class Finding(NamedTuple):
+    status: Status
+    what: str
+    sentence: str
+
+
+class Found(NamedTuple):
+    """A check's own answer."""
+
+    status: Status
+    sentence: str
+
+
+@dataclass(frozen=True)
+class OneTask:
+    """An env by itself, without parameters that vary: enough for all checks but those that compare tasks."""
+
+    reference: str
+
+    @property
+    def name(self) -> str:
+        return self.reference
+
+    @cached_property
+    def spec(self) -> EnvSpec:
+        # without a registered limit, an episode of the checks is as long as this
+        return inspect_env(self.reference, {}, [Task(self.reference, {})], registered_horizon(self.reference) or 200)
+
+    def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+        return [Task(self.reference, {})] * num_tasks
+
+    def meta_test(self) -> list[Task]:
+        return [Task(self.reference, {})]
+
+    def make_env(self, num_lanes: int) -> LoopedLanes:
+        return LoopedLanes(lambda: GymLane(self.reference, {}), num_lanes, self.spec)
+
+    def gym_env(self, task: Task) -> gym.Env:
+        return make_env(self.reference, {})
+
+
+def find_tasks(name: str) -> Any:
+    """The TaskDistribution: a registered one, that of an experiment file, or an env by itself."""
+    if name.endswith(".py"):
+        tasks = vars(load_experiment(name)).get("config", lambda: None)()
+        if not hasattr(tasks, "tasks"):
+            raise UserError(f"{name}: its config has no `tasks`; name the env itself, as in module:Env-v0")
+        return tasks.tasks
+    envs = all_envs()
+    return envs[name].make() if name in envs else OneTask(name)
+
+
+def check(name: str) -> Iterator[Finding]:
+    """Findings one by one, since some take seconds. Nothing else is looked at where the rules are broken."""
+    tasks = find_tasks(name)
+    try:
+        spec = tasks.spec
+        drawn = tasks.sample(4, rng=np.random.default_rng(0))
+    except UserError as error:
+        yield Finding("mend", "gymnasium's rules", str(error))
+        return
+    actions = f"{spec.action_dim} {'discrete' if spec.discrete else 'continuous'} actions"
+    yield Finding("ok", "spaces", f"{spec.obs_dim} observations, {actions}, at most {spec.horizon_steps} steps")
+    yield from _outside_checkers(tasks, drawn[0])
+    for what, function in _CHECKS.items():
+        try:
+            status, sentence = function(tasks, drawn)
+        except Exception as error:
+            cause = error.__cause__ or error
+            status, sentence = "mend", f"it raised {type(cause).__name__}: {cause} ({error}); mend the env"
+        yield Finding(status, what, sentence)
+    if isinstance(tasks, OneTask):
+        yield Finding("note", "tasks", suggestion(tasks.reference))
+
+
+# ---- other people's checkers
+
+
+_HARMLESS = ("infinity", "Casting input", "wrapped", "not within", "symmetric and normalized", "render", "spec")
+"""Advice of the checkers that does not hold here: observations may be unbounded, and actions are scaled anyway."""
+
+
+def _outside_checkers(tasks: TaskDistribution, task: Task) -> Iterator[Finding]:
+    for what, checker in (
+        ("gymnasium's checker", lambda env: gymnasium_check(env, skip_render_check=True)),
+        ("Stable-Baselines3's checker", lambda env: sb3_check(env, warn=True, skip_render_check=True)),
+    ):
+        env = env_of(tasks, task)
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                checker(env)
+        except Exception as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            yield Finding("mend", what, f"it stops at: {text}")
+            continue
+        finally:
+            env.close()
+        said = [" ".join(str(w.message).split()) for w in caught]
+        told = [text for text in dict.fromkeys(said) if not any(word in text for word in _HARMLESS)]
+        yield Finding("note" if told else "ok", what, "it passes" + (f", and warns: {'; '.join(told)}" if told else ""))
+
+
+# ---- our own
+
+
+def _actions(spec: EnvSpec, num_steps: int, num_lanes: int, seed: int = 0) -> NDArray:
+    rng = np.random.default_rng(seed)
+    if spec.discrete:
+        return rng.integers(spec.action_dim, size=(num_steps, num_lanes))
+    return rng.uniform(-1, 1, (num_steps, num_lanes, spec.action_dim)).astype(np.float32)
+
+
+def _roll(env: BatchEnv, spec: EnvSpec, task: Task, *, num_steps: int = 30, first_seed: int = 0) -> NDArray:
+    """Everything that one episode shows, up to its end, as a vector."""
+    lane = np.array([0])
+    seen: list[NDArray] = [np.array(env.reset(lane, [task], [(0, first_seed)]), np.float64).ravel()]
+    for move in _actions(spec, min(num_steps, spec.horizon_steps), 1):
+        step = env.step(lane, move)
+        seen.append(np.concatenate([np.array(step.obs[0], np.float64), step.rewards]))
+        if step.terminated[0] or step.truncated[0]:
+            break
+    return np.concatenate(seen)
+
+
+def _pickles(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
+    try:
+        ForkingPickler.dumps(tasks)  # as starting a worker does
+    except Exception as error:
+        return Found("mend", f"it cannot be pickled ({error}), so no worker can have it; name a factory")
+    return Found("ok", "it can be sent to workers")
+
+
+def _repeats_itself(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
+    one, spec = tasks.make_env(1), tasks.spec
+    first = _roll(one, spec, drawn[0])
+    _roll(one, spec, drawn[-1], first_seed=5)
+    again, fresh = _roll(one, spec, drawn[0]), _roll(tasks.make_env(1), spec, drawn[0])
+    if not np.array_equal(first, fresh):
+        return Found("mend", "two new envs with one seed give different episodes; draw from self.np_random alone")
+    if not np.array_equal(first, again):
+        return Found("mend", "an episode depends on the one before it; set every field of the env's state in reset")
+    other = _roll(one, spec, drawn[0], first_seed=1)
+    luck = "another seed gives another episode" if not np.array_equal(first, other) else "it has no luck of its own"
+    return Found("ok", f"the same seed gives the same bits, in a new env and after another episode; {luck}")
+
+
+def _tasks_differ(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
+    if isinstance(tasks, OneTask):
+        return Found("note", "nothing varies yet, so there is no task to compare with")
+    # each from the start of an env of its own, with the same seed and actions
+    for num_steps in (30, tasks.spec.horizon_steps):
+        rolls = [_roll(tasks.make_env(1), tasks.spec, task, num_steps=num_steps) for task in drawn]
+        if any(not np.array_equal(rolls[0], other) for other in rolls[1:]):
+            return Found("ok", "they differ in reward or dynamics under the same actions")
+    return Found(
+        "mend", f"{len(drawn)} tasks gave the same episode, so there is nothing to adapt to; vary what is used"
+    )
+
+
+def _shares_no_buffer(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
+    env = env_of(tasks, drawn[0])
+    try:
+        kept = [env.reset(seed=0, options=drawn[0].params.get("options"))[0]]
+        env.action_space.seed(0)
+        copies = [_leaves(kept[0])]
+        for _ in range(3):
+            obs, *_ = env.step(env.action_space.sample())
+            kept.append(obs)
+            copies.append(_leaves(obs))
+        changed = any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(map(_leaves, kept), copies, strict=True))
+    finally:
+        env.close()
+    if changed:
+        return Found("mend", "a step overwrites the observation handed out before it; return a copy of the array")
+    return Found("ok", "observations are arrays of their own")
+
+
+def _leaves(obs: Any) -> NDArray[np.float64]:
+    parts = [_leaves(value) for value in obs.values()] if isinstance(obs, dict) else [np.array(obs, np.float64).ravel()]
+    return np.concatenate(parts)
+
+
+def _stays_finite(tasks: TaskDistribution, drawn: Sequence[Task], num_steps: int = 1000) -> Found:
+    spec, env, lane, seed = tasks.spec, tasks.make_env(1), np.array([0]), 0
+    env.reset(lane, drawn[:1], [(1, seed)])
+    for t, move in enumerate(_actions(spec, num_steps, 1)):
+        step = env.step(lane, move)
+        if not (np.isfinite(step.obs).all() and np.isfinite(step.rewards).all()):
+            return Found(
+                "mend", f"NaN or infinity in obs or reward after {t + 1} random steps of an episode; mend the env"
+            )
+        if step.terminated[0] or step.truncated[0] or (t + 1) % spec.horizon_steps == 0:
+            seed += 1
+            env.reset(lane, [drawn[seed % len(drawn)]], [(1, seed)])
+    return Found("ok", f"{num_steps} random steps without a NaN or an infinity")
+
+
+def _resident_bytes() -> int:
+    """0 where /proc does not tell."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
+
+
+def _keeps_its_size(tasks: TaskDistribution, drawn: Sequence[Task], num_resets: int = 100) -> Found:
+    env, spec = tasks.make_env(1), tasks.spec
+    for i in range(num_resets):
+        _roll(env, spec, drawn[i % len(drawn)], num_steps=3)
+    before = _resident_bytes()
+    for i in range(num_resets):
+        _roll(env, spec, drawn[i % len(drawn)], num_steps=3)
+    grown = _resident_bytes() - before
+    if grown > 10e6:
+        return Found(
+            "mend",
+            f"{grown / 1e6:.0f} MB more after {num_resets} resets; something is kept: look at reset and close",
+        )
+    return Found("ok", f"the resident size stays within {max(0, grown) / 1e6:.1f} MB over {num_resets} resets")
+
+
+def _speed(tasks: TaskDistribution, drawn: Sequence[Task], num_steps: int = 500) -> Found:
+    spec, lanes = tasks.spec, np.arange(4)
+    env, seed = tasks.make_env(4), 0
+    env.reset(lanes, drawn, [(2, i) for i in range(4)])
+    seconds, moves = 0.0, _actions(spec, num_steps, 4)
+    for t, move in enumerate(moves):
+        begin = time.perf_counter()
+        step = env.step(lanes, move)
+        seconds += time.perf_counter() - begin
+        ended = lanes[step.terminated | step.truncated | ((t + 1) % spec.horizon_steps == 0)]
+        if len(ended):
+            seed += 1
+            env.reset(ended, [drawn[lane] for lane in ended.tolist()], [(2, seed, lane) for lane in ended.tolist()])
+    rate = 4 * num_steps / seconds
+    physics = _physics_seconds(env, num_steps)
+    env.close()
+    if physics is None:
+        return Found("ok", f"{rate:,.0f} env steps/s in one process; there is no MuJoCo model in it")
+    share = max(0.0, 1 - physics * 4 * num_steps / seconds)
+    advice = "; most of it is Python: look for work that can be done once" if share > 0.5 else ""
+    return Found("ok", f"{rate:,.0f} env steps/s in one process, {share:.0%} of the time outside the physics{advice}")
+
+
+def _physics_seconds(env: Any, num_steps: int) -> float | None:
+    """Seconds of a step's physics alone, from the state that the lanes are in, under random controls."""
+    if isinstance(env, LoopedLanes):
+        lane = env.lanes()[0]
+        own: Any = lane.env.unwrapped if isinstance(lane, GymLane) and lane.env is not None else None
+        if own is None or type(vars(own).get("model")).__name__ != "MjModel":
+            return None
+        model, data, frame_skip = own.model, own.data, getattr(own, "frame_skip", 1)
+    elif hasattr(env, "simulations"):
+        (model, data), frame_skip = env.simulations()[0], env.frame_skip
+    else:
+        return None
+    scratch, rng = make_data(model), np.random.default_rng(0)
+    scratch.qpos[:], scratch.qvel[:] = data.qpos, data.qvel
+    low, high = model.actuator_ctrlrange.T
+    controls = rng.uniform(low, high, (num_steps, model.nu))
+    begin = time.perf_counter()
+    for control in controls:
+        scratch.ctrl[:] = control
+        mj_step(model, scratch, frame_skip)
+    return (time.perf_counter() - begin) / num_steps
+
+
+_CHECKS: dict[str, Callable[[TaskDistribution, Sequence[Task]], Found]] = {
+    "workers": _pickles,
+    "seed": _repeats_itself,
+    "tasks": _tasks_differ,
+    "buffers": _shares_no_buffer,
+    "numbers": _stays_finite,
+    "memory": _keeps_its_size,
+    "speed": _speed,
+}

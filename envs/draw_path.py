@@ -1,0 +1,34 @@
+"""Pictures of a point in the plane: its path so far, and where it should go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BACKGROUND, _PATH, _POINT, _GOAL = (250, 250, 250), (70, 110, 180), (20, 40, 90), (200, 70, 60)
+
+
+def draw_path(
+    path: NDArray, goal: Sequence[float], *, radius: float, half_width: float, size: int
+) -> Iterator[NDArray[np.uint8]]:
+    """A frame (size, size, 3) for each position of `path` (T, 2); the square is +-half_width about the origin."""
+    from PIL import Image, ImageDraw  # workers never draw
+
+    def pixel(xy: Sequence[float]) -> tuple[float, float]:
+        return (xy[0] / half_width + 1) * size / 2, (1 - xy[1] / half_width) * size / 2
+
+    def disc(draw: ImageDraw.ImageDraw, xy: Sequence[float], r: float, color: tuple[int, int, int], fill: bool) -> None:
+        x, y = pixel(xy)
+        draw.ellipse((x - r, y - r, x + r, y + r), outline=color, fill=color if fill else None)
+
+    for t in range(len(path)):
+        image = Image.new("RGB", (size, size), _BACKGROUND)
+        draw = ImageDraw.Draw(image)
+        disc(draw, goal, radius / half_width * size / 2, _GOAL, fill=False)
+        disc(draw, goal, 3, _GOAL, fill=True)
+        if t:
+            draw.line([pixel(xy) for xy in path[: t + 1]], fill=_PATH, width=2)
+        disc(draw, path[t], 4, _POINT, fill=True)
+        yield np.asarray(image)

@@ -1,0 +1,88 @@
+"""Two arms of gymnasium's set with a drawn goal that the observation hides; tasks are ours, rewards gymnasium's.
+
+    reacher  -|fingertip - goal| - |a|^2                          goal uniform in a disc of 0.2 m, horizon 50
+    pusher   -|object - goal| - 0.5 |object - hand| - 0.1 |u|^2   goal U[-0.1, 0.1]^2 m about gymnasium's, horizon 100
+
+In gymnasium the reacher's target is new in each episode and shown, and the pusher's goal is fixed and shown. Success:
+the fingertip within 0.02 m, the object within 0.05 m. Pusher actions in [-1, 1] are scaled to its +-2 N m, u.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.mujoco_v5.family import Family, Floats, Moved, Params, control_cost
+from envs.mujoco_v5.robots import FINGERTIP, GOAL, OBJECT, PUSHER, REACHER, TARGET, TIPS, Robot, State
+
+
+def _distance(state: State, a: int, b: int) -> Floats:
+    return np.linalg.norm(state["xpos"][:, a] - state["xpos"][:, b], axis=-1)
+
+
+def reach(moved: Moved) -> Floats:
+    return -_distance(moved.state, FINGERTIP, TARGET) - control_cost(moved)
+
+
+def reached(moved: Moved) -> NDArray[np.bool_]:
+    return _distance(moved.state, FINGERTIP, TARGET) < 0.02
+
+
+def push(moved: Moved) -> Floats:
+    near = _distance(moved.state, OBJECT, TIPS)
+    return -_distance(moved.state, OBJECT, GOAL) - 0.5 * near - 0.1 * control_cost(moved)
+
+
+def pushed(moved: Moved) -> NDArray[np.bool_]:
+    return _distance(moved.state, OBJECT, GOAL) < 0.05
+
+
+def _draw_in_disc(robot: Robot, rng: np.random.Generator) -> dict[str, Any]:
+    angle, radius = rng.uniform(0, 2 * np.pi), 0.2 * np.sqrt(rng.random())
+    return {"goal": [float(radius * np.cos(angle)), float(radius * np.sin(angle))]}
+
+
+def _draw_in_square(robot: Robot, rng: np.random.Generator) -> dict[str, Any]:
+    return {"goal": rng.uniform(-0.1, 0.1, 2).tolist()}
+
+
+def _name_of(params: Params) -> str:
+    return "{:+.6f},{:+.6f}".format(*params["goal"])
+
+
+def _fingertip(state: State) -> Floats:
+    return state["xpos"][:, FINGERTIP, :2]
+
+
+def _object(state: State) -> Floats:
+    return state["xpos"][:, OBJECT, :2]
+
+
+ARM_FAMILIES = {
+    "reacher-goal-v0": Family(
+        summary="a two-joint arm reaches a hidden goal",
+        parameters="goal uniform in a disc of radius 0.2 m",
+        source="ours, on gymnasium's Reacher-v5",
+        robot=REACHER,
+        horizon_steps=50,
+        draw=_draw_in_disc,
+        name_of=_name_of,
+        rewards=reach,
+        succeeded=reached,
+        position=_fingertip,
+    ),
+    "pusher-goal-v0": Family(
+        summary="a seven-joint arm pushes an object to a hidden goal",
+        parameters="goal U[-0.1, 0.1]^2 m",
+        source="ours, on gymnasium's Pusher-v5",
+        robot=PUSHER,
+        horizon_steps=100,
+        draw=_draw_in_square,
+        name_of=_name_of,
+        rewards=push,
+        succeeded=pushed,
+        position=_object,
+    ),
+}

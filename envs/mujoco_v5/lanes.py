@@ -1,0 +1,135 @@
+"""Many episodes of one family in lockstep: one MjData each, one model for all tasks with the same body."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.mujoco_v5.family import Family, Moved
+from envs.mujoco_v5.physics import (
+    MjData,
+    MjModel,
+    changed_model,
+    make_data,
+    mj_contact_forces,
+    mj_forward,
+    mj_reset_data,
+    mj_step,
+)
+from envs.mujoco_v5.robots import Floats, State
+from metarl.rollout.batch_env import EnvFault, EnvStep, Lanes
+from metarl.seeding import SeedKey, numpy_rng
+from metarl.tasks import params_key
+from metarl.types import Task
+
+
+class RobotLanes:
+    """A BatchEnv. A step is one physics call and a few copies a lane; all else is NumPy over the lanes' rows."""
+
+    def __init__(self, family: Family, num_lanes: int) -> None:
+        self._family, self._robot = family, family.robot
+        model = self._robot.model
+        self._fields = (*self._robot.fields, *family.also_reads)
+        self._reads_contacts = "cfrc_ext" in self._fields
+        self._low, high = model.actuator_ctrlrange.T.copy()
+        self._half_range = (high - self._low) / 2
+        self._models: list[MjModel] = [model] * num_lanes
+        self._bodies: dict[str, MjModel] = {}
+        self._data: list[MjData | None] = [None] * num_lanes
+        self._copies: list[list[tuple[NDArray, NDArray]]] = [[] for _ in range(num_lanes)]
+        shapes = {field: getattr(make_data(model), field).shape for field in self._fields}
+        self._rows: State = {field: np.zeros((num_lanes, *shape)) for field, shape in shapes.items()}
+        self._ctrl: list[NDArray] = [np.zeros(0)] * num_lanes
+        self._position = np.zeros((num_lanes, family.position(self._rows).shape[1]))
+        self._goal: Floats | None = None
+        self._now: list[tuple[Task, SeedKey]] = [(Task("none", {}), ())] * num_lanes
+        self._num_steps = np.zeros(num_lanes, np.intp)
+
+    def reset(self, lanes: Lanes, tasks: Sequence[Task], seeds: Sequence[SeedKey]) -> NDArray[np.floating]:
+        for lane, task, seed in zip(lanes.tolist(), tasks, seeds, strict=True):
+            self._now[lane] = (task, seed)
+            try:
+                goal = self._family.goal(task.params)
+                if self._goal is None:
+                    self._goal = np.zeros((len(self._data), len(goal)))
+                self._goal[lane] = goal
+                self._begin(lane, task, seed)
+            except Exception as error:
+                raise EnvFault(task, seed, 0) from error
+        self._num_steps[lanes] = 0
+        state = self._state(lanes)
+        self._position[lanes] = self._family.position(state)
+        return self._robot.observe(state)
+
+    def step(self, lanes: Lanes, actions: NDArray) -> EnvStep:
+        """Actions in [-1, 1], clipped, mean the actuators' whole range."""
+        controls = self._low + (np.clip(actions, -1.0, 1.0).astype(np.float64) + 1.0) * self._half_range
+        models, data, ctrl, copies = self._models, self._data, self._ctrl, self._copies
+        frame_skip, reads_contacts = self._robot.frame_skip, self._reads_contacts
+        for lane, control in zip(lanes.tolist(), controls, strict=True):
+            ctrl[lane][:] = control
+            mj_step(models[lane], data[lane], frame_skip)
+            if reads_contacts:
+                mj_contact_forces(models[lane], data[lane])
+            for row, source in copies[lane]:
+                row[...] = source
+        self._num_steps[lanes] += 1
+        return self._outcome(lanes, controls)
+
+    def _outcome(self, lanes: Lanes, controls: Floats) -> EnvStep:
+        family, state = self._family, self._state(lanes)
+        position = family.position(state)
+        assert self._goal is not None, "a lane is reset before it is stepped"
+        moved = Moved(state, (position - self._position[lanes]) / self._robot.dt, controls, self._goal[lanes])
+        self._position[lanes] = position
+        no = np.zeros(len(lanes), bool)
+        return EnvStep(
+            self._robot.observe(state),
+            family.rewards(moved),
+            self._robot.fallen(state) if self._robot.fallen is not None else no,
+            self._num_steps[lanes] >= family.horizon_steps,
+            family.succeeded(moved) if family.succeeded is not None else no,
+        )
+
+    @property
+    def frame_skip(self) -> int:
+        return self._robot.frame_skip
+
+    def simulations(self) -> list[tuple[MjModel, MjData]]:
+        """Model and data of each lane that has been reset: what a bench steps to know the physics' own rate."""
+        return [(model, data) for model, data in zip(self._models, self._data, strict=True) if data is not None]
+
+    def close(self) -> None:
+        self._data = [None] * len(self._data)
+        self._copies = [[] for _ in self._copies]
+        self._bodies = {}
+
+    def _begin(self, lane: int, task: Task, seed: SeedKey) -> None:
+        self._models[lane] = model = self._body_of(task)
+        data = self._data[lane]
+        if data is None:
+            self._data[lane] = data = make_data(model)
+            self._ctrl[lane] = data.ctrl
+            self._copies[lane] = [(self._rows[field][lane], getattr(data, field)) for field in self._fields]
+        mj_reset_data(model, data)
+        data.qpos[:], data.qvel[:] = self._robot.start(model, numpy_rng(seed), task.params)
+        mj_forward(model, data)
+        for row, source in self._copies[lane]:
+            row[...] = source
+
+    def _body_of(self, task: Task) -> MjModel:
+        """The task's model; changed bodies are kept while there are no more of them than lanes."""
+        scales = self._family.scales(task.params)
+        if not scales:
+            return self._robot.model
+        key = params_key(task)
+        if key not in self._bodies:
+            if len(self._bodies) >= len(self._data):
+                self._bodies.clear()
+            self._bodies[key] = changed_model(self._robot.model, scales)
+        return self._bodies[key]
+
+    def _state(self, lanes: Lanes) -> State:
+        return {field: rows[lanes] for field, rows in self._rows.items()}

@@ -1,0 +1,112 @@
+"""Every robot family by its versioned name, as a task distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.mujoco_v5.ant import ANT_FAMILIES
+from envs.mujoco_v5.arm import ARM_FAMILIES
+from envs.mujoco_v5.changed_body import CHANGED_BODY_FAMILIES
+from envs.mujoco_v5.cheetah import CHEETAH_FAMILIES
+from envs.mujoco_v5.family import Family, Params
+from envs.mujoco_v5.gym_env import RobotGymEnv
+from envs.mujoco_v5.humanoid import HUMANOID_FAMILIES
+from envs.mujoco_v5.lanes import RobotLanes
+from metarl.errors import UserError, nearest
+from metarl.seeding import SeedKey, numpy_rng
+from metarl.types import EnvSpec, Task
+from metarl.validate import check_range
+
+FAMILIES: dict[str, Family] = {
+    **CHEETAH_FAMILIES,
+    **ANT_FAMILIES,
+    **HUMANOID_FAMILIES,
+    **CHANGED_BODY_FAMILIES,
+    **ARM_FAMILIES,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotTasks:
+    """Tasks of one of `FAMILIES`, on gymnasium's v5 robots; `metarl list --verbose` tells what each is."""
+
+    family: str = "cheetah-dir-maml-v0"
+    tasks_seed: int = 20190319
+    """Fixed training tasks and held-out ones are drawn once, from this seed: the benchmark, not the run."""
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise UserError(
+                f"family={self.family!r} is unknown{nearest(self.family, FAMILIES)}; `metarl list` names them all"
+            )
+        check_range(self, "tasks_seed", low=0)
+
+    @property
+    def _family(self) -> Family:
+        return FAMILIES[self.family]
+
+    @property
+    def name(self) -> str:
+        return self.family
+
+    @property
+    def spec(self) -> EnvSpec:
+        robot = self._family.robot
+        return EnvSpec(obs_dim=robot.obs_dim, action_dim=robot.model.nu, horizon_steps=self._family.horizon_steps)
+
+    def meta_train(self) -> list[Task]:
+        """The fixed training tasks; empty where each training task is a new draw."""
+        if self._family.all_params:
+            return [self.task(params) for params in self._family.all_params]
+        return self._draw(self._family.num_train_tasks or 0, numpy_rng((self.tasks_seed, 0)))
+
+    def meta_test(self) -> list[Task]:
+        if self._family.all_params:
+            return self.meta_train()
+        return self._draw(self._family.num_test_tasks, numpy_rng((self.tasks_seed, 1)))
+
+    def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+        """Fixed training tasks are drawn without repeats, as far as there are enough of them."""
+        fixed = self.meta_train()
+        if not fixed:
+            return self._draw(num_tasks, rng)
+        rounds = [rng.permutation(len(fixed)) for _ in range(-(-num_tasks // len(fixed)))]
+        return [fixed[i] for i in np.concatenate(rounds)[:num_tasks]] if rounds else []
+
+    def task(self, params: Params) -> Task:
+        """The task with these parameters, for `metarl adapt` and `play`. Raises UserError."""
+        try:
+            _ = self._family.goal(params), self._family.scales(params)
+            return Task(f"{self.family}[{self._family.name_of(params)}]", dict(params))
+        except (KeyError, TypeError, ValueError) as error:
+            example = self._draw(1, numpy_rng((0,)))[0].params
+            raise UserError(
+                f"params {dict(params)} are none of {self.family}: {error}; such are {str(dict(example))[:200]}"
+            ) from error
+
+    def make_env(self, num_lanes: int) -> RobotLanes:
+        return RobotLanes(self._family, num_lanes)
+
+    def gym_env(self, task: Task, **kwargs: Any) -> RobotGymEnv:
+        """The task on gymnasium's own env; `kwargs` go to gymnasium.make, such as render_mode."""
+        return RobotGymEnv(self._family, task, **kwargs)
+
+    def replay(self, task: Task, seed: SeedKey, actions: NDArray, *, size: int) -> Iterator[NDArray[np.uint8]]:
+        """Frames of an episode, (size, size, 3), from gymnasium's own camera."""
+        env = self.gym_env(task, render_mode="rgb_array", width=size, height=size)
+        try:
+            env.begin(seed)
+            yield env.render()
+            for action in actions:
+                env.step(action)
+                yield env.render()
+        finally:
+            env.close()
+
+    def _draw(self, num_tasks: int, rng: np.random.Generator) -> list[Task]:
+        return [self.task(self._family.draw(self._family.robot, rng)) for _ in range(num_tasks)]

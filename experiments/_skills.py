@@ -1,0 +1,26 @@
+"""What the robot skills on Meta-World share: MAML as in ml1_reach_maml, on another of the 50 tasks."""
+
+from __future__ import annotations
+
+from agents.maml import MAMLConfig
+from envs.metaworld.ml1 import ML1
+from experiments._plug_in import Experiment, experiment_on
+from metarl.evaluation import EvaluationConfig
+from metarl.experiment import RLSettings, TrainerConfig
+from metarl.rollout.pool import PoolConfig
+
+
+def skill(env_name: str, *, iterations: int = 50) -> Experiment:
+    """Ten adaptation episodes in two inner steps, 100k env steps an iteration."""
+    return experiment_on(
+        ML1(env_name=env_name),
+        "maml",
+        agent_config=MAMLConfig(inner_steps=2),
+        trainer=TrainerConfig(iterations=iterations, meta_batch_size=10),
+        rl=RLSettings(
+            support_episodes=5,
+            query_episodes=10,
+            evaluation=EvaluationConfig(adaptation_rounds=2, adaptation_episodes=5),
+            pool=PoolConfig(lanes_per_group=25),
+        ),
+    )

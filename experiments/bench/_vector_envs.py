@@ -1,0 +1,65 @@
+"""Vector environments of gymnasium and of Stable-Baselines3, driven by the same policy as the pool."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from stable_baselines3.common.vec_env import SubprocVecEnv
+
+from envs.single_task_env import env_of
+from metarl.policies import Policy
+from metarl.rollout.actor import ActorInput, PolicyActor
+from metarl.seeding import Stream, numpy_rng
+from metarl.tasks import TaskDistribution
+from metarl.types import Params, Task
+
+WARM_UP_STEPS = 20
+
+
+def gymnasium_vector(tasks: TaskDistribution, drawn: Sequence[Task], strategy: str) -> Any:
+    makers: list[Callable[[], gym.Env]] = [partial(env_of, tasks, task) for task in drawn]
+    kind = AsyncVectorEnv if strategy == "async" else SyncVectorEnv
+    return kind(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def sb3_vector(tasks: TaskDistribution, drawn: Sequence[Task]) -> Any:
+    return SubprocVecEnv([partial(env_of, tasks, task) for task in drawn])
+
+
+def drive(envs: Any, policy: Policy, phis: list[Params], *, num_steps: int) -> float:
+    """Env steps/s: one env a task, one message a step, after a warm-up; the envs are closed."""
+    # torch's second thread would fight with the environments' processes for the cores
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        started = envs.reset()
+        obs = started[0] if isinstance(started, tuple) else started
+        actor = PolicyActor(policy)
+        memory = actor.start(phis, 1)
+        rng = numpy_rng((0, Stream.COLLECT))
+        zeros, begin = torch.zeros(len(phis)), time.perf_counter()
+        for step in range(WARM_UP_STEPS + num_steps):
+            if step == WARM_UP_STEPS:
+                begin = time.perf_counter()
+            noise = _noise(actor, len(phis), rng)
+            inputs = ActorInput(torch.from_numpy(obs.astype(np.float32)), zeros, zeros, zeros.bool())
+            with torch.no_grad():
+                actions, _, memory = actor.act(memory, inputs, noise)
+            obs = envs.step(actions.numpy())[0]
+        return num_steps * len(phis) / (time.perf_counter() - begin)
+    finally:
+        envs.close()
+        torch.set_num_threads(threads)
+
+
+def _noise(actor: PolicyActor, num_envs: int, rng: np.random.Generator) -> torch.Tensor:
+    shape = (num_envs, actor.noise_dim)
+    drawn = rng.random(shape) if actor.uniform_noise else rng.standard_normal(shape)
+    return torch.from_numpy(drawn.astype(np.float32))

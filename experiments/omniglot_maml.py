@@ -1,0 +1,33 @@
+"""MAML on Omniglot 5-way 1-shot, first order with --first-order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments._few_shot import build_with
+from metarl.experiment import TrainerConfig
+from metarl.fewshot.evaluation import FewShotEvaluationConfig
+from metarl.fewshot.experiment import FewShotExperiment
+from metarl.fewshot.maml import MAMLConfig, maml
+from metarl.fewshot.omniglot import OmniglotConfig, omniglot
+from metarl.fewshot.source import EpisodeConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    trainer: TrainerConfig = TrainerConfig(
+        iterations=15_000, meta_batch_size=16, log_every_iterations=20, checkpoint_every_iterations=250
+    )
+    method: MAMLConfig = MAMLConfig(inner_lr=0.4, inner_steps=1)
+    data: OmniglotConfig = OmniglotConfig()
+    # as many queries as shots, as in the authors' code
+    episodes: EpisodeConfig = EpisodeConfig(ways=5, shots=1, queries=1)
+    evaluation: FewShotEvaluationConfig = FewShotEvaluationConfig(suites=("5w1s",))
+
+
+def config() -> Config:
+    return Config()
+
+
+def build(config: Config) -> FewShotExperiment:
+    return build_with(maml, omniglot(config.data, config.episodes), config)

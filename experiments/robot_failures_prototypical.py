@@ -1,0 +1,33 @@
+"""Prototypical networks on force and torque of robot failures: name a fault of a new problem from a few examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments._few_shot import build_with
+from metarl.experiment import TrainerConfig
+from metarl.fewshot.evaluation import FewShotEvaluationConfig
+from metarl.fewshot.experiment import FewShotExperiment
+from metarl.fewshot.nets import NetConfig
+from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
+from metarl.fewshot.robot_failures import RobotFailuresConfig, robot_failures
+from metarl.fewshot.source import EpisodeConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    trainer: TrainerConfig = TrainerConfig(
+        iterations=1000, meta_batch_size=8, log_every_iterations=10, checkpoint_every_iterations=250
+    )
+    method: PrototypicalConfig = PrototypicalConfig(net=NetConfig(hidden=(128, 64), norm="layer"))
+    data: RobotFailuresConfig = RobotFailuresConfig()
+    episodes: EpisodeConfig = EpisodeConfig(ways=3, shots=1, queries=4)
+    evaluation: FewShotEvaluationConfig = FewShotEvaluationConfig(suites=("3w1s", "3w5s"))
+
+
+def config() -> Config:
+    return Config()
+
+
+def build(config: Config) -> FewShotExperiment:
+    return build_with(prototypical, robot_failures(config.data, config.episodes), config)

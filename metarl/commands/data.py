@@ -1,0 +1,52 @@
+"""`metarl data omniglot [--from DIR]`: build the Omniglot files from the two official zips."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.progress import BarColumn, Progress, TextColumn
+from tyro.conf import Positional, arg
+
+from metarl.errors import UserError
+from metarl.fewshot.data_files import VARIABLE
+from metarl.fewshot.omniglot_build import MD5, build_omniglot, fetch_zips
+
+
+@dataclass(frozen=True)
+class DataArguments:
+    """Build a few-shot data set into the directory that METARL_DATA names."""
+
+    data_set: Positional[Literal["omniglot"]]
+    source: Annotated[Path | None, arg(name="from")] = None
+    """The directory that holds images_background.zip and images_evaluation.zip; without it they are downloaded."""
+
+
+def main(rest: list[str]) -> int:
+    arguments = tyro.cli(DataArguments, args=rest, prog="metarl data")
+    place = os.environ.get(VARIABLE)
+    if not place:
+        raise UserError(f"{VARIABLE} is not set; set it to the directory that is to hold the few-shot data files")
+    with Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}%")) as bars:
+
+        def bar(description: str) -> Callable[[int, int], None]:
+            task = bars.add_task(description, total=None)
+            return lambda done, total: bars.update(task, completed=done, total=total or None)
+
+        if arguments.source is not None:
+            _check_present(arguments.source)
+        zips = fetch_zips(arguments.source or Path(place), bar)
+        written = build_omniglot(zips, Path(place), bar("reading 32,460 images"))
+    for path in written:
+        print(f"wrote {path}")
+    return 0
+
+
+def _check_present(folder: Path) -> None:
+    missing = [name for name in MD5 if not (folder / name).is_file()]
+    if missing:
+        raise UserError(f"{folder} lacks {' and '.join(missing)}; put {' and '.join(MD5)} there")

@@ -1,0 +1,191 @@
+"""Labelled data by class, and few-shot tasks drawn from it.
+
+A class may be seen rotated by 0, 90, 180 and 270 degrees as four classes (Santoro et al. 2016): class c rotated r times
+has the id 4 c + r.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metarl.errors import UserError
+from metarl.fewshot.examples import Examples, Shape
+from metarl.fewshot.source import DataSpec, EpisodeConfig, Split
+from metarl.fewshot.suites import parse_suite
+from metarl.types import Task, TaskData
+
+ROTATIONS = 4
+
+
+@dataclass(frozen=True)
+class ClassData:
+    """Examples sorted by class: those of class c are rows starts[c] to starts[c + 1]."""
+
+    rows: NDArray  # (M, ...) as stored, maybe uint8
+    starts: NDArray[np.int64]  # (C + 1,)
+    names: tuple[str, ...]  # (C,)
+    to_input: Callable[[NDArray], NDArray[np.float32]] = lambda rows: rows.astype(np.float32)
+    """Rows (n, ...) to what a net takes."""
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.to_input(self.rows[:1]).shape[1:]
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        return np.diff(self.starts)
+
+
+def by_class(
+    rows: NDArray,
+    labels: Sequence[str] | NDArray,
+    *,
+    to_input: Callable[[NDArray], NDArray[np.float32]] = lambda rows: rows.astype(np.float32),
+) -> ClassData:
+    """Sort rows (M, ...) by their labels (M,), classes in the order of their names. Raises UserError if they differ."""
+    if len(rows) != len(labels):
+        raise UserError(f"there are {len(rows)} examples and {len(labels)} labels; give one label for each example")
+    names, class_of = np.unique(np.asarray(labels), return_inverse=True)
+    order = np.argsort(class_of, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(class_of, minlength=len(names)))])
+    return ClassData(rows[order], starts, tuple(str(name) for name in names), to_input)
+
+
+ClassSplits = Mapping[Split, Sequence[int]]
+"""Class indices of meta-training and of the held-out tasks; `val` may be left out."""
+
+
+def check_splits(splits: ClassSplits, names: Sequence[str]) -> None:
+    """Raises UserError naming a class that two splits share: its score would be memory, not adaptation."""
+    seen: dict[int, str] = {}
+    for split, classes in splits.items():
+        for c in classes:
+            if (other := seen.setdefault(int(c), split)) != split:
+                raise UserError(
+                    f"class {names[c]!r} is in both {other} and {split}; splits must be disjoint: take it out of one"
+                )
+
+
+class ClassEpisodes:
+    """An EpisodeSource over labelled data. A task's params hold its class ids and example numbers, nothing drawn later.
+
+    Raises UserError where the splits overlap, or a training task would need more classes or examples than there are.
+    """
+
+    def __init__(
+        self,
+        data_set: ClassData,
+        splits: ClassSplits,
+        episodes: EpisodeConfig,
+        *,
+        rotations: bool = False,
+        test_queries: int = 15,
+        own_suites: Mapping[str, Callable[[], list[Task]]] | None = None,
+    ) -> None:
+        """`test_queries` a class in held-out tasks; `rotations` adds rotated classes to every split; `own_suites`
+        are held-out tasks that the data set brings along, by name."""
+        check_splits(splits, data_set.names)
+        self.data_set, self.episodes, self.rotations = data_set, episodes, rotations
+        self._own_suites = own_suites or {}
+        self._test_queries = test_queries
+        factor = ROTATIONS if rotations else 1
+        self._classes: dict[Split, NDArray[np.int64]] = {
+            split: np.concatenate([ROTATIONS * np.asarray(classes, np.int64) + r for r in range(factor)])
+            for split, classes in splits.items()
+        }
+        self._check_size("train", episodes.most_ways, episodes.most_examples)
+        self.spec = DataSpec(
+            input_shape=data_set.input_shape, outputs=episodes.most_ways, train_classes=len(self._classes["train"])
+        )
+        self._train_index = {int(c): i for i, c in enumerate(self._classes["train"])}
+
+    def sample_tasks(self, num_tasks: int, *, split: Split = "train", rng: np.random.Generator) -> list[Task]:
+        config = self.episodes
+        ways = int(rng.integers(config.ways, config.most_ways + 1)) if config.max_ways else config.ways
+        shots = int(rng.integers(config.shots, config.max_shots + 1)) if config.max_shots else config.shots
+        return self._draw(num_tasks, split, ways, shots, config.queries, rng)
+
+    def test_tasks(self, suite: str, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+        if suite in self._own_suites:
+            return self._own_suites[suite]()
+        ways, shots = parse_suite(suite)
+        if ways is None:
+            raise UserError(f"suite {suite!r} names no ways, but this data set has classes; give it as in '5w1s'")
+        self._check_size("test", ways, shots + self._test_queries)
+        return self._draw(num_tasks, "test", ways, shots, self._test_queries, rng)
+
+    def data(self, tasks: Sequence[Task], *, rng: np.random.Generator) -> list[TaskData]:
+        return [self.task_data(task) for task in tasks]
+
+    def task_data(self, task: Task) -> TaskData:
+        """Examples class by class: labels 0 0 1 1 2 2 ..."""
+        classes = task.params["classes"]
+        support, query = (
+            Examples(self._inputs(classes, task.params[part]), _labels(task.params[part]))
+            for part in ("support", "query")
+        )
+        return TaskData(task, (support,), query)
+
+    def train_class(self, class_id: int) -> int:
+        """Place of a class id among the training classes, 0..train_classes-1."""
+        return self._train_index[class_id]
+
+    def class_name(self, class_id: int) -> str:
+        base, turns = divmod(class_id, ROTATIONS)
+        return self.data_set.names[base] + (f", turned {90 * turns}°" if turns else "")
+
+    def _draw(
+        self, num_tasks: int, split: Split, ways: int, shots: int, queries: int, rng: np.random.Generator
+    ) -> list[Task]:
+        tasks = []
+        for i in range(num_tasks):
+            classes = rng.choice(self._classes[split], ways, replace=False)
+            examples = [
+                rng.permutation(self.data_set.sizes[c // ROTATIONS])[: shots + queries].tolist() for c in classes
+            ]
+            params = {
+                "classes": classes.tolist(),
+                "support": [e[:shots] for e in examples],
+                "query": [e[shots:] for e in examples],
+            }
+            if split == "train":
+                params["train_classes"] = [self._train_index[int(c)] for c in classes]
+            tasks.append(Task(f"{split}{i}", params))
+        return tasks
+
+    def _inputs(self, classes: Sequence[int], examples: Sequence[Sequence[int]]) -> Tensor:
+        """Inputs of numbered examples, (sum of examples, ...)."""
+        rows = np.concatenate(
+            [self.data_set.starts[c // ROTATIONS] + np.asarray(e) for c, e in zip(classes, examples, strict=True)]
+        )
+        inputs = self.data_set.to_input(self.data_set.rows[rows])
+        if self.rotations:
+            turns = np.repeat([c % ROTATIONS for c in classes], [len(e) for e in examples])
+            for turn in range(1, ROTATIONS):
+                if (turned := turns == turn).any():
+                    inputs[turned] = np.rot90(inputs[turned], turn, axes=(-2, -1))
+        return torch.from_numpy(inputs)
+
+    def _check_size(self, split: Split, ways: int, examples: int) -> None:
+        classes = self._classes.get(split, np.zeros(0, np.int64))
+        if ways > len(classes):
+            raise UserError(
+                f"a {ways}-way task needs {ways} classes, but the {split} split has {len(classes)}; lower the ways"
+            )
+        sizes = self.data_set.sizes[classes // ROTATIONS]
+        if examples > sizes.min():
+            smallest = self.data_set.names[int(classes[sizes.argmin()]) // ROTATIONS]
+            raise UserError(
+                f"shots and queries make {examples} examples a class, but class {smallest!r} of the {split} split has "
+                f"{sizes.min()}; lower them or leave that class out"
+            )
+
+
+def _labels(examples: Sequence[Sequence[int]]) -> Tensor:
+    return torch.repeat_interleave(torch.arange(len(examples)), torch.tensor([len(e) for e in examples]))

@@ -1,0 +1,165 @@
+"""Scores on held-out tasks: fixed seeded episodes, each counted by itself, with the intervals over them."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from metarl.fewshot.learner import FewShotLearner, Mode
+from metarl.fewshot.losses import accuracy, squared_error
+from metarl.fewshot.source import EpisodeSource
+from metarl.seeding import SeedKey, numpy_rng
+from metarl.stats import Interval
+from metarl.types import Metrics, Task
+from metarl.validate import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShotEvaluationConfig:
+    suites: tuple[str, ...] = ("5w1s",)
+    """Kinds of held-out tasks: 5w1s is 5-way 1-shot, 10s a regression from 10 points, and those of the data set."""
+    num_episodes: int = 600
+    """Held-out tasks of each suite, the same ones in every run of a seed; a data set's own suite has its own number."""
+    modes: tuple[Mode, ...] = ("inductive", "transductive")
+    """Whose statistics normalise the queries; without batch normalisation there is only the first."""
+    episodes_seed: int = 0
+    """The held-out tasks follow from it and not from the run's seed, so that runs are compared on the same ones."""
+
+    def __post_init__(self) -> None:
+        check_range(self, "num_episodes", low=1)
+        check_range(self, "episodes_seed", low=0)
+        if not self.suites or not self.modes:
+            raise ValueError("suites and modes must not be empty; give at least one of each, such as 5w1s, inductive")
+
+
+@dataclass(frozen=True)
+class SuiteScores:
+    """Of one suite: an accuracy in [0, 1] (of a regression the mean squared error) of each episode."""
+
+    episodes: list[Task]
+    scores: dict[Mode, dict[int, NDArray[np.float64]]]
+    """By mode and number of adaptation steps, (episodes,) each."""
+
+    def interval(self, mode: Mode, steps: int) -> Interval:
+        return normal_interval(self.scores[mode][steps])
+
+
+@dataclass(frozen=True)
+class FewShotResult:
+    """An evaluation of one learner."""
+
+    measure: str
+    """accuracy or mse."""
+    suites: dict[str, SuiteScores]
+
+    def metrics(self) -> Metrics:
+        """`eval/<suite>/<mode>/<measure>/<steps>` of the mean, for the log."""
+        return {
+            f"eval/{suite}/{mode}/{self.measure}/{steps}": float(values.mean())
+            for suite, result in self.suites.items()
+            for mode, curve in result.scores.items()
+            for steps, values in curve.items()
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Every episode's score and the episodes themselves, as JSON values."""
+        return {
+            "kind": "few-shot",
+            "measure": self.measure,
+            "suites": {
+                suite: {
+                    "summary": {
+                        mode: {str(k): result.interval(mode, k)._asdict() for k in curve}
+                        for mode, curve in result.scores.items()
+                    },
+                    "scores": {
+                        mode: {str(k): np.round(values, 6).tolist() for k, values in curve.items()}
+                        for mode, curve in result.scores.items()
+                    },
+                    "episodes": pack_episodes(result.episodes),
+                }
+                for suite, result in self.suites.items()
+            },
+        }
+
+
+def normal_interval(values: NDArray) -> Interval:
+    """Mean with its 95 % interval from the normal approximation, 1.96 s / sqrt(n), as few-shot papers give it."""
+    mean = float(values.mean())
+    half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return Interval(mean, mean - half, mean + half)
+
+
+def few_shot_evaluate(learner: FewShotLearner, source: EpisodeSource, config: FewShotEvaluationConfig) -> FewShotResult:
+    """Adapt to each held-out task from the prior and answer its queries; theta is untouched."""
+    modes = config.modes if learner.has_statistics else config.modes[:1]
+    suites = {}
+    for index, suite in enumerate(config.suites):
+        seed = (config.episodes_seed, index)
+        tasks = source.test_tasks(suite, config.num_episodes, rng=numpy_rng((*seed, 0)))
+        suites[suite] = score_tasks(learner, source, tasks, modes, seed=(*seed, 1))
+    return FewShotResult("mse" if source.spec.regression else "accuracy", suites)
+
+
+def score_tasks(
+    learner: FewShotLearner,
+    source: EpisodeSource,
+    tasks: Sequence[Task],
+    modes: Sequence[Mode],
+    *,
+    seed: SeedKey,
+    tasks_at_once: int = 25,
+) -> SuiteScores:
+    """Scores of each task after every number of steps that the learner reports."""
+    scores: dict[Mode, dict[int, list[float]]] = {mode: {} for mode in modes}
+    for start in range(0, len(tasks), tasks_at_once):
+        batch = source.data(tasks[start : start + tasks_at_once], rng=numpy_rng((*seed, start)))
+        curve = learner.adapt_curve([data.supports[0] for data in batch])
+        for steps, phis in curve.items():
+            for mode in modes:
+                outputs = learner.predict(phis, [data.query.x for data in batch], mode=mode)
+                scores[mode].setdefault(steps, []).extend(
+                    _score(output, data.query.y) for output, data in zip(outputs, batch, strict=True)
+                )
+    return SuiteScores(
+        list(tasks),
+        {mode: {steps: np.array(values) for steps, values in by_steps.items()} for mode, by_steps in scores.items()},
+    )
+
+
+def _score(output: torch.Tensor, y: torch.Tensor) -> float:
+    if y.is_floating_point():
+        return float(squared_error(output, y))
+    return float(accuracy(output[:, : int(y.max()) + 1], y))
+
+
+def pack_episodes(tasks: Sequence[Task]) -> dict[str, Any]:
+    """Tasks of one size in few bytes: each parameter of all tasks as one deflated array in base 64.
+
+    `unpack_episodes` undoes it. What only training needs (the places of training classes) is not in held-out tasks.
+    """
+    packed = {}
+    for name in tasks[0].params:
+        column = np.asarray([task.params[name] for task in tasks])
+        kind = "<f8" if column.dtype.kind == "f" else "<i2"
+        data = zlib.compress(column.astype(kind).tobytes(), 9)
+        packed[name] = {"dtype": kind, "shape": list(column.shape), "deflated": base64.b64encode(data).decode()}
+    return packed
+
+
+def unpack_episodes(packed: dict[str, Any]) -> list[dict[str, Any]]:
+    """The params of each task, as they were evaluated."""
+    columns = {
+        name: np.frombuffer(zlib.decompress(base64.b64decode(entry["deflated"])), entry["dtype"])
+        .reshape(entry["shape"])
+        .tolist()
+        for name, entry in packed.items()
+    }
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -1,0 +1,69 @@
+"""A few-shot experiment for the one trainer: data from an EpisodeSource instead of a rollout pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from metarl.errors import UserError
+from metarl.fewshot.evaluation import FewShotEvaluationConfig, FewShotResult, few_shot_evaluate
+from metarl.fewshot.learner import FewShotLearner
+from metarl.fewshot.report import FewShotReport
+from metarl.fewshot.source import EpisodeSource
+from metarl.seeding import SeedKey, numpy_rng
+from metarl.types import Metrics, Task, TaskData
+
+
+class FewShotExperiment:
+    """Implements `metarl.experiment.Experiment`."""
+
+    def __init__(
+        self,
+        *,
+        source: EpisodeSource,
+        make_learner: Callable[[], FewShotLearner],
+        evaluation: FewShotEvaluationConfig,
+    ) -> None:
+        self.source, self.evaluation = source, evaluation
+        self._make_learner = make_learner
+        self.learner = make_learner()
+        self._check_suites()
+        self.report = FewShotReport("mse" if source.spec.regression else "accuracy")
+
+    def _check_suites(self) -> None:
+        """Raises UserError for a suite that the data or the learner do not allow: now, not after the training."""
+        for suite in self.evaluation.suites:
+            (task, *_) = self.source.test_tasks(suite, 1, rng=numpy_rng((0,)))
+            ways, most = len(task.params.get("classes", ())), self.learner.max_ways
+            if most is not None and ways > most:
+                raise UserError(
+                    f"suite {suite!r} has {ways} classes, but the head was built for {most}; train with --ways {ways}, "
+                    "or leave the suite out"
+                )
+
+    def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+        return self.source.sample_tasks(num_tasks, split="train", rng=rng)
+
+    def collect(self, tasks: Sequence[Task], *, seed: SeedKey) -> list[TaskData]:
+        return self.source.data(tasks, rng=numpy_rng(seed))
+
+    def env_steps(self, batch: Sequence[TaskData]) -> int:
+        return 0
+
+    def batch_metrics(self, batch: Sequence[TaskData]) -> Metrics:
+        """The learner's own metrics hold the query accuracy."""
+        return {}
+
+    def evaluate(self, *, seed: SeedKey) -> FewShotResult:
+        """On tasks that follow from the evaluation's own seed: the same for all runs."""
+        return few_shot_evaluate(self.learner, self.source, self.evaluation)
+
+    def evaluate_untrained(self, *, seed: SeedKey) -> FewShotResult:
+        return few_shot_evaluate(self._make_learner(), self.source, self.evaluation)
+
+    def evaluate_on_training_tasks(self, *, seed: SeedKey) -> None:
+        """Not offered: a training class seen in a new episode says little that the training accuracy does not."""
+
+    def close(self) -> None:
+        """There is no pool to close."""

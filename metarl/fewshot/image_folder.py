@@ -1,0 +1,166 @@
+"""Images on a user's disk: a folder a class, and the layouts in which few-shot benchmarks are handed round.
+
+folder          ROOT/{train,val,test}/CLASS/*.png, or ROOT/CLASS/*.png with the classes of each split given
+mini-ImageNet   ROOT/images/*.jpg with ROOT/{train,val,test}.csv of filename,label (Ravi and Larochelle 2017)
+CIFAR-FS        ROOT/data/CLASS/*.png with ROOT/splits/bertinetto/{train,val,test}.txt (Bertinetto et al. 2019)
+CUB             ROOT/images/CLASS/*.jpg with ROOT/split/{train,val,test}.json of {"label_names", ...} (Chen et al.
+                2019), or with every second class in train, then val and test by turns, as that paper draws them
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from metarl.errors import UserError
+from metarl.fewshot.class_episodes import ClassEpisodes, by_class
+from metarl.fewshot.source import EpisodeConfig, Split
+from metarl.validate import check_range
+
+Layout = Literal["folder", "mini-imagenet", "cifar-fs", "cub"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+
+Files = dict[Split, dict[str, list[Path]]]
+"""Image files by split and class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolderConfig:
+    root: str = ""
+    layout: Layout = "folder"
+    size: int = 84
+    """Images are scaled to so many pixels a side."""
+    channels: Literal[1, 3] = 3
+    rotations: bool = False
+    test_queries: int = 15
+
+    def __post_init__(self) -> None:
+        check_range(self, "size", low=8)
+
+
+def image_folder(config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpisodes:
+    """Reads every image once, as uint8. Raises UserError naming what is missing, unreadable or in two splits."""
+    root = Path(config.root)
+    if not config.root or not root.is_dir():
+        raise UserError(f"--root {config.root!r} is not a directory; give the folder that holds the images")
+    files = READERS[config.layout](root)
+    for split in ("train", "test"):
+        if not files.get(split):
+            raise UserError(
+                f"{root} has no classes in its {split} split; see metarl/fewshot/image_folder.py for layouts"
+            )
+    return from_files(files, config, episodes)
+
+
+def from_files(files: Files, config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpisodes:
+    rows, labels = [], []
+    for classes in files.values():
+        for name, paths in classes.items():
+            rows += [read_image(path, size=config.size, channels=config.channels) for path in paths]
+            labels += [name] * len(paths)
+    data_set = by_class(np.stack(rows), labels, to_input=to_image)
+    place = {name: i for i, name in enumerate(data_set.names)}
+    return ClassEpisodes(
+        data_set,
+        {split: [place[name] for name in classes] for split, classes in files.items()},
+        episodes,
+        rotations=config.rotations,
+        test_queries=config.test_queries,
+    )
+
+
+def read_image(path: Path, *, size: int, channels: int) -> NDArray[np.uint8]:
+    """(channels, size, size). Raises UserError for a file that is no image."""
+    try:
+        with Image.open(path) as image:
+            scaled = image.convert("RGB" if channels == 3 else "L").resize((size, size), Image.Resampling.LANCZOS)
+    except (OSError, UnidentifiedImageError) as error:
+        raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from error
+    array = np.asarray(scaled, np.uint8)
+    return array.transpose(2, 0, 1) if channels == 3 else array[None]
+
+
+def to_image(rows: NDArray) -> NDArray[np.float32]:
+    """0 to 255 -> [0, 1]; per-channel means and the like are left to the first normalisation layer."""
+    return rows.astype(np.float32) / np.float32(255)
+
+
+def read_folder(root: Path) -> Files:
+    return {split: dict(_classes(root / split)) for split in SPLITS if (root / split).is_dir()}
+
+
+def read_mini_imagenet(root: Path) -> Files:
+    return {split: _from_csv(root, root / f"{split}.csv") for split in SPLITS if (root / f"{split}.csv").is_file()}
+
+
+def read_cifar_fs(root: Path) -> Files:
+    lists = root / "splits" / "bertinetto"
+    return {
+        split: _named(root / "data", (lists / f"{split}.txt").read_text().split())
+        for split in SPLITS
+        if (lists / f"{split}.txt").is_file()
+    }
+
+
+def read_cub(root: Path) -> Files:
+    lists: dict[Split, Path] = {split: root / "split" / f"{split}.json" for split in SPLITS}
+    if lists["train"].is_file():
+        return {
+            split: _named(root / "images", json.loads(path.read_text())["label_names"])
+            for split, path in lists.items()
+            if path.is_file()
+        }
+    names = sorted(path.name for path in (root / "images").iterdir() if path.is_dir())
+    turns: Mapping[Split, list[str]] = {"train": names[::2], "val": names[1::4], "test": names[3::4]}
+    return {split: _named(root / "images", chosen) for split, chosen in turns.items()}
+
+
+READERS = {
+    "folder": read_folder,
+    "mini-imagenet": read_mini_imagenet,
+    "cifar-fs": read_cifar_fs,
+    "cub": read_cub,
+}
+
+
+def _classes(folder: Path) -> Iterator[tuple[str, list[Path]]]:
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and (images := _images(path)):
+            yield path.name, images
+
+
+def _named(folder: Path, names: list[str]) -> dict[str, list[Path]]:
+    """Raises UserError naming a class without a folder or images."""
+    found = {name: _images(folder / name) for name in names}
+    for name, images in found.items():
+        if not images:
+            raise UserError(f"class {name!r} has no images in {folder / name}; unpack them there")
+    return found
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def _from_csv(root: Path, path: Path) -> dict[str, list[Path]]:
+    classes: dict[str, list[Path]] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if "filename" not in row or "label" not in row:
+                raise UserError(f"{path} has the columns {sorted(row)}, which must be filename and label; rename them")
+            image = root / "images" / row["filename"]
+            if not image.is_file():
+                raise UserError(f"{path} names {image}, which is not there; unpack the images into {root / 'images'}")
+            classes.setdefault(row["label"], []).append(image)
+    return classes

@@ -1,0 +1,125 @@
+"""What adaptation did: which layers moved, by how much, and which support examples a query resembles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metarl.errors import UserError
+from metarl.fewshot.matching import Attention, FullContext
+from metarl.fewshot.metric import MetricLearner
+from metarl.plots import new_figure, save_figure
+from metarl.types import Params
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def relative_change(before: Params, after: Params) -> dict[str, float]:
+    """|after - before| / |before| of each layer (names up to the last dot), of weights that both have.
+
+    A layer that starts from 0 has infinity, or 0 if it stayed there.
+    """
+    layers: dict[str, list[str]] = {}
+    for name in before:
+        if name in after:
+            layers.setdefault(name.rpartition(".")[0] or name, []).append(name)
+    changes = {}
+    for layer, names in layers.items():
+        moved = sum(float((after[n] - before[n]).square().sum()) for n in names) ** 0.5
+        size = sum(float(before[n].square().sum()) for n in names) ** 0.5
+        changes[layer] = moved / size if size > 0 else (float("inf") if moved > 0 else 0.0)
+    return changes
+
+
+def linear_cka(a: Tensor, b: Tensor) -> float:
+    """Similarity of two representations (n, p) and (n, q) of the same n inputs (Kornblith et al. 2019, eq. 3).
+
+    1: equal up to rotation and scale; near 0: unrelated.
+    """
+    a, b = (x.flatten(1).double() - x.flatten(1).double().mean(0) for x in (a, b))
+    cross = (a.T @ b).square().sum()
+    return float(cross / ((a.T @ a).norm() * (b.T @ b).norm()).clamp(min=1e-300))
+
+
+def attention_map(learner: MetricLearner, phi: Params, queries: Tensor) -> np.ndarray:
+    """Share of each support example in a Matching network's answer to each query (Q, ...), (Q, S).
+
+    Raises UserError for another method.
+    """
+    if not isinstance(learner.head, (Attention, FullContext)):
+        raise UserError(f"{type(learner.head).__name__} has no attention over the support set; use matching")
+    with torch.no_grad():
+        embedded, _ = learner.embed(learner.theta, queries, statistics=learner.statistics)
+        kept = {name: p.unsqueeze(0) for name, p in phi.items() if name in ("support", "one_hot")}
+        compare = learner.compare_params(learner.theta)
+        return learner.head.attention(compare, kept, embedded.unsqueeze(0))[0].numpy()
+
+
+def nearest_supports(learner: MetricLearner, phi: Params, queries: Tensor, *, count: int = 3) -> np.ndarray:
+    """Rows of the support set nearest to each query by cosine of embeddings, best first, (Q, count)."""
+    with torch.no_grad():
+        both = torch.cat([phi["support_x"], queries])
+        features, _ = learner.embed(learner.theta, both, statistics=learner.statistics)
+        features = features / features.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        size = len(phi["support_x"])
+        alike = features[size:] @ features[:size].T
+        return alike.topk(min(count, size), dim=1).indices.numpy()
+
+
+def plot_attention(path: Path, weights: np.ndarray, *, support: Tensor, queries: Tensor) -> None:
+    """The attention map with the support images (S, C, H, W) above and the queries beside it."""
+    num_queries, num_support = weights.shape
+    figure = new_figure(width=0.8 * (num_support + 2), height=0.8 * (num_queries + 1))
+    grid = figure.add_gridspec(num_queries + 1, num_support + 1)
+    for s in range(num_support):
+        _draw_image(figure.add_subplot(grid[0, s + 1]), support[s])
+    for q in range(num_queries):
+        _draw_image(figure.add_subplot(grid[q + 1, 0]), queries[q])
+    axes = figure.add_subplot(grid[1:, 1:])
+    axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for q in range(num_queries):
+        for s in range(num_support):
+            if weights[q, s] >= 0.05:
+                color = "white" if weights[q, s] > 0.5 else "black"
+                axes.text(s, q, f"{weights[q, s]:.2f}", ha="center", va="center", fontsize=7, color=color)
+    axes.set(xticks=[], yticks=[], xlabel="attention of each query (rows) to each support example (columns)")
+    save_figure(figure, path)
+
+
+def plot_nearest(
+    path: Path, rows: np.ndarray, *, support: Tensor, queries: Tensor, correct: Sequence[bool] | None = None
+) -> None:
+    """A row a query: the query, then its nearest support images; a wrong answer's title is red."""
+    num_queries, count = rows.shape
+    figure = new_figure(width=0.9 * (count + 1), height=0.95 * num_queries + 0.4)
+    panels = figure.subplots(num_queries, count + 1, squeeze=False)
+    for q in range(num_queries):
+        _draw_image(panels[q][0], queries[q])
+        wrong = correct is not None and not correct[q]
+        panels[q][0].set_title("query, wrong" if wrong else "query", fontsize=7, color="#d55e00" if wrong else "black")
+        for k, row in enumerate(rows[q]):
+            _draw_image(panels[q][k + 1], support[int(row)])
+            panels[q][k + 1].set_title(f"{k + 1}.", fontsize=7)
+    save_figure(figure, path)
+
+
+def plot_layers(path: Path, changes: dict[str, float]) -> None:
+    """Relative change of each layer as bars, in the net's order."""
+    figure = new_figure(width=6.0, height=0.4 * len(changes) + 1.2)
+    axes = figure.subplots()
+    names = list(changes)[::-1]
+    axes.barh(names, [changes[name] for name in names], color="#0072b2")
+    axes.set(xlabel="|change| / |weights| by adaptation")
+    save_figure(figure, path)
+
+
+def _draw_image(axes: Axes, image: Tensor) -> None:
+    array = image.numpy()
+    axes.imshow(array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0), cmap="gray_r")
+    axes.set(xticks=[], yticks=[])

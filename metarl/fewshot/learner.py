@@ -1,0 +1,46 @@
+"""The protocol of few-shot methods: a MetaLearner whose phi can answer queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from metarl.fewshot.examples import Examples
+from metarl.learner import MetaLearner
+from metarl.types import Phi
+
+Mode = Literal["inductive", "single", "transductive"]
+"""Whose statistics normalise a query.
+
+inductive: the support set's (gradient methods) or meta-training's (metric methods); queries do not see each other.
+single: those of the support set with that one query in it: Reptile's figures that are not transductive.
+transductive: those of all queries of the task together, which tell of the classes before any answer: MAML's figures.
+"""
+
+
+class FewShotLearner(MetaLearner, Protocol):
+    @property
+    def max_ways(self) -> int | None:
+        """Classes of a task at most, where a head was built for so many; None: any number, or a regression."""
+        ...
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether the modes differ at all: there is batch normalisation."""
+        ...
+
+    def adapt_curve(self, supports: Sequence[Examples]) -> dict[int, list[Phi]]:
+        """phi of each task after some numbers of inner steps, the last being that of `adapt` from the prior.
+
+        A method without inner steps gives {1: phis}.
+        """
+        ...
+
+    def predict(self, phis: Sequence[Phi], queries: Sequence[Tensor], *, mode: Mode = "inductive") -> list[Tensor]:
+        """Class scores (Q, ways or more) of each task's queries (Q, ...), or a regression's values (Q, O).
+
+        exp(scores) are proportional to the probabilities; columns past the task's ways are of no meaning.
+        """
+        ...

@@ -1,0 +1,121 @@
+"""Nearest centroid of the inputs as they are: what few-shot learning has to beat.
+
+On word counts it is the TF-IDF classifier: inputs are weighted by inverse document frequencies, counted over the
+examples of meta-training (all that it learns).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metarl.checkpoint import check_tensors_match
+from metarl.errors import UserError
+from metarl.fewshot.examples import Examples, check_support, count_ways, stack_queries, stack_supports
+from metarl.fewshot.learner import Mode
+from metarl.fewshot.losses import accuracy, cross_entropy
+from metarl.fewshot.matching import cosines
+from metarl.fewshot.metric import class_means
+from metarl.fewshot.nets import Net
+from metarl.fewshot.source import DataSpec
+from metarl.fewshot.transfer import normalised
+from metarl.types import Metrics, Params, Phi, TaskData
+from metarl.validate import check_range
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestCentroidConfig:
+    tf_idf: bool = False
+    """Weigh each input by log((1 + n) / (1 + examples that have it)) + 1."""
+    temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_range(self, "temperature", low=0, low_open=True)
+
+
+class NearestCentroid:
+    """A FewShotLearner without a net: phi is the class means of normalised inputs, compared by cosine."""
+
+    has_statistics = False
+    max_ways = None
+
+    def __init__(self, spec: DataSpec, config: NearestCentroidConfig) -> None:
+        if spec.regression:
+            raise UserError("nearest centroid names classes, it cannot learn a regression; use MAML, ANIL or Reptile")
+        self.spec, self.config = spec, config
+        size = torch.Size(spec.input_shape).numel()
+        self._counts = {"examples": torch.zeros(()), "with_input": torch.zeros(size)}
+
+    def prior(self) -> Params:
+        return {}
+
+    def adapt(self, phis: Sequence[Phi], supports: Sequence[Examples]) -> list[Phi]:
+        for support in supports:
+            check_support(support, input_shape=self.spec.input_shape)
+        return [{"prototypes": self._centroids(s.x.unsqueeze(0), s.y.unsqueeze(0))[0]} for s in supports]
+
+    def adapt_curve(self, supports: Sequence[Examples]) -> dict[int, list[Phi]]:
+        return {1: self.adapt([self.prior()] * len(supports), supports)}
+
+    def predict(self, phis: Sequence[Phi], queries: Sequence[Tensor], *, mode: Mode = "inductive") -> list[Tensor]:
+        if not all(phis):
+            raise UserError("the prior of a metric method knows no class; adapt it to a support set first")
+        return [
+            self._scores(phi["prototypes"].unsqueeze(0), x.unsqueeze(0))[0]
+            for phi, x in zip(phis, queries, strict=True)
+        ]
+
+    def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
+        """Count in how many examples each input is not 0."""
+        support = stack_supports([d.supports[0] for d in batch], input_shape=self.spec.input_shape)
+        query = stack_queries([d.query for d in batch], input_shape=self.spec.input_shape)
+        scores = self._scores(self._centroids(support.x, support.y), query.x)
+        seen = torch.cat([support.x, query.x], dim=1).flatten(0, 1).flatten(1)
+        self._counts = {
+            "examples": self._counts["examples"] + len(seen),
+            "with_input": self._counts["with_input"] + (seen != 0).sum(0),
+        }
+        return {
+            "meta_loss": float(cross_entropy(scores, query.y).mean()),
+            "accuracy/post": float(accuracy(scores, query.y).mean()),
+            "grad_norm": 0.0,
+            "meta_step_accepted": 1.0,
+        }
+
+    def _centroids(self, x: Tensor, y: Tensor) -> Tensor:
+        """(B, S, ...), (B, S) -> (B, ways, D)."""
+        return class_means(self._weighted(x), y, count_ways(y))
+
+    def _scores(self, prototypes: Tensor, x: Tensor) -> Tensor:
+        return cosines(self._weighted(x), prototypes) / self.config.temperature
+
+    def _weighted(self, x: Tensor) -> Tensor:
+        x = x.flatten(2)
+        if self.config.tf_idf:
+            x = x * (((1 + self._counts["examples"]) / (1 + self._counts["with_input"])).log() + 1)
+        return normalised(x)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"theta": self._counts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_tensors_match(self._counts, state["theta"], what="theta")
+        self._counts = dict(state["theta"])
+
+
+def nearest_centroid(
+    spec: DataSpec,
+    config: NearestCentroidConfig,
+    *,
+    generator: torch.Generator,
+    device: torch.device = CPU,
+    net: Net | None = None,
+) -> NearestCentroid:
+    """It draws nothing, needs no net and computes on the CPU."""
+    return NearestCentroid(spec, config)

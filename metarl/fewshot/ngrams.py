@@ -1,0 +1,47 @@
+"""Texts as vectors without a vocabulary: counts of words and letter n-grams, hashed (Weinberger et al. 2009)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.errors import UserError
+
+
+def hash_texts(texts: Sequence[str], *, dimensions: int = 4096) -> NDArray[np.float32]:
+    """(n, dimensions) of unit length: 1 + log(count) of each feature at the place that its CRC-32 gives.
+
+    Raises UserError naming an empty text.
+    """
+    out = np.zeros((len(texts), dimensions), np.float32)
+    for row, text in enumerate(texts):
+        counts: dict[int, int] = {}
+        for feature in _features(text):
+            place = zlib.crc32(feature.encode()) % dimensions
+            counts[place] = counts.get(place, 0) + 1
+        if not counts:
+            raise UserError(f"text {row} ({text!r}) has no letters or digits; leave it out")
+        out[row, list(counts)] = 1 + np.log(list(counts.values()))
+    return out / np.linalg.norm(out, axis=1, keepdims=True)
+
+
+def _features(text: str) -> Iterator[str]:
+    """Words, pairs of words, and n-grams of 3 to 5 letters within a word and its edges."""
+    words = _words(text)
+    for word in words:
+        yield f"w {word}"
+        marked = f"<{word}>"
+        for n in (3, 4, 5):
+            for start in range(len(marked) - n + 1):
+                yield f"c {marked[start : start + n]}"
+    for first, second in pairwise(words):
+        yield f"p {first} {second}"
+
+
+def _words(text: str) -> list[str]:
+    kept = "".join(letter if letter.isalnum() or letter == "'" else " " for letter in text.lower())
+    return [word for word in (w.strip("'") for w in kept.split()) if word]

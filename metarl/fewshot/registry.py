@@ -1,0 +1,96 @@
+"""Every few-shot method and data set by name: a new one is a file and a line here; the contract tests then cover it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from metarl.fewshot.anil import ANILConfig, anil
+from metarl.fewshot.digits import DigitsConfig, digits
+from metarl.fewshot.image_folder import ImageFolderConfig, image_folder
+from metarl.fewshot.intents import IntentsConfig, intents
+from metarl.fewshot.learner import FewShotLearner
+from metarl.fewshot.maml import MAMLConfig, maml
+from metarl.fewshot.matching import MatchingConfig, matching
+from metarl.fewshot.meta_sgd import MetaSGDConfig, meta_sgd
+from metarl.fewshot.nearest_centroid import NearestCentroidConfig, nearest_centroid
+from metarl.fewshot.nets import Net
+from metarl.fewshot.omniglot import OmniglotConfig, omniglot
+from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
+from metarl.fewshot.relation import RelationConfig, relation
+from metarl.fewshot.reptile import ReptileConfig, reptile
+from metarl.fewshot.robot_failures import RobotFailuresConfig, robot_failures
+from metarl.fewshot.siamese import SiameseConfig, siamese
+from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
+from metarl.fewshot.source import DataSpec, EpisodeSource
+from metarl.fewshot.transfer import TransferConfig, transfer
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    description: str
+    """One line, for `metarl list`."""
+    config: Any
+    """The method's config dataclass with its defaults."""
+    build: Callable[..., FewShotLearner]
+    """build(spec, config, *, generator, device, net)."""
+    regression: bool = False
+    """Whether it can learn one."""
+
+    def make(
+        self, spec: DataSpec, generator: torch.Generator, *, config: Any = None, net: Net | None = None
+    ) -> FewShotLearner:
+        """The method on the CPU, with its defaults where no config is given."""
+        return self.build(spec, config or self.config, generator=generator, net=net)
+
+
+METHODS = {
+    "maml": MethodEntry("MAML, first and second order (Finn et al. 2017)", MAMLConfig(), maml, regression=True),
+    "anil": MethodEntry("MAML of the last layer (Raghu et al. 2020)", ANILConfig(), anil, regression=True),
+    "meta_sgd": MethodEntry(
+        "MAML with learned step sizes (Li et al. 2017)", MetaSGDConfig(inner_lr=0.05), meta_sgd, regression=True
+    ),
+    "reptile": MethodEntry(
+        "theta moves towards the mean phi (Nichol et al. 2018)", ReptileConfig(), reptile, regression=True
+    ),
+    "prototypical": MethodEntry("nearest mean of embeddings (Snell et al. 2017)", PrototypicalConfig(), prototypical),
+    "matching": MethodEntry("attention over the support set (Vinyals et al. 2016)", MatchingConfig(), matching),
+    "siamese": MethodEntry("learned distance of pairs (Koch et al. 2015)", SiameseConfig(), siamese),
+    "relation": MethodEntry("learned comparison of classes (Sung et al. 2018)", RelationConfig(), relation),
+    "transfer": MethodEntry("pre-train, then fit a head (Chen et al. 2019): the baseline", TransferConfig(), transfer),
+    "nearest_centroid": MethodEntry(
+        "class means of raw or TF-IDF inputs: the floor", NearestCentroidConfig(), nearest_centroid
+    ),
+}
+
+
+@dataclass(frozen=True)
+class DataEntry:
+    description: str
+    config: Any
+    """The data set's config dataclass with its defaults."""
+    load: Callable[..., EpisodeSource]
+    """load(config, episodes) for classes, load(config) for a regression."""
+    needs: str = ""
+    """What must be there first; empty for what comes with the installation."""
+
+
+DATASETS = {
+    "sinusoid": DataEntry("regression of a sine from a few points (Finn et al. 2017)", SinusoidConfig(), Sinusoid),
+    "digits": DataEntry("scikit-learn's 8x8 digits, turned ones as classes of their own", DigitsConfig(), digits),
+    "omniglot": DataEntry(
+        "1,623 characters of 50 alphabets (Lake et al. 2015)", OmniglotConfig(), omniglot, "metarl data omniglot"
+    ),
+    "intents": DataEntry(
+        "CLINC150, Banking77 and HWU64: what a request is about", IntentsConfig(), intents, "files in METARL_DATA"
+    ),
+    "robot_failures": DataEntry(
+        "faults of a robot by force and torque (UCI)", RobotFailuresConfig(), robot_failures, "a file in METARL_DATA"
+    ),
+    "image_folder": DataEntry(
+        "your images: folders, mini-ImageNet, CIFAR-FS, CUB", ImageFolderConfig(), image_folder, "--root"
+    ),
+}

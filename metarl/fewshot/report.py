@@ -1,0 +1,71 @@
+"""What a person sees at the end of a few-shot run: accuracies with their intervals, and how they grow with steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from metarl.fewshot.evaluation import FewShotResult
+from metarl.plots import draw_curves, new_figure, save_figure
+from metarl.stats import Interval
+
+Results = Mapping[str, FewShotResult]
+
+
+@dataclass(frozen=True)
+class FewShotReport:
+    """Implements `metarl.report.Report`."""
+
+    measure: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return ("meta_loss", f"{self.measure}/post", "grad_norm")
+
+    def print_table(self, results: Results, *, title: str, console: Console | None = None) -> None:
+        table = Table(title=title, box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+        for heading in ("policy", "suite", "queries"):
+            table.add_column(heading, no_wrap=True)
+        for heading in ("steps", next(iter(results.values())).measure):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for name, result in results.items():
+            for suite, scores in result.suites.items():
+                for mode, curve in scores.scores.items():
+                    for steps in curve:
+                        cell = format_score(scores.interval(mode, steps), result.measure)
+                        table.add_row(name, suite, mode, str(steps), cell)
+            table.add_row()
+        (console or Console()).print(table)
+
+    def plot(self, path: Path, results: Results) -> None:
+        """One panel a suite: score over inner steps; a method without steps is a point."""
+        first = next(iter(results.values()))
+        figure = new_figure(width=5.0 * len(first.suites), height=4.2)
+        panels = figure.subplots(1, len(first.suites), squeeze=False)[0]
+        for panel, suite in zip(panels, first.suites, strict=True):
+            curves, steps = {}, []
+            for name, result in results.items():
+                for mode, curve in result.suites[suite].scores.items():
+                    steps = list(curve)
+                    curves[f"{name}, {mode}"] = [result.suites[suite].interval(mode, k) for k in steps]
+            draw_curves(panel, curves)
+            panel.set(title=suite, xlabel="inner steps", ylabel=first.measure, xticks=range(len(steps)))
+            panel.set_xticklabels([str(k) for k in steps])
+            if first.measure == "mse":
+                panel.set_yscale("log")
+        labels = panels[0].get_legend_handles_labels()
+        figure.legend(*labels, loc="outside lower center", ncols=2, frameon=False)
+        figure.suptitle("Held-out tasks (mean and 95 % interval over episodes)")
+        save_figure(figure, path)
+
+
+def format_score(interval: Interval, measure: str) -> str:
+    """'98.71 ± 0.23 %' of an accuracy, '0.375 ± 0.027' of a squared error."""
+    half = (interval.high - interval.low) / 2
+    if measure == "accuracy":
+        return f"{100 * interval.mean:.2f} ± {100 * half:.2f} %"
+    return f"{interval.mean:.3g} ± {half:.2g}"

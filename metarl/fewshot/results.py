@@ -1,0 +1,116 @@
+"""Stored few-shot runs as tables: one run in full, and all runs side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metarl.errors import UserError
+from metarl.fewshot.evaluation import normal_interval
+from metarl.fewshot.report import format_score
+from metarl.files import replace_file
+from metarl.stats import Interval
+
+KIND = "few-shot"
+TRAINED = "meta-trained"
+
+
+def is_few_shot(record: dict[str, Any]) -> bool:
+    """Whether an evaluation.json is of a few-shot run."""
+    return any(policy.get("kind") == KIND for policy in record["policies"].values())
+
+
+def section(name: str, records: list[dict[str, Any]]) -> list[str]:
+    """Lines of Markdown for one result: the policies, suites, modes and steps of its seeds' records."""
+    seconds = ", ".join(f"{record['training_seconds']:.0f}" for record in records)
+    iterations = ", ".join(f"{record['iterations']:,}" for record in records)
+    machine = records[0]["environment"]
+    lines = [
+        f"## {name}",
+        "",
+        f"{len(records)} seed(s); iterations {iterations}; training wall-clock {seconds} s on {machine['cpu_count']} "
+        f"cores; torch {machine['torch']}.",
+        "",
+        f"| policy | suite | queries | steps | {records[0]['policies'][TRAINED]['measure']} |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for policy, suite, mode, steps in _rows(records[0]):
+        lines.append(f"| {policy} | {suite} | {mode} | {steps} | {_cell(records, policy, suite, mode, steps)} |")
+    return [*lines, ""]
+
+
+def overview(results: Path) -> list[str]:
+    """Lines of Markdown: one row a stored few-shot result, one column a suite, meta-trained and after the last step."""
+    found = dict(_few_shot_records(results))
+    if not found:
+        raise UserError(f"{results} holds no few-shot run; store one with `metarl results RUN_DIR`")
+    lines = [
+        "# Few-shot results",
+        "",
+        "Made by `metarl fewshot table` from the records in `results/`; not written by hand. Each is the mean over "
+        "held-out episodes, fixed by a seed, ± its 95 % interval over episodes (1.96 s / √n); with several seeds the "
+        "mean over seeds and, in brackets, each seed's. The figure is of the final theta after the last reported inner "
+        "step, never the best of a run. Queries: *inductive* ones do not see each other, *transductive* ones share "
+        "their batch statistics.",
+        "",
+    ]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, records in found.items():
+        groups.setdefault(tuple(records[0]["policies"][TRAINED]["suites"]), []).append(name)
+    for suites, names in groups.items():
+        lines += [
+            f"| result | queries | {' | '.join(suites)} | iterations | seconds | seeds |",
+            "| --- | --- |" + " --- |" * (len(suites) + 3),
+        ]
+        for name in names:
+            lines += _overview_rows(name, found[name], suites)
+        lines.append("")
+    return lines
+
+
+def write_overview(results: Path, target: Path) -> None:
+    replace_file(target, "\n".join(overview(results)).encode())
+
+
+def _overview_rows(name: str, records: list[dict[str, Any]], suites: tuple[str, ...]) -> Iterator[str]:
+    trained = records[0]["policies"][TRAINED]["suites"]
+    for mode in trained[suites[0]]["scores"]:
+        cells = []
+        for suite in suites:
+            last = max(trained[suite]["scores"][mode], key=int)
+            cells.append(_cell(records, TRAINED, suite, mode, last))
+        seconds = np.mean([record["training_seconds"] for record in records])
+        iterations = records[0]["iterations"]
+        yield f"| {name} | {mode} | {' | '.join(cells)} | {iterations:,} | {seconds:.0f} | {len(records)} |"
+
+
+def _few_shot_records(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    for directory in sorted(path for path in results.iterdir() if path.is_dir()):
+        files = [seed / "evaluation.json" for seed in sorted(directory.glob("seed*"))]
+        records = [json.loads(file.read_text()) for file in files if file.is_file()]
+        if records and is_few_shot(records[0]):
+            yield directory.name, records
+
+
+def _rows(record: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for policy, entry in record["policies"].items():
+        for suite, result in entry["suites"].items():
+            for mode, curve in result["scores"].items():
+                for steps in curve:
+                    yield policy, suite, mode, steps
+
+
+def _cell(records: list[dict[str, Any]], policy: str, suite: str, mode: str, steps: str) -> str:
+    """Mean over seeds and its interval over episodes of all seeds, then each seed's mean."""
+    entries = [record["policies"][policy] for record in records]
+    scores = [np.array(entry["suites"][suite]["scores"][mode][steps]) for entry in entries]
+    measure = entries[0]["measure"]
+    text = format_score(normal_interval(np.concatenate(scores)), measure)
+    if len(scores) == 1:
+        return text
+    means = ", ".join(format_score(Interval(float(s.mean()), 0, 0), measure).split(" ±")[0] for s in scores)
+    return f"{text} ({means})"

@@ -1,0 +1,58 @@
+"""Robot execution failures (Lopes and Camarinha-Matos 1999, UCI): 15 readings of force and torque over 315 ms.
+
+21 kinds of outcome in five problems (approach to grasp, transfer of a part, ...): from a few examples, name the fault.
+The held-out tasks are of problems never trained on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, ClassSplits, by_class
+from metarl.fewshot.data_files import find_file, read_arrays
+from metarl.fewshot.source import EpisodeConfig
+from metarl.validate import check_range
+
+FILE = "robot_execution_failures.npz"
+SHA256 = {"x": "8dc5e98e78c4fab8e5b749b604cad51bdbe80259fb9cded306af90afd6a3d724"}
+REMEDY = "put the file there again (UCI Machine Learning Repository, 'Robot Execution Failures', as int16 (463, 15, 6))"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotFailuresConfig:
+    test_problems: tuple[int, ...] = (1, 4)
+    """LP1 (failures in approach to grasp) and LP4 (failures in approach to ungrasp)."""
+    test_queries: int = 5
+    min_examples: int = 6
+    """Classes with fewer are left out."""
+
+    def __post_init__(self) -> None:
+        check_range(self, "test_problems", low=1, high=5)
+        check_range(self, "min_examples", low=2)
+
+
+def robot_failures(config: RobotFailuresConfig, episodes: EpisodeConfig) -> ClassEpisodes:
+    """Inputs (90,): each reading as sign(v) log(1 + |v|), for a collision's forces are a hundred times a motion's.
+
+    Raises UserError for a missing file or a wrong checksum.
+    """
+    arrays = read_arrays(find_file(FILE, remedy=REMEDY), sha256=SHA256, remedy=REMEDY)
+    names = arrays["label_names"][arrays["y"]]
+    kinds, counts = np.unique(names, return_counts=True)
+    frequent = np.isin(names, kinds[counts >= config.min_examples])
+    data_set = by_class(arrays["x"][frequent].reshape(int(frequent.sum()), -1), names[frequent], to_input=compress)
+    return ClassEpisodes(data_set, splits(data_set, config), episodes, test_queries=config.test_queries)
+
+
+def splits(data_set: ClassData, config: RobotFailuresConfig) -> ClassSplits:
+    held_out = {f"lp{problem}" for problem in config.test_problems}
+    is_test = [name.partition("/")[0] in held_out for name in data_set.names]
+    return {"train": np.flatnonzero(~np.array(is_test)).tolist(), "test": np.flatnonzero(is_test).tolist()}
+
+
+def compress(rows: NDArray) -> NDArray[np.float32]:
+    values = rows.astype(np.float32)
+    return (np.sign(values) * np.log1p(np.abs(values)) / 3).astype(np.float32)

@@ -1,0 +1,94 @@
+"""Siamese networks (Koch et al. 2015): two images are of one class as a weighted L1 distance of their embeddings says.
+
+Koch draws pairs, half of them of one class; here every query of an episode is paired with every support example, and
+the two kinds of pairs weigh the same. So n images give of the order of n^2 pairs for one forward each.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metarl.fewshot.losses import accuracy
+from metarl.fewshot.metric import CPU, Embedded, MetricConfig, MetricLearner, one_hot
+from metarl.fewshot.nets import Net
+from metarl.fewshot.source import DataSpec
+from metarl.types import Params
+from metarl.validate import check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiameseConfig(MetricConfig):
+    embedding: int = 256
+    """Sigmoid units whose differences are weighed (Koch: 4,096)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range(self, "embedding", low=1)
+
+
+@dataclass(frozen=True)
+class PairVerification:
+    """phi: sigmoid embeddings (B, S, E) and the labels as one-hot rows (B, S, ways)."""
+
+    embedding: int
+
+    def init(self, features: int, generator: torch.Generator) -> Params:
+        bound = math.sqrt(6.0 / (features + self.embedding))
+        return {
+            "weight": (torch.rand(features, self.embedding, generator=generator) * 2 - 1) * bound,
+            "bias": torch.zeros(self.embedding),
+            # a distance at first: the more alike, the likelier the same class
+            "distance": torch.full((self.embedding,), -10.0 / self.embedding),
+            "offset": torch.ones(()),
+        }
+
+    def condense(self, params: Params, support: Tensor, y: Tensor, ways: int) -> Params:
+        return {"support": self._embed(params, support), "one_hot": one_hot(y, ways).to(support.dtype)}
+
+    def scores(self, params: Params, phi: Params, queries: Tensor) -> Tensor:
+        """Mean over a class's examples of the log-odds that they and the query are of one class."""
+        members = phi["one_hot"]
+        return self.log_odds(params, phi, queries) @ members / members.sum(1, keepdim=True)
+
+    def log_odds(self, params: Params, phi: Params, queries: Tensor) -> Tensor:
+        """sum_j alpha_j |h_1j - h_2j| before the sigmoid (Koch et al. 2015, section 3.1), (B, Q, S)."""
+        embedded = self._embed(params, queries)
+        differences = (embedded.unsqueeze(2) - phi["support"].unsqueeze(1)).abs()
+        return differences @ params["distance"] + params["offset"]
+
+    def loss(self, params: Params, batch: Embedded) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of same or not (eq. 5), both halves with the weight 1/2."""
+        phi = self.condense(params, batch.support, batch.support_y, batch.ways)
+        log_odds = self.log_odds(params, phi, batch.query)
+        same = one_hot(batch.query_y, phi["one_hot"].shape[-1]).to(log_odds.dtype) @ phi["one_hot"].transpose(1, 2)
+        losses = F.binary_cross_entropy_with_logits(log_odds, same, reduction="none")
+        loss = (losses * same).sum() / same.sum() / 2 + (losses * (1 - same)).sum() / (1 - same).sum() / 2
+        members = phi["one_hot"]
+        scores = log_odds.detach() @ members / members.sum(1, keepdim=True)
+        return loss, accuracy(scores, batch.query_y).mean()
+
+    def _embed(self, params: Params, features: Tensor) -> Tensor:
+        return torch.sigmoid(features @ params["weight"] + params["bias"])
+
+
+def siamese(
+    spec: DataSpec,
+    config: SiameseConfig,
+    *,
+    generator: torch.Generator,
+    device: torch.device = CPU,
+    net: Net | None = None,
+) -> MetricLearner:
+    return MetricLearner(
+        spec,
+        config,
+        head_for=lambda features: PairVerification(config.embedding),
+        generator=generator,
+        device=device,
+        net=net,
+    )

@@ -1,0 +1,76 @@
+"""Where few-shot tasks and their data come from: the protocol that every data set is brought to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from metarl.fewshot.examples import Shape
+from metarl.types import Task, TaskData
+from metarl.validate import check_range
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a learner is built for."""
+
+    input_shape: Shape
+    outputs: int
+    """Classes of a training task at most, or numbers that a regression predicts."""
+    regression: bool = False
+    train_classes: int = 0
+    """Classes of the training split, rotations counted; 0 for a regression."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeConfig:
+    """Ways and shots of a task (Vinyals et al. 2016): N classes, K support and Q query examples of each."""
+
+    ways: int = 5
+    shots: int = 1
+    queries: int = 15
+    """Query examples a class."""
+    max_ways: int | None = None
+    """If given, ways are drawn anew for each meta-batch, from `ways` to `max_ways`."""
+    max_shots: int | None = None
+    """If given, shots are drawn anew for each meta-batch, from `shots` to `max_shots`."""
+
+    def __post_init__(self) -> None:
+        check_range(self, "ways", low=2, remedy="one class leaves nothing to tell apart")
+        check_range(self, "shots", low=1)
+        check_range(self, "queries", low=1)
+        check_range(self, "max_ways", low=self.ways)
+        check_range(self, "max_shots", low=self.shots)
+
+    @property
+    def most_ways(self) -> int:
+        return self.max_ways or self.ways
+
+    @property
+    def most_examples(self) -> int:
+        """Of one class in one task."""
+        return (self.max_shots or self.shots) + self.queries
+
+
+class EpisodeSource(Protocol):
+    """A data set as a distribution of few-shot tasks."""
+
+    @property
+    def spec(self) -> DataSpec: ...
+
+    def sample_tasks(self, num_tasks: int, *, split: Split, rng: np.random.Generator) -> list[Task]:
+        """Training tasks of one meta-batch, all of one size."""
+        ...
+
+    def test_tasks(self, suite: str, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+        """Held-out tasks of a suite such as 5w1s (5-way 1-shot); some data sets have suites of their own."""
+        ...
+
+    def data(self, tasks: Sequence[Task], *, rng: np.random.Generator) -> list[TaskData]:
+        """Support and query examples of tasks of one size; what a task leaves open is drawn from `rng`."""
+        ...

@@ -1,0 +1,84 @@
+"""Frames of an episode: which GL there is, two videos side by side, and a gif or mp4 of them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from metarl.doctor import gl_works
+from metarl.errors import UserError
+from metarl.seeding import SeedKey
+from metarl.types import Task
+
+Frame = NDArray[np.uint8]
+"""(H, W, 3)"""
+
+class Replays(Protocol):
+    """A task distribution that can show an episode."""
+
+    def replay(self, task: Task, seed: SeedKey, actions: NDArray, *, size: int) -> Iterator[Frame]:
+        """Its first frame and one after each action, `size` pixels high; the same seed gives the same episode."""
+        ...
+
+
+def choose_gl(timeout_seconds: float = 30.0) -> str | None:
+    """Set MUJOCO_GL to what works here without a screen: egl, else osmesa; None where neither does.
+
+    To be called before mujoco is imported, which reads it then. What the user has set is left as it is.
+    """
+    wanted = os.environ.get("MUJOCO_GL")
+    for backend in [wanted] if wanted else ["egl", "osmesa"]:
+        if gl_works(backend, timeout_seconds):
+            os.environ["MUJOCO_GL"] = backend
+            os.environ.setdefault("PYOPENGL_PLATFORM", backend)
+            return backend
+    return None
+
+
+def side_by_side(left: Sequence[Frame], right: Sequence[Frame], captions: tuple[str, str]) -> list[Frame]:
+    """One video of two; the shorter one's last frame stays. Each has its caption above it."""
+    frames, shown = [], [left[0], right[0]]
+    for pair in zip_longest(left, right):
+        shown = [new if new is not None else old for new, old in zip(pair, shown, strict=True)]
+        halves = [_captioned(frame, text) for frame, text in zip(shown, captions, strict=True)]
+        frames.append(np.concatenate(halves, 1))
+    return frames
+
+
+def _captioned(frame: Frame, text: str) -> Frame:
+    height = 22
+    band = Image.new("RGB", (frame.shape[1], height), "white")
+    ImageDraw.Draw(band).text((6, 4), text, fill="black", font=ImageFont.load_default(13))
+    return np.concatenate([np.asarray(band), frame])
+
+
+def check_can_write(path: Path) -> None:
+    """Raise UserError, before anything is rendered, for a file that could not be written."""
+    if path.suffix not in (".gif", ".mp4"):
+        raise UserError(f"--out {path} must end in .gif or .mp4")
+    if path.suffix == ".mp4" and importlib.util.find_spec("moviepy") is None:
+        raise UserError(f'--out {path} needs an encoder: pip install "metarl-suite[video]", or write a .gif')
+
+
+def write_video(path: Path, frames: Sequence[Frame], *, frames_per_second: float) -> None:
+    check_can_write(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".mp4":
+        moviepy = importlib.import_module("moviepy")  # the extra `video`
+        moviepy.ImageSequenceClip(list(frames), fps=frames_per_second).write_videofile(str(path), logger=None)
+        return
+    # one palette for all frames: colours would flicker otherwise
+    first = Image.fromarray(frames[len(frames) // 2]).quantize(128)
+    images = [Image.fromarray(frame).quantize(palette=first, dither=Image.Dither.NONE) for frame in frames]
+    images[0].save(
+        path, save_all=True, append_images=images[1:], duration=max(20, round(1000 / frames_per_second)), loop=0
+    )

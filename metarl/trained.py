@@ -1,0 +1,143 @@
+"""A trained agent read back from its run directory, and one task to try it on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metarl.checkpoint import load_latest
+from metarl.collect import collect_episodes
+from metarl.config import apply_overrides, config_from_dict
+from metarl.errors import UserError, nearest
+from metarl.experiment import RLExperiment
+from metarl.find_experiment import load_experiment
+from metarl.learner import RLMetaLearner
+from metarl.optional import MakesTask
+from metarl.rollout.pool import RolloutPool
+from metarl.run_directory import CHECKPOINTS, read_run_config
+from metarl.seeding import SeedKey
+from metarl.tasks import TaskDistribution
+from metarl.types import Episodes, Phi, Task
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Close `experiment` after use."""
+
+    experiment: RLExperiment
+    config: Any
+    checkpoint: Path
+
+
+def load_trained(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Trained:
+    """The newest checkpoint's learner in its experiment. Raises UserError."""
+    name, stored = read_run_config(run_dir)
+    module = load_experiment(name)
+    config = apply_overrides(config_from_dict(type(module.config()), stored), overrides)
+    found = load_latest(run_dir / CHECKPOINTS)
+    if found is None:
+        raise UserError(f"{run_dir} holds no checkpoint yet; train it first, or go on with --resume")
+    state, path = found
+    experiment = module.build(config)
+    if not isinstance(experiment, RLExperiment):
+        experiment.close()
+        raise UserError(f"{run_dir} is a run of {name}, which has no episodes; give a run of reinforcement learning")
+    experiment.learner.load_state_dict(state["learner"])
+    return Trained(experiment, config, path)
+
+
+def find_task(tasks: TaskDistribution, text: str) -> Task:
+    """A held-out task by its place (`3`) or its id, or any task by its params as JSON (`{"velocity": 1.5}`).
+
+    Raises UserError.
+    """
+    if text.lstrip().startswith("{"):
+        try:
+            params = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"--task {text!r} is no JSON: {error}; write e.g. '{{\"velocity\": 1.5}}'") from error
+        return tasks.task(params) if isinstance(tasks, MakesTask) else Task(text, params)
+    held_out = tasks.meta_test()
+    if text.isdigit():
+        if int(text) >= len(held_out):
+            raise UserError(
+                f"--task {text}: {tasks.name} has {len(held_out)} held-out tasks; give 0 to {len(held_out) - 1}"
+            )
+        return held_out[int(text)]
+    by_id = {task.id: task for task in held_out}
+    if text not in by_id:
+        raise UserError(
+            f"--task {text!r} is no held-out task of {tasks.name}{nearest(text, by_id)}; give a number from 0 to "
+            f"{len(held_out) - 1}, such an id, or params as JSON, like {json.dumps(dict(held_out[0].params))[:150]}"
+        )
+    return by_id[text]
+
+
+def check_fits(learner_tasks: TaskDistribution, other: TaskDistribution) -> None:
+    """Raise UserError where a policy for the one cannot act in the other."""
+    ours, theirs = learner_tasks.spec, other.spec
+    a, b = ((s.obs_dim, s.action_dim, s.discrete) for s in (ours, theirs))
+    if a != b:
+        raise UserError(
+            f"the policy was trained on {learner_tasks.name}, with {a[0]} observations and {a[1]} "
+            f"{'discrete' if a[2] else 'continuous'} actions, and {other.name} has {b[0]} and {b[1]} "
+            f"{'discrete' if b[2] else 'continuous'}; give an env of the same spaces"
+        )
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What became of a learner on one task."""
+
+    phis: list[Phi]
+    """After 0, 1, ..., K adaptation rounds."""
+    tests: list[Episodes]
+    """Test episodes with each of them."""
+    seeds: list[SeedKey]
+    """Of the rollout job behind each test."""
+    env_steps: int
+
+    def returns(self) -> list[float]:
+        return [float(e.returns_undiscounted().mean()) for e in self.tests]
+
+    def success(self) -> list[float]:
+        return [float(e.success_any().float().mean()) for e in self.tests]
+
+
+def adapt_to(
+    pool: RolloutPool,
+    learner: RLMetaLearner,
+    task: Task,
+    *,
+    rounds: int,
+    episodes: int,
+    test_episodes: int,
+    seed: SeedKey,
+    deterministic: bool = False,
+) -> Adaptation:
+    """Test, then adapt on `episodes` episodes and test again, `rounds` times; theta is untouched."""
+    before = pool.stats.env_steps
+    phis: list[Phi] = [learner.prior()]
+    tests, seeds = [], []
+    for round_index in range(rounds + 1):
+        test_seed = (*seed, 1, round_index)
+        tests += collect_episodes(
+            pool, learner, [task], [phis[-1]], num_episodes=test_episodes, seed=test_seed, deterministic=deterministic
+        )
+        seeds.append((*test_seed, 0))  # the first and only job
+        if round_index < rounds:
+            support = collect_episodes(
+                pool, learner, [task], [phis[-1]], num_episodes=episodes, seed=(*seed, 0, round_index)
+            )
+            phis += learner.adapt([phis[-1]], support)
+    return Adaptation(phis, tests, seeds, pool.stats.env_steps - before)
+
+
+def actions_of(episodes: Episodes, index: int) -> np.ndarray:
+    """What was done in one episode, up to its end, (T, A) or (T,)."""
+    return episodes.actions[index, : int(episodes.mask[index].sum())].numpy()

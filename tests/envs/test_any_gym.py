@@ -1,0 +1,207 @@
+"""Any gymnasium env as a task distribution: what it takes, and what it says of an env that breaks the rules."""
+
+from __future__ import annotations
+
+import pickle
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from envs.any_gym import Choice, GymTasks, LogUniform, Uniform
+from envs.any_gym.spaces import env_action, observation_vector
+from metarl.errors import UserError
+from metarl.types import Task
+from tests.envs.gym_envs import OwnTasks, Walk, make_walk
+
+HERE = "tests.envs.gym_envs"
+SPEED = {"speed": Uniform(0.05, 0.2)}
+
+
+def draw(tasks, n=3, seed=0):
+    return tasks.sample(n, rng=np.random.default_rng(seed))
+
+
+# ---- how an env is named
+
+
+@pytest.mark.parametrize(
+    "env", ["Pendulum-v1", f"{HERE}:metarl-tests/Walk-v0", f"{HERE}:Walk", f"{HERE}:make_walk", Walk, make_walk]
+)
+def test_an_env_by_id_by_module_and_by_factory(env) -> None:
+    vary = {"g": Uniform(5, 15)} if env == "Pendulum-v1" else SPEED
+    tasks = GymTasks(env, vary=vary, horizon_steps=10)
+    assert tasks.spec.horizon_steps == 10 and isinstance(tasks.env, str)
+    lanes = pickle.loads(pickle.dumps(tasks)).make_env(2)
+    obs = lanes.reset(np.arange(2), draw(tasks, 2), [(0, 0), (0, 1)])
+    assert obs.shape == (2, tasks.spec.obs_dim)
+    lanes.close()
+
+
+def test_the_horizon_of_a_registered_env_is_its_own() -> None:
+    assert GymTasks("Pendulum-v1", vary={"g": Uniform(5, 15)}).spec.horizon_steps == 200
+
+
+# ---- what may vary
+
+
+def test_a_keyword_makes_the_env_anew_and_an_attribute_sets_it() -> None:
+    tasks = GymTasks("Pendulum-v1", vary={"g": Uniform(5, 15), "l": Uniform(0.5, 1.5)})
+    (task,) = draw(tasks, 1)
+    assert set(task.params) == {"kwargs", "attributes"}
+    env = tasks.gym_env(task).unwrapped
+    assert (env.g, env.l) == (task.params["kwargs"]["g"], task.params["attributes"]["l"])
+
+
+def test_fields_of_the_model_are_scaled_from_its_own_values_each_time() -> None:
+    tasks = GymTasks("Hopper-v5", model={"body_mass[torso]": LogUniform(0.5, 2), "actuator_gainprm": Uniform(0.5, 2)})
+    plain = gym.make("Hopper-v5").unwrapped.model
+    lanes = tasks.make_env(1)
+    for task in draw(tasks, 3):
+        lanes.reset(np.array([0]), [task], [(0, 0)])
+        model = lanes.lanes()[0].env.unwrapped.model
+        factors = task.params["model"]
+        np.testing.assert_allclose(model.body_mass[1], plain.body_mass[1] * factors["body_mass[torso]"])
+        np.testing.assert_array_equal(model.body_mass[2:], plain.body_mass[2:])
+        np.testing.assert_allclose(model.actuator_gainprm, plain.actuator_gainprm * factors["actuator_gainprm"])
+        assert model.body_subtreemass[1] == pytest.approx(model.body_mass[1:].sum())  # derived values follow
+
+
+def test_options_reach_reset() -> None:
+    tasks = GymTasks(Walk, options={"goal": Uniform(-1, 1, size=2)}, horizon_steps=10)
+    (task,) = draw(tasks, 1)
+    lanes = tasks.make_env(1)
+    position = lanes.reset(np.array([0]), [task], [(0, 0)])[0]
+    step = lanes.step(np.array([0]), np.zeros((1, 2), np.float32))
+    assert step.rewards[0] == pytest.approx(-np.hypot(*(position - task.params["options"]["goal"])))
+
+
+def test_the_envs_own_tasks_come_from_rng_and_reach_set_task_as_they_were() -> None:
+    tasks = GymTasks(OwnTasks, own_tasks=True, horizon_steps=10)
+    assert draw(tasks) == draw(tasks) != draw(tasks, seed=1)
+    lanes = tasks.make_env(1)
+    lanes.reset(np.array([0]), draw(tasks, 1), [(0, 0)])  # its set_task asserts an array
+
+
+def test_held_out_tasks_are_never_trained_on() -> None:
+    tasks = GymTasks(Walk, vary={"speed": Choice(0.1, 0.2, 0.3, 0.4)}, horizon_steps=10, num_test_tasks=2)
+    held_out = {task.params["kwargs"]["speed"] for task in tasks.meta_test()}
+    trained = {task.params["kwargs"]["speed"] for task in draw(tasks, 50)}
+    assert len(held_out) == 2 and trained == {0.1, 0.2, 0.3, 0.4} - held_out
+
+
+def test_a_task_from_plain_names() -> None:
+    tasks = GymTasks("Pendulum-v1", vary={"g": Uniform(5, 15), "l": Uniform(0.5, 1.5)})
+    assert tasks.task({"l": 1.0, "g": 9.0}).params == {"attributes": {"l": 1.0}, "kwargs": {"g": 9.0}}
+    with pytest.raises(UserError, match="no parameter 'gg'"):
+        tasks.task({"gg": 1.0})
+
+
+# ---- spaces
+
+
+def test_dict_and_discrete_are_flattened_and_counted_from_their_start() -> None:
+    tasks = GymTasks(f"{HERE}:Rooms", vary=SPEED, horizon_steps=10)
+    assert (tasks.spec.obs_dim, tasks.spec.action_dim, tasks.spec.discrete) == (7, 2, True)
+    lanes = tasks.make_env(1)
+    obs = lanes.reset(np.array([0]), draw(tasks, 1), [(0, 0)])
+    np.testing.assert_array_equal(obs[0], [0, 0, 0, 0, 1, 0, 0])  # keys in the space's order: place, room
+    step = lanes.step(np.array([0]), np.array([1]))  # action 2: two rooms on
+    np.testing.assert_allclose(step.obs[0], [0.01] * 4 + [0, 0, 1], rtol=1e-6)
+
+
+def test_actions_are_scaled_to_a_bounded_box_and_pass_an_unbounded_one() -> None:
+    scale, size, discrete = env_action(gym.spaces.Box(np.array([0, -2]), np.array([10, 2]), dtype=np.float32), "a")
+    np.testing.assert_array_equal(scale(np.array([-1.0, 0.5])), [0, 1])
+    np.testing.assert_array_equal(scale(np.array([9.0, -9.0])), [10, -2])
+    assert (size, discrete) == (2, False)
+    free, _, _ = env_action(gym.spaces.Box(-np.inf, np.inf, (2,)), "a")
+    np.testing.assert_array_equal(free(np.array([5.0, -7.0])), [5, -7])
+
+
+def test_spaces_that_cannot_be_a_vector_are_named() -> None:
+    with pytest.raises(UserError, match=r"observation is Text.*FlattenObservation"):
+        observation_vector(gym.spaces.Text(3), "observation")
+    with pytest.raises(UserError, match=r"MultiBinary.*must be a Box of floats or Discrete"):
+        env_action(gym.spaces.MultiBinary(3), "its action space")
+
+
+# ---- bad input: each a sentence with env, fact and remedy, before any worker starts
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: GymTasks("Pendulun-v1", vary=SPEED),
+            "'Pendulun-v1' is not registered in gymnasium (did you mean 'Pendu",
+        ),
+        (lambda: GymTasks("no_such_package:Env-v0", vary=SPEED), "module 'no_such_package' cannot be imported"),
+        (
+            lambda: GymTasks(f"{HERE}:Wlak", vary=SPEED, horizon_steps=5),
+            "neither registers 'Wlak' nor has a function of that",
+        ),
+        (
+            lambda: GymTasks(f"{HERE}:not_an_env", vary=SPEED, horizon_steps=5),
+            "has neither a constructor keyword|made a dict",
+        ),
+        (lambda: GymTasks(lambda: Walk(), vary=SPEED), "cannot be pickled"),
+        (lambda: GymTasks(Walk(), vary=SPEED), "not a live"),
+        (lambda: GymTasks(Walk), "nothing varies between tasks"),
+        (lambda: GymTasks(Walk, vary=SPEED), "registered without a time limit; give horizon_steps"),
+        (lambda: GymTasks(f"{HERE}:OldStep", vary=SPEED, horizon_steps=5), "step returned 4 values instead of"),
+        (
+            lambda: GymTasks(f"{HERE}:OldReset", vary=SPEED, horizon_steps=5),
+            "reset returned one ndarray instead of (obs, info)",
+        ),
+        (lambda: GymTasks(f"{HERE}:ResetWithoutSeed", vary=SPEED, horizon_steps=5), "gymnasium's signature is"),
+        (
+            lambda: GymTasks(f"{HERE}:Outside", vary=SPEED, horizon_steps=5),
+            "outside its observation_space: entry [0] is",
+        ),
+        (lambda: GymTasks(f"{HERE}:WrongShape", vary=SPEED, horizon_steps=5), "it has shape (2,) and its space (3,)"),
+        (lambda: GymTasks(f"{HERE}:SpaceOfItsTask", vary=SPEED, horizon_steps=5), "action_space changes between tasks"),
+        (lambda: GymTasks(f"{HERE}:IgnoresSeed", vary=SPEED, horizon_steps=5), "ignores its seed"),
+        (lambda: GymTasks(f"{HERE}:NaNReward", vary=SPEED, horizon_steps=5), "the reward of step 1 is nan"),
+        (lambda: GymTasks(f"{HERE}:Raises", vary=SPEED, horizon_steps=5), "OSError: the robot is not plugged in"),
+        (lambda: GymTasks(f"{HERE}:PixelsAndText", vary=SPEED, horizon_steps=5), "observation is Text|Text(1, 10"),
+        (lambda: GymTasks(f"{HERE}:TwoHands", vary=SPEED, horizon_steps=5), "must be a Box of floats or Discrete"),
+        (
+            lambda: GymTasks(Walk, vary={"sped": Uniform(0, 1)}, horizon_steps=5),
+            "attribute 'sped' (did you mean 'speed'?)",
+        ),
+        (
+            lambda: GymTasks("Hopper-v5", model={"body_mas": Uniform(0, 1)}),
+            "no field 'body_mas' to scale (did you mean 'body_mass'?)",
+        ),
+        (
+            lambda: GymTasks("Hopper-v5", model={"body_mass[head]": Uniform(0, 1)}),
+            "no body 'head'; it has world, torso",
+        ),
+        (lambda: GymTasks("Hopper-v5", model={"body mass": Uniform(0, 1)}), "is not NAME or NAME[ELEMENT]"),
+        (lambda: GymTasks("Pendulum-v1", model={"body_mass": Uniform(0, 1)}), "has no MuJoCo model"),
+        (lambda: GymTasks(Walk, own_tasks=True, horizon_steps=5), "has no sample_tasks and no set_task"),
+        (lambda: Uniform(3, 3), "Uniform(3, 3) is empty"),
+        (lambda: Uniform(5, 2), "Uniform(5, 2) is empty"),
+        (lambda: LogUniform(0, 2), "no logarithm at its low end"),
+        (lambda: Choice(), "nothing to choose"),
+    ],
+)
+def test_bad_input_is_a_sentence(make, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        _ = make().spec
+    assert any(part in str(caught.value) for part in said.split("|")), str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_too_few_tasks_for_a_split_is_said() -> None:
+    tasks = GymTasks(Walk, vary={"speed": Choice(0.1, 0.2)}, horizon_steps=5, num_test_tasks=3)
+    with pytest.raises(UserError, match="no more than 2 different tasks, and num_test_tasks=3"):
+        tasks.meta_test()
+    tasks = GymTasks(Walk, vary={"speed": Choice(0.1, 0.2)}, horizon_steps=5, num_test_tasks=2)
+    with pytest.raises(UserError, match="held-out"):
+        draw(tasks)
+
+
+def test_a_task_is_an_ordinary_task() -> None:
+    assert all(isinstance(task, Task) for task in draw(GymTasks(Walk, vary=SPEED, horizon_steps=5)))

@@ -1,0 +1,147 @@
+"""Every way to compute a meta-gradient gives the same, to 1e-12 in float64, and equals finite differences."""
+
+import pytest
+import torch
+
+from metarl import params as P
+from metarl.fewshot.anil import ANILConfig, HeadGradient, anil
+from metarl.fewshot.examples import Examples
+from metarl.fewshot.gradient import GradientDescent, MetaGradient, TaskLoss, choose_backend
+from metarl.fewshot.maml import MAMLConfig
+from metarl.fewshot.nets import MLP, Conv4, WithHead
+from metarl.fewshot.step_sizes import FixedStepSize, HeadStepSize, LearnedStepSizes
+from metarl.seeding import torch_rng
+from tests.fewshot.problems import batch_of, image_source
+
+B, WAYS, SHOTS = 3, 3, 2
+
+
+def conv(norm, pool="stride"):
+    return WithHead(Conv4((1, 8, 8), 4, pool, norm=norm, layers=2), WAYS)
+
+
+def dense(norm):
+    return WithHead(MLP(5, (6, 4), norm=norm), WAYS)
+
+
+def sets(net, seed=0):
+    """Support and query of B tasks in float64."""
+    rng = torch.Generator().manual_seed(seed)
+    y = torch.arange(WAYS).repeat(SHOTS).expand(B, -1)
+    return tuple(
+        Examples(torch.randn(B, WAYS * SHOTS, *net.input_shape, generator=rng, dtype=torch.float64), y)
+        for _ in range(2)
+    )
+
+
+def meta_gradient(net, backend, *, first_order=False, steps=2, sizes=None, query_statistics="query"):
+    config = MAMLConfig(inner_steps=steps, inner_lr=0.3, query_statistics=query_statistics)
+    step_sizes = sizes or FixedStepSize(0.3)
+    weights = {n: p.double() + 0.05 for n, p in net.init(torch_rng((1,))).items()}
+    theta = weights | step_sizes.init(weights)
+    loop = GradientDescent(
+        loss=TaskLoss(net=net, regression=False),
+        step_sizes=step_sizes,
+        weight_names=tuple(weights),
+        backend=backend,
+        first_order=first_order,
+    )
+    meta = MetaGradient(loop, config)
+    return theta, meta, meta.gradient(theta, *sets(net))[0]
+
+
+NETS = {
+    "conv batch": conv("batch"),
+    "conv batch, max-pool": conv("batch", "max"),
+    "conv layer": conv("layer"),
+    "dense batch": dense("batch"),
+    "dense layer": dense("layer"),
+    "dense plain": dense("none"),
+}
+
+
+@pytest.mark.parametrize("net", NETS.values(), ids=list(NETS))
+@pytest.mark.parametrize("first_order", [False, True])
+def test_vmap_equals_the_loop(net, first_order):
+    _, _, loop = meta_gradient(net, "loop", first_order=first_order)
+    _, _, vmap = meta_gradient(net, "vmap", first_order=first_order)
+    for name in loop:
+        torch.testing.assert_close(vmap[name], loop[name], atol=1e-12, rtol=0)
+    assert P.flatten(loop).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("sizes", [None, LearnedStepSizes(0.2)], ids=["fixed", "learned"])
+def test_hand_batched_equals_the_loop(first_order, sizes):
+    net = dense("none")
+    _, _, loop = meta_gradient(net, "loop", first_order=first_order, sizes=sizes)
+    _, _, batched = meta_gradient(net, "batched", first_order=first_order, sizes=sizes)
+    for name in loop:
+        torch.testing.assert_close(batched[name], loop[name], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("net", NETS.values(), ids=list(NETS))
+def test_support_statistics_for_the_query_set_are_differentiated_too(net):
+    _, _, loop = meta_gradient(net, "loop", query_statistics="support")
+    _, _, vmap = meta_gradient(net, "vmap", query_statistics="support")
+    for name in loop:
+        torch.testing.assert_close(vmap[name], loop[name], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["conv batch", "dense layer"])
+@pytest.mark.parametrize("query_statistics", ["query", "support"])
+def test_the_meta_gradient_equals_finite_differences(name, query_statistics):
+    net = NETS[name]
+    theta, meta, gradient = meta_gradient(net, "loop", query_statistics=query_statistics)
+    vector, h, rng = P.flatten(theta), 1e-6, torch.Generator().manual_seed(3)
+    support, query = sets(net)
+    for _ in range(3):
+        direction = torch.randn(vector.shape, generator=rng, dtype=torch.float64)
+        ends = [
+            meta.gradient(P.unflatten(vector + s * h * direction, theta), support, query)[1]["meta_loss"]
+            for s in (1, -1)
+        ]
+        assert float(P.flatten(gradient) @ direction) == pytest.approx((ends[0] - ends[1]) / (2 * h), abs=1e-5)
+
+
+def test_the_first_order_gradient_is_another():
+    _, _, second = meta_gradient(NETS["conv batch"], "loop")
+    _, _, first = meta_gradient(NETS["conv batch"], "loop", first_order=True)
+    assert (P.flatten(first) - P.flatten(second)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["conv batch", "dense batch", "dense plain"])
+@pytest.mark.parametrize("query_statistics", ["query", "support"])
+@pytest.mark.parametrize("first_order", [False, True])
+def test_anil_on_features_equals_maml_that_moves_the_head_alone(name, query_statistics, first_order):
+    net = NETS[name]
+    theta, _, slow = meta_gradient(
+        net, "loop", sizes=HeadStepSize(0.3), first_order=first_order, query_statistics=query_statistics
+    )
+    config = ANILConfig(inner_steps=2, inner_lr=0.3, query_statistics=query_statistics, first_order=first_order)
+    fast, _ = HeadGradient(net, TaskLoss(net=net, regression=False), config).gradient(theta, *sets(net))
+    for key in slow:
+        torch.testing.assert_close(fast[key], slow[key], atol=1e-12, rtol=0)
+
+
+def test_anil_leaves_the_body_alone():
+    source = image_source()
+    learner = anil(source.spec, ANILConfig(test_steps=(2,)), generator=torch_rng((0,)))
+    (phi,) = learner.adapt([learner.prior()], [batch_of(source)[0].supports[0]])
+    moved = {name for name, p in learner.prior().items() if not torch.equal(p, phi[name])}
+    assert moved == {"head.weight", "head.bias"}
+
+
+@pytest.mark.parametrize(
+    "net, device, examples, expected",
+    [
+        (NETS["dense plain"], "cpu", 500, "batched"),
+        (NETS["dense batch"], "cpu", 500, "vmap"),
+        (NETS["conv batch"], "cpu", 10, "vmap"),
+        (NETS["conv batch"], "cpu", 80, "loop"),
+        (NETS["conv batch"], "cuda", 80, "vmap"),
+    ],
+)
+def test_auto_takes_what_was_measured_fastest(net, device, examples, expected):
+    assert choose_backend(net, "auto", torch.device(device), examples=examples) == expected
+    assert choose_backend(net, "loop", torch.device(device), examples=examples) == "loop"

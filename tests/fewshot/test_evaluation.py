@@ -1,0 +1,176 @@
+"""Fixed episodes, their scores and intervals, and the tables made of stored runs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metarl.cli import main
+from metarl.errors import UserError
+from metarl.fewshot.evaluation import (
+    FewShotEvaluationConfig,
+    few_shot_evaluate,
+    normal_interval,
+    pack_episodes,
+    unpack_episodes,
+)
+from metarl.fewshot.experiment import FewShotExperiment
+from metarl.fewshot.maml import MAMLConfig
+from metarl.fewshot.prototypical import PrototypicalConfig
+from metarl.fewshot.registry import METHODS
+from metarl.fewshot.results import overview
+from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
+from metarl.results import add_result, write_table
+from metarl.seeding import numpy_rng, torch_rng
+from tests.fewshot.problems import SMALL_IMAGE_NET, SMALL_MLP, batch_of, image_source, snapshot
+
+CONFIG = FewShotEvaluationConfig(suites=("3w1s", "2w3s"), num_episodes=7)
+
+
+def prototypical(source):
+    config = PrototypicalConfig(net=SMALL_IMAGE_NET)
+    return METHODS["prototypical"].make(source.spec, torch_rng((0,)), config=config)
+
+
+def test_an_evaluation_is_the_same_each_time_and_leaves_theta_alone():
+    source = image_source()
+    learner = prototypical(source)
+    learner.meta_update(batch_of(source))
+    before = snapshot(learner.state_dict())
+    first, second = (few_shot_evaluate(learner, source, CONFIG).to_json() for _ in range(2))
+    assert first == second and snapshot(learner.state_dict()) == before
+    assert first["kind"] == "few-shot" and first["measure"] == "accuracy"
+    assert list(first["suites"]) == ["3w1s", "2w3s"]
+    for suite in first["suites"].values():
+        assert set(suite["scores"]) == {"inductive", "transductive"}
+        assert all(len(values) == 7 for curve in suite["scores"].values() for values in curve.values())
+
+
+def test_scores_are_those_of_each_stored_episode():
+    """The episodes come back from the record, and give the same accuracies one by one."""
+    source = image_source()
+    learner = prototypical(source)
+    result = few_shot_evaluate(learner, source, CONFIG)
+    record = json.loads(json.dumps(result.to_json()))["suites"]["3w1s"]
+    tasks = unpack_episodes(record["episodes"])
+    assert tasks == [dict(task.params) for task in result.suites["3w1s"].episodes]
+    for params, expected in zip(tasks, record["scores"]["inductive"]["1"], strict=True):
+        data = source.task_data(type(result.suites["3w1s"].episodes[0])("again", params))
+        phis = learner.adapt([learner.prior()], [data.supports[0]])
+        (scores,) = learner.predict(phis, [data.query.x])
+        assert float((scores.argmax(1) == data.query.y).float().mean()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_different_seeds_give_different_episodes():
+    source = image_source()
+    one, other = (
+        few_shot_evaluate(
+            prototypical(source), source, FewShotEvaluationConfig(num_episodes=3, suites=("3w1s",), episodes_seed=s)
+        )
+        for s in (0, 1)
+    )
+    assert one.suites["3w1s"].episodes != other.suites["3w1s"].episodes
+
+
+def test_a_regression_is_scored_after_every_reported_step():
+    source = Sinusoid(SinusoidConfig())
+    config = MAMLConfig(net=SMALL_MLP, inner_lr=0.01, test_steps=(1, 5))
+    learner = METHODS["maml"].make(source.spec, torch_rng((0,)), config=config)
+    result = few_shot_evaluate(learner, source, FewShotEvaluationConfig(suites=("5s",), num_episodes=4))
+    assert list(result.suites["5s"].scores) == ["inductive"]  # no batch normalisation: the modes are one
+    assert list(result.suites["5s"].scores["inductive"]) == [0, 1, 5]
+    assert set(result.metrics()) == {f"eval/5s/inductive/mse/{k}" for k in (0, 1, 5)}
+    packed = json.loads(json.dumps(result.to_json()))["suites"]["5s"]["episodes"]
+    assert unpack_episodes(packed) == [dict(task.params) for task in result.suites["5s"].episodes]
+
+
+def test_packed_episodes_come_back():
+    source = image_source()
+    tasks = source.test_tasks("3w2s", 5, rng=numpy_rng((0,)))
+    assert unpack_episodes(json.loads(json.dumps(pack_episodes(tasks)))) == [dict(t.params) for t in tasks]
+
+
+def test_the_interval_is_the_papers():
+    """0, 1, 1, 1: mean 3/4, sample deviation 1/2, half width 1.96 / 2 / 2."""
+    interval = normal_interval(np.array([0.0, 1.0, 1.0, 1.0]))
+    assert interval == pytest.approx((0.75, 0.75 - 0.49, 0.75 + 0.49))
+    assert normal_interval(np.array([0.5])) == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("field, value", [("num_episodes", 0), ("suites", ()), ("modes", ()), ("episodes_seed", -1)])
+def test_an_empty_evaluation_is_refused(field, value):
+    with pytest.raises(ValueError, match=field):
+        FewShotEvaluationConfig(**{field: value})
+
+
+# ---- whole runs through the command line, on the data set that needs nothing
+
+RUN = ["--num-episodes", "4", "--meta-batch-size", "2", "--log-every-iterations", "1", "--filters", "4"]
+
+
+def train(path: Path, *, iterations: int, resume: bool = False, seed: int = 0) -> int:
+    arguments = ["train", "digits_prototypical", "--out", str(path), "--iterations", str(iterations), *RUN]
+    return main([*arguments, "--seed", str(seed), *(["--resume"] if resume else [])])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> list[Path]:
+    """Two seeds, the second one stopped and resumed half way."""
+    root = tmp_path_factory.mktemp("runs")
+    assert train(root / "one", iterations=4) == 0
+    assert train(root / "two", iterations=2, seed=1) == 0
+    assert train(root / "two", iterations=4, seed=1, resume=True) == 0
+    return [root / "one", root / "two"]
+
+
+def test_a_resumed_run_equals_one_in_one_go(runs, tmp_path):
+    assert train(tmp_path / "whole", iterations=4, seed=1) == 0
+    whole, resumed = (json.loads((path / "evaluation.json").read_text()) for path in (tmp_path / "whole", runs[1]))
+    assert whole["policies"] == resumed["policies"] and resumed["iterations"] == 4
+    weights = [
+        (path / "checkpoints" / "iteration_000004" / "weights.safetensors").read_bytes()
+        for path in (tmp_path / "whole", runs[1])
+    ]
+    assert weights[0] == weights[1]
+
+
+def test_a_run_can_be_evaluated_again(runs, tmp_path, capsys):
+    out = tmp_path / "again.json"
+    assert main(["evaluate", str(runs[0]), "--json", str(out)]) == 0
+    again, first = json.loads(out.read_text()), json.loads((runs[0] / "evaluation.json").read_text())
+    assert again["policies"] == first["policies"]
+    assert "transductive" in capsys.readouterr().out
+    assert (runs[0] / "adaptation.png").stat().st_size > 10_000 and (runs[0] / "training.png").is_file()
+
+
+def test_stored_runs_make_the_tables(runs, tmp_path):
+    for run in runs:
+        add_result(tmp_path / "results", run)
+    write_table(tmp_path / "results", tmp_path / "README.md")
+    text = (tmp_path / "README.md").read_text()
+    assert "## digits_prototypical" in text and "2 seed(s); iterations 4, 4" in text
+    records = [json.loads((run / "evaluation.json").read_text()) for run in runs]
+    scores = [np.array(r["policies"]["meta-trained"]["suites"]["5w5s"]["scores"]["inductive"]["1"]) for r in records]
+    mean = 100 * np.concatenate(scores).mean()
+    (row,) = [line for line in text.splitlines() if line.startswith("| meta-trained | 5w5s | inductive")]
+    assert f"{mean:.2f} ±" in row and f"({100 * scores[0].mean():.2f}, {100 * scores[1].mean():.2f})" in row
+    table = "\n".join(overview(tmp_path / "results"))
+    assert "| digits_prototypical | inductive |" in table and f"{mean:.2f} ±" in table
+
+
+def test_a_table_of_nothing_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="no few-shot run; store one"):
+        overview(tmp_path)
+
+
+def test_a_suite_that_cannot_be_evaluated_is_refused_before_any_training(tmp_path, capsys):
+    arguments = ["train", "digits_prototypical", "--out", str(tmp_path / "run"), "--suites", "30w1s"]
+    assert main(arguments) == 2
+    assert "a 30-way task needs 30 classes, but the test split has 16" in capsys.readouterr().err
+    source = image_source(ways=3)
+    learner = METHODS["maml"].make(source.spec, torch_rng((0,)))
+    with pytest.raises(UserError, match="'4w1s' has 4 classes, but the head was built for 3; train with --ways 4"):
+        FewShotExperiment(
+            source=source, make_learner=lambda: learner, evaluation=FewShotEvaluationConfig(suites=("4w1s",))
+        )

@@ -1,0 +1,126 @@
+"""Images on disk, in every layout, on made-up folders."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from metarl.errors import UserError
+from metarl.fewshot.image_folder import ImageFolderConfig, image_folder, read_image
+from metarl.fewshot.source import EpisodeConfig
+from metarl.seeding import numpy_rng
+
+EPISODES = EpisodeConfig(ways=2, shots=1, queries=1)
+CLASSES = {"train": ["ant", "bee", "cat"], "val": ["dog", "eel"], "test": ["fox", "gnu"]}
+COLORS = {name: (30 * i, 255 - 30 * i, 128) for i, name in enumerate(n for names in CLASSES.values() for n in names)}
+
+
+def draw(path, name):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (20, 14), COLORS[name]).save(path)
+
+
+def make(root, layout):
+    for split, names in CLASSES.items():
+        rows = []
+        for name in names:
+            for i in range(3):
+                file = f"{name}{i}.png"
+                draw(
+                    {
+                        "folder": root / split / name / file,
+                        "mini-imagenet": root / "images" / file,
+                        "cifar-fs": root / "data" / name / file,
+                        "cub": root / "images" / name / file,
+                    }[layout],
+                    name,
+                )
+                rows.append(f"{file},{name}")
+        if layout == "mini-imagenet":
+            (root / f"{split}.csv").write_text("filename,label\n" + "\n".join(rows))
+        elif layout == "cifar-fs":
+            lists = root / "splits" / "bertinetto"
+            lists.mkdir(parents=True, exist_ok=True)
+            (lists / f"{split}.txt").write_text("\n".join(names))
+        elif layout == "cub":
+            (root / "split").mkdir(exist_ok=True)
+            (root / "split" / f"{split}.json").write_text(json.dumps({"label_names": names}))
+    return root
+
+
+def load(root, layout="folder", **settings):
+    config = ImageFolderConfig(root=str(root), layout=layout, size=16, test_queries=2, **settings)
+    return image_folder(config, EPISODES)
+
+
+@pytest.mark.parametrize("layout", ["folder", "mini-imagenet", "cifar-fs", "cub"])
+def test_every_layout_gives_the_classes_of_its_splits(tmp_path, layout):
+    source = load(make(tmp_path, layout), layout)
+    assert source.spec.input_shape == (3, 16, 16) and source.spec.train_classes == 3
+    for split, tasks in {
+        "train": source.sample_tasks(20, rng=numpy_rng((0,))),
+        "test": source.test_tasks("2w1s", 20, rng=numpy_rng((0,))),
+    }.items():
+        assert {source.class_name(c) for task in tasks for c in task.params["classes"]} == set(CLASSES[split])
+        support = source.task_data(tasks[0]).supports[0]
+        for label, class_id in enumerate(tasks[0].params["classes"]):
+            expected = np.array(COLORS[source.class_name(class_id)]) / 255
+            np.testing.assert_allclose(support.x[label].mean((1, 2)).numpy(), expected, atol=1e-3)
+
+
+def test_cub_without_lists_takes_classes_by_turns(tmp_path):
+    for i in range(8):
+        for k in range(3):
+            draw(tmp_path / "images" / f"{i:03}.bird" / f"{k}.png", "ant")
+    source = load(tmp_path, "cub")
+    assert source.spec.train_classes == 4
+    tasks = source.test_tasks("2w1s", 10, rng=numpy_rng((0,)))
+    assert {source.class_name(c) for t in tasks for c in t.params["classes"]} == {"003.bird", "007.bird"}
+
+
+def test_grey_images_have_one_channel(tmp_path):
+    assert load(make(tmp_path, "folder"), channels=1).spec.input_shape == (1, 16, 16)
+
+
+@pytest.mark.parametrize(
+    "break_it, message",
+    [
+        (lambda root: (root / "train" / "ant" / "ant0.png").write_bytes(b"no image"), "ant0.png cannot be read"),
+        (lambda root: draw(root / "test" / "ant" / "x.png", "ant"), "class 'ant' is in both train and test"),
+        (lambda root: [p.unlink() for p in (root / "train" / "bee").iterdir() if p.name != "bee0.png"], "class 'bee'"),
+    ],
+)
+def test_a_broken_folder_is_named(tmp_path, break_it, message):
+    break_it(make(tmp_path, "folder"))
+    with pytest.raises(UserError, match=message):
+        load(tmp_path)
+
+
+def test_missing_places_are_named(tmp_path):
+    with pytest.raises(UserError, match="is not a directory; give the folder"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="--root '' is not a directory"):
+        image_folder(ImageFolderConfig(), EPISODES)
+    with pytest.raises(UserError, match="no classes in its train split"):
+        load(tmp_path)
+    root = make(tmp_path, "mini-imagenet")
+    (root / "images" / "bee1.png").unlink()
+    with pytest.raises(UserError, match=r"bee1.png, which is not there"):
+        load(root, "mini-imagenet")
+    (root / "train.csv").write_text("file,class\na,b")
+    with pytest.raises(UserError, match=r"columns \['class', 'file'\], which must be filename and label"):
+        load(root, "mini-imagenet")
+
+
+def test_a_list_that_names_a_class_without_images(tmp_path):
+    root = make(tmp_path, "cifar-fs")
+    (root / "splits" / "bertinetto" / "test.txt").write_text("fox\nyak")
+    with pytest.raises(UserError, match="class 'yak' has no images"):
+        load(root, "cifar-fs")
+
+
+def test_a_palette_image_is_read(tmp_path):
+    path = tmp_path / "p.png"
+    Image.new("P", (9, 9)).save(path)
+    assert read_image(path, size=8, channels=3).shape == (3, 8, 8)

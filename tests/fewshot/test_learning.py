@@ -1,0 +1,38 @@
+"""That methods learn: thresholds well below what was measured, on one core."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from experiments import omniglot_prototypical, sinusoid_maml
+from metarl.fewshot.evaluation import FewShotEvaluationConfig, few_shot_evaluate
+from metarl.fewshot.experiment import FewShotExperiment
+from metarl.seeding import Stream, numpy_rng
+
+
+def train(experiment: FewShotExperiment, *, iterations: int, meta_batch_size: int) -> None:
+    for i in range(iterations):
+        tasks = experiment.sample_tasks(meta_batch_size, rng=numpy_rng((0, Stream.TASKS, i)))
+        experiment.learner.meta_update(experiment.collect(tasks, seed=(0, Stream.COLLECT, i)))
+
+
+@pytest.mark.slow
+def test_maml_learns_sinusoids() -> None:
+    """The untrained net is at about 4 after ten steps, one trained on all tasks jointly at about 3."""
+    experiment = sinusoid_maml.build(sinusoid_maml.config())
+    train(experiment, iterations=6000, meta_batch_size=25)
+    evaluation = FewShotEvaluationConfig(suites=("10s",), num_episodes=300)
+    scores = few_shot_evaluate(experiment.learner, experiment.source, evaluation).suites["10s"].scores["inductive"]
+    assert scores[0].mean() > 2 and scores[1].mean() < 1.5 and scores[10].mean() < 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("METARL_DATA"), reason="METARL_DATA is not set")
+def test_prototypical_networks_learn_omniglot() -> None:
+    experiment = omniglot_prototypical.build(omniglot_prototypical.config())
+    train(experiment, iterations=300, meta_batch_size=1)
+    evaluation = FewShotEvaluationConfig(suites=("5w1s",), num_episodes=200, modes=("inductive",))
+    result = few_shot_evaluate(experiment.learner, experiment.source, evaluation)
+    assert result.suites["5w1s"].scores["inductive"][1].mean() > 0.88

@@ -1,0 +1,196 @@
+"""How each metric method compares, against the formula worked out by hand or by a slow reference."""
+
+import math
+
+import pytest
+import torch
+
+from metarl.fewshot.matching import Attention, FullContext, cosines
+from metarl.fewshot.metric import Embedded, class_means
+from metarl.fewshot.prototypical import Prototypes, squared_distances
+from metarl.fewshot.relation import RelationScore
+from metarl.fewshot.siamese import PairVerification
+from metarl.fewshot.transfer import CentroidHead, FineTunedHead
+from metarl.seeding import torch_rng
+from metarl.types import Task
+
+SUPPORT = torch.tensor([[[0.0, 0.0], [2.0, 0.0], [0.0, 4.0]]])  # (1, 3, 2)
+Y = torch.tensor([[0, 0, 1]])
+QUERY = torch.tensor([[[1.0, 1.0]]])
+
+
+def random_batch(dim=5, seed=0, tasks=2, ways=3, shots=2, queries=4):
+    rng = torch.Generator().manual_seed(seed)
+    y = torch.arange(ways).repeat(shots).expand(tasks, -1)
+    query_y = torch.randint(ways, (tasks, queries), generator=rng)
+    support, query = (torch.randn(tasks, n, dim, generator=rng) for n in (ways * shots, queries))
+    params = [{"train_classes": [2, 0, 5]}, {"train_classes": [1, 3, 4]}]
+    return Embedded([Task("t", p) for p in params], ways, support, y, query, query_y)
+
+
+def test_class_means_by_hand():
+    assert class_means(SUPPORT, Y, 2).tolist() == [[[1, 0], [0, 4]]]
+
+
+def test_prototypical_scores_by_hand():
+    """Prototypes (1, 0) and (0, 4); the query (1, 1) is 1 and 1 + 9 away, squared."""
+    head = Prototypes()
+    assert head.scores({}, head.condense({}, SUPPORT, Y, 2), QUERY).tolist() == [[[-1, -10]]]
+
+
+def test_prototypical_loss_by_hand():
+    """-log(e^-1 / (e^-1 + e^-10))."""
+    batch = Embedded([], 2, SUPPORT, Y, QUERY, torch.tensor([[0]]))
+    loss, accuracy = Prototypes().loss({}, batch)
+    assert float(loss) == pytest.approx(math.log(1 + math.exp(-9)), abs=1e-6) and accuracy == 1
+
+
+def test_distances_equal_cdist():
+    batch = random_batch()
+    expected = torch.cdist(batch.query, batch.support).square()
+    torch.testing.assert_close(squared_distances(batch.query, batch.support), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_matching_attention_by_hand():
+    """Cosines of (1, 1) with (1, 0), (0, 2), (3, 3) are 1/sqrt 2, 1/sqrt 2, 1; class 0 has the first two."""
+    support = torch.tensor([[[1.0, 0.0], [0.0, 2.0], [3.0, 3.0]]])
+    head = Attention(temperature=0.5)
+    phi = head.condense({}, support, Y, 2)
+    weights = [math.exp(c / 0.5) for c in (0.5**0.5, 0.5**0.5, 1.0)]
+    attention = head.attention({}, phi, QUERY)[0, 0]
+    torch.testing.assert_close(attention, torch.tensor(weights) / sum(weights))
+    probabilities = head.scores({}, phi, QUERY)[0, 0].exp()
+    torch.testing.assert_close(probabilities, torch.stack([attention[:2].sum(), attention[2]]))
+
+
+def test_cosines_equal_torchs():
+    batch = random_batch()
+    expected = torch.nn.functional.cosine_similarity(batch.query.unsqueeze(2), batch.support.unsqueeze(1), dim=-1)
+    torch.testing.assert_close(cosines(batch.query, batch.support), expected)
+
+
+def test_the_bidirectional_lstm_equals_torchs():
+    """g(x) is torch's bidirectional LSTM over the support set, both directions added, plus x itself."""
+    head, batch = FullContext(Attention(1.0), 5, 3), random_batch()
+    params = head.init(5, torch_rng((0,)))
+    reference = torch.nn.LSTM(5, 5, batch_first=True, bidirectional=True)
+    for cell, suffix in (("forward", ""), ("backward", "_reverse")):
+        for ours, theirs in {"w_in": "weight_ih", "w_rec": "weight_hh", "b_in": "bias_ih", "b_rec": "bias_hh"}.items():
+            vars(reference)["_parameters"][f"{theirs}_l0{suffix}"] = torch.nn.Parameter(params[f"{cell}.{ours}"])
+    with torch.no_grad():
+        both, _ = torch._VF.lstm(
+            batch.support,
+            (torch.zeros(2, 2, 5), torch.zeros(2, 2, 5)),
+            list(reference._parameters.values()),
+            *(True, 1, 0.0, False, True, True),
+        )[:2]
+    expected = batch.support + both[..., :5] + both[..., 5:]
+    torch.testing.assert_close(head.condense(params, batch.support, batch.support_y, 3)["support"], expected)
+
+
+def test_the_attention_lstm_equals_its_equations_one_query_at_a_time():
+    head, batch = FullContext(Attention(1.0), 5, 3), random_batch(tasks=1)
+    params = head.init(5, torch_rng((0,)))
+    phi = head.condense(params, batch.support, batch.support_y, 3)
+    cell = torch.nn.LSTMCell(10, 5)
+    with torch.no_grad():
+        for ours, theirs in {"w_in": "weight_ih", "w_rec": "weight_hh", "b_in": "bias_ih", "b_rec": "bias_hh"}.items():
+            getattr(cell, theirs).copy_(params[f"query.{ours}"])
+        g = phi["support"][0]
+        embedded = []
+        for x in batch.query[0]:
+            h, c, r = torch.zeros(5), torch.zeros(5), torch.zeros(5)
+            for _ in range(3):
+                h_hat, c = cell(torch.cat([x, r]), (h, c))
+                h = h_hat + x  # eq. 4
+                r = (g @ h).softmax(0) @ g  # eqs. 5 and 6
+            embedded.append(h)
+    expected = head.plain.scores({}, phi, torch.stack(embedded).unsqueeze(0))
+    torch.testing.assert_close(head.scores(params, phi, batch.query), expected)
+
+
+def test_a_full_context_answer_depends_on_the_whole_support_set():
+    head, batch = FullContext(Attention(1.0), 5, 3), random_batch()
+    params = head.init(5, torch_rng((0,)))
+    changed = batch.support.clone()
+    changed[:, -1] += 1
+    g, other = (head.condense(params, s, batch.support_y, 3)["support"] for s in (batch.support, changed))
+    assert (g[:, 0] - other[:, 0]).abs().max() > 1e-4
+
+
+def test_siamese_log_odds_and_loss_by_hand():
+    head, batch = PairVerification(4), random_batch()
+    params = head.init(5, torch_rng((0,)))
+    phi = head.condense(params, batch.support, batch.support_y, 3)
+    log_odds = head.log_odds(params, phi, batch.query)
+    same_losses, other_losses = [], []
+    for t in range(2):
+        for q in range(4):
+            for s in range(6):
+                a, b = (
+                    torch.sigmoid(x @ params["weight"] + params["bias"])
+                    for x in (batch.query[t, q], batch.support[t, s])
+                )
+                value = params["distance"] @ (a - b).abs() + params["offset"]
+                assert float(log_odds[t, q, s]) == pytest.approx(float(value), abs=1e-5)
+                p = float(torch.sigmoid(value))
+                if batch.query_y[t, q] == batch.support_y[t, s]:
+                    same_losses.append(-math.log(p))
+                else:
+                    other_losses.append(-math.log(1 - p))
+    loss, _ = head.loss(params, batch)
+    expected = sum(same_losses) / len(same_losses) / 2 + sum(other_losses) / len(other_losses) / 2
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_siamese_pair_of_equals_is_the_likeliest():
+    head = PairVerification(4)
+    params = head.init(2, torch_rng((0,)))
+    phi = head.condense(params, SUPPORT, Y, 2)
+    assert head.log_odds(params, phi, SUPPORT[:, 2:])[0, 0].argmax() == 2
+
+
+@pytest.mark.parametrize("map_shape", [(5,), (3, 2, 2)])
+def test_relation_scores_one_pair_at_a_time(map_shape):
+    dim = math.prod(map_shape)
+    head, batch = RelationScore(map_shape, 4), random_batch(dim)
+    params = head.init(dim, torch_rng((0,)))
+    phi = head.condense(params, batch.support, batch.support_y, 3)
+    torch.testing.assert_close(phi["classes"][0, 1], batch.support[0, 1] + batch.support[0, 4])  # a sum, not a mean
+    scores = head.scores(params, phi, batch.query)
+    for way in range(3):
+        alone = {"classes": phi["classes"][:1, way : way + 1]}
+        own = head.scores(params, alone, batch.query[:1, 2:3])
+        assert float(own) == pytest.approx(float(scores[0, 2, way]), abs=1e-5)
+    loss, _ = head.loss(params, batch)
+    target = torch.nn.functional.one_hot(batch.query_y, 3)
+    expected = ((scores.sigmoid() - target) ** 2).sum(-1).mean()
+    torch.testing.assert_close(loss, expected)
+
+
+def test_transfer_pre_trains_on_the_labels_of_all_training_classes():
+    head, batch = CentroidHead(6, 0.1), random_batch()
+    params = head.init(5, torch_rng((0,)))
+    loss, _ = head.loss(params, batch)
+    rows, labels = [], []
+    for t in range(2):
+        classes = batch.tasks[t].params["train_classes"]
+        for x, y in ((batch.support[t], batch.support_y[t]), (batch.query[t], batch.query_y[t])):
+            rows += list(x)
+            labels += [classes[int(label)] for label in y]
+    scores = torch.stack(rows) @ params["weight"] + params["bias"]
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(scores, torch.tensor(labels)))
+
+
+def test_a_fine_tuned_head_is_logistic_regression_by_gradient_descent():
+    head, batch = FineTunedHead(6, steps=4, lr=0.5, temperature=0.1), random_batch()
+    phi = head.condense({}, batch.support, batch.support_y, 3)
+    for t in range(2):
+        x = batch.support[t] / batch.support[t].norm(dim=1, keepdim=True)
+        w, b = torch.zeros(5, 3, requires_grad=True), torch.zeros(3, requires_grad=True)
+        for _ in range(4):
+            loss = torch.nn.functional.cross_entropy((x @ w + b) / 0.1, batch.support_y[t])
+            gw, gb = torch.autograd.grad(loss, (w, b))
+            w, b = w - 0.5 * gw, b - 0.5 * gb
+        torch.testing.assert_close(phi["weight"][t], w, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(phi["bias"][t], b, atol=1e-5, rtol=1e-4)
