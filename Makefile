@@ -29,7 +29,7 @@ fewshot-demo: setup ## few-shot learning on scikit-learn's digits, with pictures
 test: setup ## lint, type check and the quick tests
 	$(BIN)/ruff check .
 	$(BIN)/pyright
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 test-slow: setup ## the tests that learn something or measure time
 	$(BIN)/python -m pytest -q -m slow --timeout 3600

@@ -74,7 +74,7 @@ def main(args: Sequence[str]) -> int:
     Console().print(table)
     if arguments.json is not None:
         content = {
-            "arguments": {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()},
+            "arguments": {name: value for name, value in vars(arguments).items() if name != "json"},
             "environment": environment(),
             **figures,
         }

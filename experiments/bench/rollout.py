@@ -84,7 +84,7 @@ def main(args: Sequence[str]) -> int:
     _print(medians, timings)
     if arguments.json is not None:
         content = {
-            "arguments": {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items()},
+            "arguments": {name: value for name, value in vars(arguments).items() if name != "json"},
             "environment": environment(),
             "median_steps_per_second": medians,
             "steps_per_second": {n: [t.steps_per_second for t in ts] for n, ts in timings.items()},

@@ -14,28 +14,39 @@ from numpy.typing import NDArray
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassEpisodes, by_class
 from metarl.fewshot.source import EpisodeConfig
+from metarl.seeding import numpy_rng
 from metarl.validate import check_range
+
+SIDE = 8
+"""Of scikit-learn's images."""
+PLACES_SEED = 1998
+"""Where each digit lies belongs to the data set, not to a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DigitsConfig:
     rotations: bool = True
     """Digits turned by 90, 180 and 270 degrees are classes of their own."""
+    canvas: int = 8
+    """Side of the image in pixels; on more than 8 each digit lies somewhere, the same place every time. Comparing raw
+    pixels then fails, and what an embedding has learned shows."""
     test_digits: tuple[int, ...] = (6, 7, 8, 9)
     test_queries: int = 15
 
     def __post_init__(self) -> None:
+        check_range(self, "canvas", low=SIDE, high=64)
         check_range(self, "test_digits", low=0, high=9)
 
 
 def digits(config: DigitsConfig, episodes: EpisodeConfig) -> ClassEpisodes:
-    """Images (1, 8, 8) in [0, 1]. Raises UserError if scikit-learn is missing."""
+    """Images (1, canvas, canvas) in [0, 1]. Raises UserError if scikit-learn is missing."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise UserError("the digits come with scikit-learn, which is missing; pip install scikit-learn") from error
     images, labels = load_digits(return_X_y=True)
-    data_set = by_class(images.astype(np.uint8).reshape(-1, 8, 8), labels.astype(str), to_input=to_image)
+    placed = place(images.astype(np.uint8).reshape(-1, SIDE, SIDE), canvas=config.canvas, rng=numpy_rng((PLACES_SEED,)))
+    data_set = by_class(placed, labels.astype(str), to_input=to_image)
     test = [i for i, name in enumerate(data_set.names) if int(name) in config.test_digits]
     train = [i for i in range(len(data_set.names)) if i not in test]
     return ClassEpisodes(
@@ -47,6 +58,15 @@ def digits(config: DigitsConfig, episodes: EpisodeConfig) -> ClassEpisodes:
     )
 
 
+def place(images: NDArray[np.uint8], *, canvas: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Each image (n, 8, 8) at a place of its own on a black canvas, (n, canvas, canvas)."""
+    placed = np.zeros((len(images), canvas, canvas), np.uint8)
+    corners = rng.integers(canvas - SIDE + 1, size=(len(images), 2)).tolist()
+    for image, target, (row, column) in zip(images, placed, corners, strict=True):
+        target[row : row + SIDE, column : column + SIDE] = image
+    return placed
+
+
 def to_image(rows: NDArray) -> NDArray[np.float32]:
-    """Grey values 0 to 16 -> (n, 1, 8, 8)."""
+    """Grey values 0 to 16, (n, h, w) -> (n, 1, h, w)."""
     return rows[:, None].astype(np.float32) / np.float32(16)
