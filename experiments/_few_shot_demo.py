@@ -1,6 +1,8 @@
 """Few-shot learning in about a minute: five methods on scikit-learn's digits, as a table and three pictures.
 
-Run by `make fewshot-demo`. Meta-trained on the digits 0 to 5 and their rotations, tested on 6 to 9 and theirs.
+Run by `make fewshot-demo`. Meta-trained on the digits 0 to 5 and their rotations, tested on 6 to 9 and theirs; each
+digit of 8 pixels lies somewhere on a canvas of 12. On the canvas of 8 raw pixels win (nearest centroid 82 %, the best
+method 79 %): the digits are centred there, and six of them are few to learn from.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ from metarl.fewshot.source import EpisodeConfig, EpisodeSource
 from metarl.fewshot.transfer import TransferConfig
 from metarl.seeding import Stream, numpy_rng, torch_rng
 
-NET = NetConfig(filters=32, layers=2, flatten=True)
+NET = NetConfig(filters=32, layers=3, pool="max")
+DATA = DigitsConfig(canvas=12)
 CONFIGS = {
     "nearest_centroid": NearestCentroidConfig(),
     "transfer": TransferConfig(net=NET),
@@ -45,7 +48,7 @@ CONFIGS = {
     "matching": MatchingConfig(net=NET),
     "maml": MAMLConfig(net=NET, inner_lr=0.1, inner_steps=2, lr=3e-3, test_steps=(2,)),
 }
-EPISODES = EpisodeConfig(ways=5, shots=1, queries=3)
+EPISODES = EpisodeConfig(ways=5, shots=1, queries=5)
 EVALUATION = FewShotEvaluationConfig(suites=("5w1s", "5w5s"), num_episodes=200, modes=("inductive", "transductive"))
 
 
@@ -82,10 +85,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs") / time.strftime("fewshot-demo-%Y%m%d-%H%M%S"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    source, console = digits(DigitsConfig(), EPISODES), Console()
+    source, console = digits(DATA, EPISODES), Console()
     table = Table(title="digits 6 to 9, turned ones as classes of their own: 5-way accuracy", title_justify="left")
     for heading in ("method", "queries", "1 shot", "5 shots", "seconds"):
-        table.add_column(heading, justify="left" if heading in ("method", "queries") else "right")
+        table.add_column(heading, justify="left" if heading in ("method", "queries") else "right", no_wrap=True)
     learners = {}
     for name in CONFIGS:
         started = time.perf_counter()

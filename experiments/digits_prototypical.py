@@ -19,8 +19,8 @@ class Config:
     trainer: TrainerConfig = TrainerConfig(
         iterations=300, meta_batch_size=2, log_every_iterations=10, checkpoint_every_iterations=100
     )
-    method: PrototypicalConfig = PrototypicalConfig(net=NetConfig(filters=32, layers=2, flatten=True))
-    data: DigitsConfig = DigitsConfig()
+    method: PrototypicalConfig = PrototypicalConfig(net=NetConfig(filters=32, layers=3, pool="max"))
+    data: DigitsConfig = DigitsConfig(canvas=12)
     episodes: EpisodeConfig = EpisodeConfig(ways=10, shots=1, queries=10)
     evaluation: FewShotEvaluationConfig = FewShotEvaluationConfig(suites=("5w1s", "5w5s", "10w1s"))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +15,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from metarl.doctor import gl_works
 from metarl.errors import UserError
-from metarl.seeding import SeedKey
-from metarl.types import Task
 
 Frame = NDArray[np.uint8]
 """(H, W, 3)"""
-
-class Replays(Protocol):
-    """A task distribution that can show an episode."""
-
-    def replay(self, task: Task, seed: SeedKey, actions: NDArray, *, size: int) -> Iterator[Frame]:
-        """Its first frame and one after each action, `size` pixels high; the same seed gives the same episode."""
-        ...
 
 
 def choose_gl(timeout_seconds: float = 30.0) -> str | None:

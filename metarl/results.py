@@ -19,6 +19,8 @@ from metarl.fewshot.results import is_few_shot, section
 from metarl.files import replace_file
 from metarl.stats import Interval, stratified_bootstrap
 
+PUBLISHED_MUJOCO = "3.3.0"
+"""metaworld 3.1.1's own pin; other versions give other numbers."""
 FILES = ("config.json", "versions.json", "metrics.jsonl", "evaluation.json")
 
 
@@ -101,6 +103,10 @@ def _asides(records: list[dict[str, Any]]) -> Iterator[str]:
                 yield f"- {policy}, {mode}, without {', '.join(trained)} (trained on with other goals), after the last "
                 yield f"  step: success, any step {_cell(final, 'success_any')}"
             if all(e.get("success_first_come", {}).get(mode) for e in entries):
+                if (mujoco := records[0]["environment"]["mujoco"]) != PUBLISHED_MUJOCO:
+                    yield f"- {policy}, {mode}: not compared with published scores: they are mujoco"
+                    yield f"  {PUBLISHED_MUJOCO}'s, and these runs had {mujoco}"
+                    continue
                 counted = _seeds((e["success_first_come"][mode][-1] for e in entries), "success_any")
                 steps = len(outcomes["success_any"]) - 1
                 yield f"- {policy}, {mode}, after {steps} step(s), counted as metaworld 3.1.1 does (first come, biased "

@@ -78,4 +78,10 @@ def test_first_come_maxima_and_classes_trained_on_stand_beside_the_final_score(t
         "without basketball-v3 (trained on with other goals), after the last step: success, any step **0.250**" in text
     )
     assert "counted as metaworld 3.1.1 does (first come, biased upwards): 0.900" in text
+    record["environment"]["mujoco"] = "3.4.0"
+    (run / "evaluation.json").write_text(json.dumps(record))
+    add_result(tmp_path / "results", run)
+    write_table(tmp_path / "results", tmp_path / "README.md")
+    other = " ".join((tmp_path / "README.md").read_text().split())
+    assert "not compared with published scores" in other and "0.900" not in other
     assert "maximum over 3 evaluations during training" in text and "success, any step 0.700 at iteration 10" in text
