@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,10 @@ def write_table(results: Path, readme: Path) -> None:
     lines = [
         "# Results",
         "",
-        "Made by `metarl results` from the records in `results/`; not written by hand. Each is held-out tasks only: "
-        "mean over seeds and tasks, in brackets the 95 % bootstrap interval over tasks, stratified by seed; then the "
-        "mean of each seed. Success and return are of the final policy, never the best of a run.",
+        "Made by `metarl results` from the records in `results/`; not written by hand. Rows are of held-out tasks, but for "
+        "those that say `on training tasks`: "
+        "mean over seeds and tasks, in brackets the 95 % bootstrap interval over tasks, within each class and seed; then "
+        "the mean of each seed. Success and return are of the final policy, never the best of a run.",
         "",
     ]
     for directory in sorted(path for path in results.iterdir() if path.is_dir()):
@@ -84,10 +85,11 @@ def _section(directory: Path, records: list[dict[str, Any]]) -> list[str]:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for policy in records[0]["policies"]:
-        outcomes = [record["policies"][policy]["outcomes"] for record in records]
+        entries = [record["policies"][policy] for record in records]
+        outcomes, classes = [entry["outcomes"] for entry in entries], entries[0].get("strata")
         for mode in outcomes[0]:
             for k in range(len(outcomes[0][mode]["return"])):
-                cells = [_cell([o[mode][measure][k] for o in outcomes], measure) for measure in MEASURES]
+                cells = [_cell([o[mode][measure][k] for o in outcomes], measure, classes) for measure in MEASURES]
                 lines.append(f"| {policy} | {mode} | {k} | {' | '.join(cells)} |")
     return [*lines, "", *_asides(records), *_maxima(directory)]
 
@@ -101,7 +103,8 @@ def _asides(records: list[dict[str, Any]]) -> Iterator[str]:
                 kept = [i for i, stratum in enumerate(entries[0]["strata"]) if stratum not in trained]
                 final = [np.asarray(e["outcomes"][mode]["success_any"][-1])[kept].tolist() for e in entries]
                 yield f"- {policy}, {mode}, without {', '.join(trained)} (trained on with other goals), after the last "
-                yield f"  step: success, any step {_cell(final, 'success_any')}"
+                classes = [entries[0]["strata"][i] for i in kept]
+                yield f"  step: success, any step {_cell(final, 'success_any', classes)}"
             if all(e.get("success_first_come", {}).get(mode) for e in entries):
                 if (mujoco := records[0]["environment"]["mujoco"]) != PUBLISHED_MUJOCO:
                     yield f"- {policy}, {mode}: not compared with published scores: they are mujoco"
@@ -131,10 +134,12 @@ def _maxima(directory: Path) -> Iterator[str]:
     yield ""
 
 
-def _cell(by_seed: list[list[list[float]]], measure: str) -> str:
-    """by_seed: seeds of tasks of episodes."""
+def _cell(by_seed: list[list[list[float]]], measure: str, classes: Sequence[str] | None) -> str:
+    """by_seed: seeds of tasks of episodes; every class of every seed keeps its share of each resample."""
     per_task = [np.mean(tasks, axis=-1) for tasks in by_seed]
-    strata = [str(seed) for seed, tasks in enumerate(per_task) for _ in tasks]
+    strata = [
+        f"{seed}/{classes[i] if classes else ''}" for seed, tasks in enumerate(per_task) for i in range(len(tasks))
+    ]
     interval = stratified_bootstrap(np.concatenate(per_task), strata)
     return f"{_text(interval, measure)} ({_seeds((float(tasks.mean()) for tasks in per_task), measure)})"
 

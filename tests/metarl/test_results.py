@@ -85,3 +85,14 @@ def test_first_come_maxima_and_classes_trained_on_stand_beside_the_final_score(t
     other = " ".join((tmp_path / "README.md").read_text().split())
     assert "not compared with published scores" in other and "0.900" not in other
     assert "maximum over 3 evaluations during training" in text and "success, any step 0.700 at iteration 10" in text
+
+
+def test_the_interval_resamples_within_classes(tmp_path: Path) -> None:
+    """Two classes, one always solved and one never: resampling within them changes nothing."""
+    run = make_run(tmp_path / "run", seed=1, success=[[1.0]] * 4 + [[0.0]] * 4)
+    record = json.loads((run / "evaluation.json").read_text())
+    record["policies"]["meta-trained"]["strata"] = ["reach-v3"] * 4 + ["push-v3"] * 4
+    (run / "evaluation.json").write_text(json.dumps(record))
+    add_result(tmp_path / "results", run)
+    write_table(tmp_path / "results", tmp_path / "README.md")
+    assert "**0.500** [0.500, 0.500]" in (tmp_path / "README.md").read_text()
