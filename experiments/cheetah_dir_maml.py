@@ -3,6 +3,8 @@
 The paper's experiment (figure 5 and Table 5): 20 episodes of 200 steps a gradient step, two hidden layers of 100, up
 to three steps at test time. The two directions are the only tasks, trained on and tested on, as there. The paper's
 meta-batch is 40 and its code takes 256M env steps; its model steps 0.01 s, ours 0.05 s (envs/mujoco_v5/cheetah.py).
+16M env steps, 14 min on 2 cores; return after 0/1/2/3 steps -24 / 382 / 376 / 363 (seed 1); the paper has -50.69 /
+293.19 / 313.48 / 315.65.
 """
 
 from __future__ import annotations

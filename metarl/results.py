@@ -47,8 +47,9 @@ def write_table(results: Path, readme: Path) -> None:
         "# Results",
         "",
         "Made by `metarl results` from the records in `results/`; not written by hand. Rows are of held-out tasks, but "
-        "for those that say `on training tasks`: mean over seeds and tasks, in brackets the 95 % bootstrap interval over "
-        "tasks, within each class and seed; then the mean of each seed. Success and return are of the final policy, never the best of a run.",
+        "for those that say `on training tasks`: mean over seeds and tasks, in brackets the 95 % bootstrap interval "
+        "over tasks, within each class and seed; then the mean of each seed. Success and return are of the final "
+        "policy, never the best of a run.",
         "",
     ]
     for directory in sorted(path for path in results.iterdir() if path.is_dir()):
