@@ -24,13 +24,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def plot_adaptation(path: Path, *, returns: Curves, success: Curves, title: str = "") -> None:
-    """Return and success rate per adaptation step, side by side, with their 95 % intervals as bars."""
-    figure = new_figure(width=10.0, height=4.2)
-    left, right = figure.subplots(1, 2)
+    """Return and, where there is such a thing, success rate per adaptation step, with 95 % intervals as bars."""
+    figure = new_figure(width=10.0 if success else 6.5, height=4.2)
+    left, *others = figure.subplots(1, 2 if success else 1, squeeze=False).flat
     draw_curves(left, returns)
     left.set(xlabel="adaptation steps", ylabel="return per episode (undiscounted)")
-    draw_curves(right, success)
-    right.set(xlabel="adaptation steps", ylabel="success rate", ylim=(-0.04, 1.04))
+    for right in others:
+        draw_curves(right, success)
+        right.set(xlabel="adaptation steps", ylabel="success rate", ylim=(-0.04, 1.04))
     figure.suptitle(title or "Adaptation to tasks never seen (mean and 95 % interval)")
     labels = left.get_legend_handles_labels()
     figure.legend(*labels, loc="outside lower center", ncols=min(max(len(returns), 1), 2), frameon=False)

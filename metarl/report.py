@@ -97,7 +97,8 @@ class AdaptationReport:
             for mode in result.outcomes:
                 label = f"{name}, {ACTIONS[mode]} actions"
                 returns[label] = result.curve(mode, "return")
-                success[label] = result.curve(mode, "success_any")
+                if "success_any" in _measures(results):
+                    success[label] = result.curve(mode, "success_any")
         plot_adaptation(path, returns=returns, success=success)
 
 

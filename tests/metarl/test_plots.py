@@ -82,3 +82,11 @@ def test_without_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UserError, match="pip install matplotlib"):
         plot_adaptation(tmp_path / "a.png", returns=RETURNS, success=SUCCESS)
+
+
+def test_without_success_there_is_one_panel(tmp_path):
+    both, one = tmp_path / "both.png", tmp_path / "one.png"
+    plot_adaptation(both, returns=RETURNS, success=SUCCESS)
+    plot_adaptation(one, returns=RETURNS, success={})
+    widths = [int.from_bytes(path.read_bytes()[16:20], "big") for path in (both, one)]  # of the PNG header
+    assert widths == [1500, 975]
