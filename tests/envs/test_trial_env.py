@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.bandits import Bandits
 from envs.metaworld.ml1 import ML1
@@ -89,15 +90,15 @@ def test_sb3_contribs_recurrent_ppo_learns_on_it_unmodified():
     tasks = Bandits(arms=2, pulls=20)
     model = sb3_contrib.RecurrentPPO(
         "MlpLstmPolicy",
-        TrialEnv(tasks, episodes_per_trial=1),
-        n_steps=512,
-        batch_size=128,
-        learning_rate=1e-3,
-        gamma=0.99,
+        DummyVecEnv([lambda: TrialEnv(tasks, episodes_per_trial=1)] * 16),
+        n_steps=80,
+        batch_size=320,
+        learning_rate=2e-3,
+        gamma=0.95,
         seed=0,
-        policy_kwargs={"lstm_hidden_size": 32},
+        policy_kwargs={"lstm_hidden_size": 32, "net_arch": []},
     )
-    model.learn(60_000)
+    model.learn(150_000)
     env = TrialEnv(tasks, episodes_per_trial=1, split="test")
     totals = []
     for trial in range(100):
