@@ -26,9 +26,12 @@ class FineTuneConfig(PPOConfig):
         check_range(self, "adaptation_lr", low=0, low_open=True)
         check_range(self, "adaptation_epochs", low=1)
 
+    @property
+    def adaptation(self) -> PPOAdaptation:
+        return PPOAdaptation(lr=self.adaptation_lr, epochs=self.adaptation_epochs)
+
 
 def fine_tune(
     spec: EnvSpec, config: FineTuneConfig, *, generator: torch.Generator, device: torch.device = CPU
 ) -> MultiTaskPPO:
-    adaptation = PPOAdaptation(lr=config.adaptation_lr, epochs=config.adaptation_epochs)
-    return MultiTaskPPO(spec, config, generator=generator, device=device, adaptation=adaptation)
+    return MultiTaskPPO(spec, config, generator=generator, device=device, adaptation=config.adaptation)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from agents.fine_tune import FineTuneConfig
-from agents.multi_task_ppo import CPU, MultiTaskPPO, PPOAdaptation
+from agents.multi_task_ppo import CPU, MultiTaskPPO
 from metarl.types import EnvSpec
 
 
@@ -19,5 +19,4 @@ class FromScratchConfig(FineTuneConfig):
 def from_scratch(
     spec: EnvSpec, config: FromScratchConfig, *, generator: torch.Generator, device: torch.device = CPU
 ) -> MultiTaskPPO:
-    adaptation = PPOAdaptation(lr=config.adaptation_lr, epochs=config.adaptation_epochs)
-    return MultiTaskPPO(spec, config, generator=generator, device=device, adaptation=adaptation, trained=False)
+    return MultiTaskPPO(spec, config, generator=generator, device=device, adaptation=config.adaptation, trained=False)

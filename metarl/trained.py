@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,8 +34,19 @@ class Trained:
     checkpoint: Path
 
 
-def load_trained(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Trained:
-    """The newest checkpoint's learner in its experiment. Raises UserError."""
+class Run(NamedTuple):
+    """Of any kind of experiment; close `experiment` after use."""
+
+    name: str
+    experiment: Any
+    config: Any
+    state: dict[str, Any]
+    """The trainer's, as the checkpoint holds it."""
+    checkpoint: Path
+
+
+def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Run:
+    """The experiment with the newest checkpoint's learner. Raises UserError."""
     name, stored = read_run_config(run_dir)
     module = load_experiment(name)
     config = apply_overrides(config_from_dict(type(module.config()), stored), overrides)
@@ -44,11 +55,23 @@ def load_trained(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Tr
         raise UserError(f"{run_dir} holds no checkpoint yet; train it first, or go on with --resume")
     state, path = found
     experiment = module.build(config)
-    if not isinstance(experiment, RLExperiment):
+    try:
+        experiment.learner.load_state_dict(state["learner"])
+    except BaseException:
         experiment.close()
-        raise UserError(f"{run_dir} is a run of {name}, which has no episodes; give a run of reinforcement learning")
-    experiment.learner.load_state_dict(state["learner"])
-    return Trained(experiment, config, path)
+        raise
+    return Run(name, experiment, config, state, path)
+
+
+def load_trained(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Trained:
+    """`open_run` for a run that has episodes. Raises UserError for another."""
+    run = open_run(run_dir, overrides)
+    if not isinstance(run.experiment, RLExperiment):
+        run.experiment.close()
+        raise UserError(
+            f"{run_dir} is a run of {run.name}, which has no episodes; give a run of reinforcement learning"
+        )
+    return Trained(run.experiment, run.config, run.checkpoint)
 
 
 def find_task(tasks: TaskDistribution, text: str) -> Task:

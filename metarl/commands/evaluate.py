@@ -10,13 +10,12 @@ from typing import Any
 import tyro
 from tyro.conf import Positional
 
-from metarl.checkpoint import load_latest
-from metarl.config import apply_overrides, config_from_dict, parse_flags
+from metarl.config import parse_flags
 from metarl.errors import UserError
 from metarl.files import replace_file
-from metarl.find_experiment import load_experiment
-from metarl.run_directory import CHECKPOINTS, environment, read_run_config
+from metarl.run_directory import environment
 from metarl.seeding import Stream
+from metarl.trained import open_run
 
 
 @dataclass(frozen=True)
@@ -30,17 +29,8 @@ class EvaluateArguments:
 
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(EvaluateArguments, args=rest, prog="metarl evaluate", return_unknown_args=True)
-    name, stored = read_run_config(arguments.run_dir)
-    module = load_experiment(name)
-    config = config_from_dict(type(module.config()), stored)
-    config = apply_overrides(config, parse_flags(flags))
-    found = load_latest(arguments.run_dir / CHECKPOINTS)
-    if found is None:
-        raise UserError(f"{arguments.run_dir} holds no checkpoint yet; train it first, or go on with --resume")
-    state, path = found
-    experiment = module.build(config)
+    _, experiment, config, state, path = open_run(arguments.run_dir, parse_flags(flags))
     try:
-        experiment.learner.load_state_dict(state["learner"])
         results = evaluate_both(experiment, config.trainer.seed)
     finally:
         experiment.close()
