@@ -150,7 +150,15 @@ def adapt_to(
     for round_index in range(rounds + 1):
         test_seed = (*seed, 1, round_index)
         tests += collect_episodes(
-            pool, learner, [task], [phis[-1]], num_episodes=test_episodes, seed=test_seed, deterministic=deterministic
+            pool,
+            learner,
+            [task],
+            [phis[-1]],
+            num_episodes=test_episodes,
+            seed=test_seed,
+            deterministic=deterministic,
+            # as in the evaluator: a memory must not learn from one test episode for the next
+            one_trial=False,
         )
         seeds.append((*test_seed, 0))  # the first and only job
         if round_index < rounds:

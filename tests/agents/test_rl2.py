@@ -17,6 +17,7 @@ from metarl.recurrent import MEMORY_KINDS
 from metarl.rollout.actor import ActorInput
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import torch_rng
+from metarl.trained import adapt_to
 from metarl.trials import join_episodes
 from metarl.types import Task, stack_episodes
 from tests.rollout_envs import Scripted, same_bytes
@@ -342,6 +343,17 @@ def test_no_test_episode_has_the_memory_of_another():
     returns = result.outcomes["deterministic"]["return"]  # (rounds, tasks, episodes)
     np.testing.assert_allclose(returns[..., 1:], np.broadcast_to(returns[..., :1], returns[..., 1:].shape), rtol=1e-5)
     assert abs(returns[1, 0, 0] - returns[0, 0, 0]) > 1e-4  # while adaptation does change it
+
+
+def test_nor_where_one_task_is_adapted_to():
+    tasks = Navigation()
+    learner = perturbed(make(tasks))
+    with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
+        settings = {"rounds": 1, "episodes": 2, "test_episodes": 3, "seed": (0,), "deterministic": True}
+        tests = adapt_to(pool, learner, tasks.meta_test()[0], **settings).tests
+    for episodes in tests:
+        returns = episodes.returns_undiscounted()
+        torch.testing.assert_close(returns, returns[:1].expand(3), rtol=1e-5, atol=0)
 
 
 @pytest.mark.slow
