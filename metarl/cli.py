@@ -9,6 +9,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from metarl.allocator import keep_freed_memory
 from metarl.errors import UserError, WorkerError, nearest
 from metarl.stop import EXIT_CODE as STOPPED
 
@@ -56,6 +57,7 @@ def _dispatch(arguments: list[str]) -> int:
     command, *rest = arguments
     if command not in COMMANDS:
         raise UserError(f"unknown command {command!r}{nearest(command, COMMANDS)}; see metarl --help")
+    keep_freed_memory()
     return importlib.import_module(f"metarl.commands.{command.replace('-', '_')}").main(rest)
 
 

@@ -155,9 +155,10 @@ class Conv4:
             if self.fused:
                 weight = weight.to(memory_format=torch.channels_last)  # the output follows it
             x = F.conv2d(x, weight, params.get(f"conv{layer}.bias"), stride=stride, padding=1)
-            x = F.relu(_normalise(self.norm, params, x, layer, groups, statistics, used, fused=self.fused))
+            x = _normalise(self.norm, params, x, layer, groups, statistics, used, fused=self.fused)
             if self.pool == "max":
-                x = F.max_pool2d(x, 2)
+                x = F.max_pool2d(x, 2)  # ReLU is monotone: after the pool it is the same, on a quarter of the numbers
+            x = F.relu(x)
         return x, used
 
     def apply(
