@@ -10,7 +10,6 @@ from metarl.experiment import TrainerConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.learner import FewShotLearner
-from metarl.fewshot.memory import keep_freed_memory
 from metarl.fewshot.source import EpisodeSource
 from metarl.seeding import Stream, torch_rng
 
@@ -28,7 +27,6 @@ class Config(Protocol):
 
 def build_with(method: Callable[..., FewShotLearner], source: EpisodeSource, config: Config) -> FewShotExperiment:
     """The experiment of `method(spec, config.method, generator=, device=)` on a source of episodes."""
-    keep_freed_memory()
 
     def make_learner() -> FewShotLearner:
         return method(
