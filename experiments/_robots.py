@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from agents.maml import MAMLConfig
+from agents.multi_task_ppo import PPOConfig
+from agents.rl2 import RL2Config
 from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLSettings
 from metarl.rollout.pool import PoolConfig
@@ -11,11 +13,21 @@ from metarl.rollout.pool import PoolConfig
 # halves of HalfCheetah's first episodes have a cosine of 0.07 then, and of 0.33 with these (docs/LOG.md).
 AGENT = MAMLConfig(hidden=(100, 100), init_std=0.5, gamma=0.95, gae_lambda=0.95)
 
+PPO_AGENT = PPOConfig(hidden=(100, 100), init_std=0.5, gamma=0.95)
+RL2_AGENT = RL2Config(
+    hidden_dim=128, init_std=0.5, gamma=0.97, lr=1e-3, epochs=4, minibatches=4, chunk_steps=100, reward_input_scale=0.5
+)
+
 # as in the MAML paper: 20 episodes a gradient step, up to three steps at test time
-RL = RLSettings(
-    support_episodes=20,
-    query_episodes=20,
-    evaluation=EvaluationConfig(adaptation_episodes=20, test_episodes=20, adaptation_rounds=3),
-    # many light lanes a group: the policy's share of a step is then small
-    pool=PoolConfig(lanes_per_group=100),
+_EVALUATION = EvaluationConfig(adaptation_episodes=20, test_episodes=20, adaptation_rounds=3)
+# many light lanes a group: the policy's share of a step is then small
+_POOL = PoolConfig(lanes_per_group=200)
+
+RL = RLSettings(support_episodes=20, query_episodes=20, evaluation=_EVALUATION, pool=_POOL)
+NO_SUPPORT = RLSettings(query_episodes=40, evaluation=_EVALUATION, pool=_POOL)
+"""As many episodes of a task, for agents whose meta-training adapts nothing."""
+RL2_TRIALS = RLSettings(
+    query_episodes=2,
+    evaluation=EvaluationConfig(adaptation_episodes=1, test_episodes=20, adaptation_rounds=2),
+    pool=PoolConfig(lanes_per_group=50),  # a trial is one lane: two groups of fifty keep two workers busy
 )

@@ -26,7 +26,7 @@ from metarl.types import Task
 
 
 class RobotLanes:
-    """A BatchEnv. A step is one physics call and a few copies a lane; all else is NumPy over the lanes' rows."""
+    """A BatchEnv. A step is one physics call a lane; all else is NumPy over the lanes' rows."""
 
     def __init__(self, family: Family, num_lanes: int) -> None:
         self._family, self._robot = family, family.robot
@@ -38,11 +38,12 @@ class RobotLanes:
         self._models: list[MjModel] = [model] * num_lanes
         self._bodies: dict[str, MjModel] = {}
         self._data: list[MjData | None] = [None] * num_lanes
-        self._copies: list[list[tuple[NDArray, NDArray]]] = [[] for _ in range(num_lanes)]
-        shapes = {field: getattr(make_data(model), field).shape for field in self._fields}
-        self._rows: State = {field: np.zeros((num_lanes, *shape)) for field, shape in shapes.items()}
+        # the fields of each lane's MjData, by name: NumPy views of its memory
+        self._views: dict[str, list[NDArray]] = {field: [np.zeros(0)] * num_lanes for field in self._fields}
+        self._shapes = {field: getattr(make_data(model), field).shape for field in self._fields}
         self._ctrl: list[NDArray] = [np.zeros(0)] * num_lanes
-        self._position = np.zeros((num_lanes, family.position(self._rows).shape[1]))
+        nothing = {field: np.zeros((1, *shape)) for field, shape in self._shapes.items()}
+        self._position = np.zeros((num_lanes, family.position(nothing).shape[1]))
         self._goal: Floats | None = None
         self._now: list[tuple[Task, SeedKey]] = [(Task("none", {}), ())] * num_lanes
         self._num_steps = np.zeros(num_lanes, np.intp)
@@ -66,15 +67,13 @@ class RobotLanes:
     def step(self, lanes: Lanes, actions: NDArray) -> EnvStep:
         """Actions in [-1, 1], clipped, mean the actuators' whole range."""
         controls = self._low + (np.clip(actions, -1.0, 1.0).astype(np.float64) + 1.0) * self._half_range
-        models, data, ctrl, copies = self._models, self._data, self._ctrl, self._copies
+        models, data, ctrl = self._models, self._data, self._ctrl
         frame_skip, reads_contacts = self._robot.frame_skip, self._reads_contacts
         for lane, control in zip(lanes.tolist(), controls, strict=True):
             ctrl[lane][:] = control
             mj_step(models[lane], data[lane], frame_skip)
             if reads_contacts:
                 mj_contact_forces(models[lane], data[lane])
-            for row, source in copies[lane]:
-                row[...] = source
         self._num_steps[lanes] += 1
         return self._outcome(lanes, controls)
 
@@ -103,7 +102,8 @@ class RobotLanes:
 
     def close(self) -> None:
         self._data = [None] * len(self._data)
-        self._copies = [[] for _ in self._copies]
+        for views in self._views.values():
+            views[:] = [np.zeros(0)] * len(views)
         self._bodies = {}
 
     def _begin(self, lane: int, task: Task, seed: SeedKey) -> None:
@@ -112,12 +112,11 @@ class RobotLanes:
         if data is None:
             self._data[lane] = data = make_data(model)
             self._ctrl[lane] = data.ctrl
-            self._copies[lane] = [(self._rows[field][lane], getattr(data, field)) for field in self._fields]
+            for field, views in self._views.items():
+                views[lane] = getattr(data, field)
         mj_reset_data(model, data)
         data.qpos[:], data.qvel[:] = self._robot.start(model, numpy_rng(seed), task.params)
         mj_forward(model, data)
-        for row, source in self._copies[lane]:
-            row[...] = source
 
     def _body_of(self, task: Task) -> MjModel:
         """The task's model; changed bodies are kept while there are no more of them than lanes."""
@@ -132,4 +131,9 @@ class RobotLanes:
         return self._bodies[key]
 
     def _state(self, lanes: Lanes) -> State:
-        return {field: rows[lanes] for field, rows in self._rows.items()}
+        """Copies, (L, ...) each: one call gathers a field of all lanes, at a fifth of what a copy each would take."""
+        chosen = lanes.tolist()
+        return {
+            field: np.concatenate([views[lane] for lane in chosen]).reshape(len(chosen), *self._shapes[field])
+            for field, views in self._views.items()
+        }

@@ -1,0 +1,16 @@
+"""One policy without adaptation for all of HalfCheetah's hidden speeds: what cheetah_vel_maml has to beat."""
+
+from __future__ import annotations
+
+from envs.mujoco_v5.tasks import RobotTasks
+from experiments import experiment_on
+from experiments._robots import NO_SUPPORT, PPO_AGENT
+from metarl.experiment import TrainerConfig
+
+config, build = experiment_on(
+    RobotTasks(family="cheetah-vel-pearl-v0"),
+    "multi_task_ppo",
+    agent_config=PPO_AGENT,
+    trainer=TrainerConfig(iterations=50, meta_batch_size=20),
+    rl=NO_SUPPORT,
+)

@@ -1,0 +1,20 @@
+"""RL² on HalfCheetah at a hidden speed of 0 to 3 m/s, as PEARL defines it: trials of two episodes.
+
+A "step" is an episode that the memory has seen.
+"""
+
+from __future__ import annotations
+
+from envs.mujoco_v5.tasks import RobotTasks
+from experiments import experiment_on
+from experiments._robots import RL2_AGENT, RL2_TRIALS
+from metarl.experiment import TrainerConfig
+
+config, build = experiment_on(
+    RobotTasks(family="cheetah-vel-pearl-v0"),
+    "rl2",
+    agent_config=RL2_AGENT,
+    # trials of two episodes of 200 steps: 40k env steps an iteration
+    trainer=TrainerConfig(iterations=200, meta_batch_size=100),
+    rl=RL2_TRIALS,
+)
