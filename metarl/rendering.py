@@ -55,7 +55,7 @@ def check_can_write(path: Path) -> None:
     """Raise UserError, before anything is rendered, for a file that could not be written."""
     if path.suffix not in (".gif", ".mp4"):
         raise UserError(f"--out {path} must end in .gif or .mp4")
-    if path.suffix == ".mp4" and importlib.util.find_spec("moviepy") is None:
+    if path.suffix == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
         raise UserError(f'--out {path} needs an encoder: pip install "metarl-suite[video]", or write a .gif')
 
 
@@ -63,8 +63,7 @@ def write_video(path: Path, frames: Sequence[Frame], *, frames_per_second: float
     check_can_write(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".mp4":
-        moviepy = importlib.import_module("moviepy")  # the extra `video`
-        moviepy.ImageSequenceClip(list(frames), fps=frames_per_second).write_videofile(str(path), logger=None)
+        _write_mp4(path, frames, frames_per_second)
         return
     # one palette for all frames: colours would flicker otherwise
     first = Image.fromarray(frames[len(frames) // 2]).quantize(128)
@@ -72,3 +71,15 @@ def write_video(path: Path, frames: Sequence[Frame], *, frames_per_second: float
     images[0].save(
         path, save_all=True, append_images=images[1:], duration=max(20, round(1000 / frames_per_second)), loop=0
     )
+
+
+def _write_mp4(path: Path, frames: Sequence[Frame], frames_per_second: float) -> None:
+    ffmpeg = importlib.import_module("imageio_ffmpeg")  # the extra `video`
+    height, width = (side + side % 2 for side in frames[0].shape[:2])  # H.264 wants even sides
+    # macro_block_size: without it, frames are stretched to a multiple of 16
+    writer = ffmpeg.write_frames(str(path), (width, height), fps=frames_per_second, macro_block_size=2, quality=7)
+    writer.send(None)
+    for frame in frames:
+        padded = np.pad(frame, ((0, height - frame.shape[0]), (0, width - frame.shape[1]), (0, 0)), mode="edge")
+        writer.send(np.ascontiguousarray(padded))
+    writer.close()

@@ -16,6 +16,7 @@ from metarl import rendering
 from metarl.adapted import load_adapted
 from metarl.cli import main
 from metarl.commands import play
+from metarl.errors import UserError
 from metarl.rendering import choose_gl, side_by_side, write_video
 
 SMALL = [
@@ -105,6 +106,38 @@ def test_a_shorter_side_keeps_its_last_frame(tmp_path: Path) -> None:
     write_video(tmp_path / "v" / "a.gif", both, frames_per_second=10)
     with Image.open(tmp_path / "v" / "a.gif") as video:
         assert video.n_frames == 3
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # imageio_ffmpeg's reader leaves pipes open
+def test_an_mp4_keeps_every_frame_and_odd_sides(tmp_path: Path) -> None:
+    import imageio_ffmpeg
+
+    frames = [np.full((21, 35, 3), (0, 40 * i, 200), np.uint8) for i in range(5)]
+    write_video(tmp_path / "a.mp4", frames, frames_per_second=10)
+    reader = imageio_ffmpeg.read_frames(str(tmp_path / "a.mp4"))
+    about = next(reader)
+    assert about["size"] == (36, 22) and about["fps"] == 10
+    shown = [np.frombuffer(frame, np.uint8).reshape(22, 36, 3) for frame in reader]
+    assert len(shown) == 5
+    for frame, written in zip(shown, frames, strict=True):
+        assert np.abs(frame[5, 5].astype(int) - written[5, 5]).max() < 12  # lossy, and nothing more
+
+
+def test_an_mp4_without_its_encoder_is_refused_before_anything_is_rendered(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(rendering.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install .metarl-suite\[video\]., or write a .gif"):
+        rendering.check_can_write(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize("experiment", ["pendulum_maml", "cartpole_maml"])
+def test_a_plugged_in_env_is_rendered(experiment: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main(["train", experiment, "--out", str(run), *SMALL]) == 0
+    assert main(["play", str(run), "--rounds", "1", "--episodes", "2", "--every", "5"]) == 0
+    with Image.open(run / "play.gif") as video:
+        assert np.asarray(seek(video, 1).convert("RGB"), int)[22:].std() > 10  # thin lines on white
 
 
 @pytest.mark.slow

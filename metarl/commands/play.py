@@ -67,7 +67,7 @@ def main(rest: list[str]) -> int:
         experiment.close()
     before, after = (_frames(tasks, task, result, which, arguments, backend) for which in (0, -1))
     returns = result.returns()
-    captions = (f"before: return {returns[0]:.1f}", f"after {len(returns) - 1} rounds: return {returns[-1]:.1f}")
+    captions = (f"before: return {returns[0]:.1f}", f"after round {len(returns) - 1}: return {returns[-1]:.1f}")
     write_video(out, side_by_side(before, after, captions), frames_per_second=max(1.0, 30 / arguments.every))
     print(f"{task.id}: return {returns[0]:.2f} before adaptation, {returns[-1]:.2f} after; the video is {out}")
     return 0
