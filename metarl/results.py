@@ -17,10 +17,12 @@ from metarl.errors import UserError
 from metarl.evaluation import MEASURES
 from metarl.fewshot.results import is_few_shot, section
 from metarl.files import replace_file
+from metarl.side_by_side import side_by_side
 from metarl.stats import Interval, stratified_bootstrap
 
 PUBLISHED_MUJOCO = "3.3.0"
 """metaworld 3.1.1's own pin; other versions give other numbers."""
+HEADINGS = {"return": "return", "success_any": "success, any step", "success_last": "success, last step"}
 FILES = ("config.json", "versions.json", "metrics.jsonl", "evaluation.json")
 
 
@@ -38,7 +40,31 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     for file in FILES:
         shutil.copyfile(run / file, target / file)
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    if not is_few_shot(evaluation):
+        replace_file(target / "evaluation.json", json.dumps(condensed(evaluation)).encode())
     return target
+
+
+def condensed(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """With each task's mean over its test episodes in place of them all, to keep the record small.
+
+    Tasks are the independent units of every interval here; the run directory keeps the episodes.
+    """
+    policies = {
+        name: policy
+        | {
+            "outcomes": {
+                mode: {
+                    measure: [[[float(np.mean(episodes))] for episodes in tasks] for tasks in rounds]
+                    for measure, rounds in measures.items()
+                }
+                for mode, measures in policy["outcomes"].items()
+            }
+        }
+        for name, policy in evaluation["policies"].items()
+    }
+    return {**evaluation, "policies": policies, "outcomes_are": "means over a task's test episodes"}
 
 
 def write_table(results: Path, readme: Path) -> None:
@@ -52,15 +78,19 @@ def write_table(results: Path, readme: Path) -> None:
         "policy, never the best of a run.",
         "",
     ]
-    for directory in sorted(path for path in results.iterdir() if path.is_dir()):
-        records = [
-            json.loads((seed / "evaluation.json").read_text())
-            for seed in sorted(directory.glob("seed*"))
-            if (seed / "evaluation.json").is_file()
-        ]
-        if records:
-            lines += section(directory.name, records) if is_few_shot(records[0]) else _section(directory, records)
+    stored = dict(_stored(results))
+    lines += side_by_side({name: records for name, records in stored.items() if not is_few_shot(records[0])})
+    for name, records in stored.items():
+        lines += section(name, records) if is_few_shot(records[0]) else _section(results / name, records)
     replace_file(readme, "\n".join(lines).encode())
+
+
+def _stored(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Name and evaluation.json of each seed."""
+    for directory in sorted(path for path in results.iterdir() if path.is_dir()):
+        files = [seed / "evaluation.json" for seed in sorted(directory.glob("seed*"))]
+        if records := [json.loads(file.read_text()) for file in files if file.is_file()]:
+            yield directory.name, records
 
 
 def _section(directory: Path, records: list[dict[str, Any]]) -> list[str]:
@@ -74,6 +104,7 @@ def _section(directory: Path, records: list[dict[str, Any]]) -> list[str]:
                 f"the seeds of {name} were run with {library} {' and '.join(sorted(found))}, whose numbers differ; "
                 "store them under different names"
             )
+    measures = [measure for measure in MEASURES if measure == "return" or _any_success(records)]
     lines = [
         f"## {name}",
         "",
@@ -81,17 +112,23 @@ def _section(directory: Path, records: list[dict[str, Any]]) -> list[str]:
         f"{machine['cpu_count']} cores; mujoco {machine['mujoco']}, metaworld {machine['metaworld']}, "
         f"torch {machine['torch']}.",
         "",
-        "| policy | actions | steps | return | success, any step | success, last step |",
-        "| --- | --- | --- | --- | --- | --- |",
+        f"| policy | actions | steps | {' | '.join(HEADINGS[measure] for measure in measures)} |",
+        f"| --- | --- | --- |{' --- |' * len(measures)}",
     ]
     for policy in records[0]["policies"]:
         entries = [record["policies"][policy] for record in records]
         outcomes, classes = [entry["outcomes"] for entry in entries], entries[0].get("strata")
         for mode in outcomes[0]:
             for k in range(len(outcomes[0][mode]["return"])):
-                cells = [_cell([o[mode][measure][k] for o in outcomes], measure, classes) for measure in MEASURES]
+                cells = [_cell([o[mode][measure][k] for o in outcomes], measure, classes) for measure in measures]
                 lines.append(f"| {policy} | {mode} | {k} | {' | '.join(cells)} |")
     return [*lines, "", *_asides(records), *_maxima(directory)]
+
+
+def _any_success(records: list[dict[str, Any]]) -> bool:
+    """False where the tasks know no success."""
+    policies = [policy["outcomes"] for record in records for policy in record["policies"].values()]
+    return any(value for outcomes in policies for mode in outcomes.values() for value in np.ravel(mode["success_any"]))
 
 
 def _asides(records: list[dict[str, Any]]) -> Iterator[str]:

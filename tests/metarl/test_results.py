@@ -9,6 +9,8 @@ import pytest
 
 from metarl.errors import UserError
 from metarl.results import add_result, write_table
+from metarl.side_by_side import side_by_side, verdict
+from metarl.stats import Interval
 
 
 def make_run(path: Path, *, seed: int, success: list[list[float]]) -> Path:
@@ -23,7 +25,7 @@ def make_run(path: Path, *, seed: int, success: list[list[float]]) -> Path:
         "training_env_steps": 1000,
         "training_seconds": 5.0,
         "environment": {"cpu_count": 2, "mujoco": "3.3.0", "metaworld": "3.1.1", "torch": "2.13.0"},
-        "policies": {"meta-trained": {"outcomes": {"stochastic": outcomes}}},
+        "policies": {"meta-trained": {"tasks": [f"t{path.name}"], "outcomes": {"stochastic": outcomes}}},
     }
     (path / "evaluation.json").write_text(json.dumps(record))
     (path / "config.json").write_text(json.dumps({"experiment": "some_maml", "config": {"trainer": {"seed": seed}}}))
@@ -96,3 +98,46 @@ def test_the_interval_resamples_within_classes(tmp_path: Path) -> None:
     add_result(tmp_path / "results", run)
     write_table(tmp_path / "results", tmp_path / "README.md")
     assert "**0.500** [0.500, 0.500]" in (tmp_path / "README.md").read_text()
+
+
+def test_records_keep_each_tasks_mean_and_the_same_table(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", seed=1, success=[[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    stored = json.loads((add_result(tmp_path / "results", run) / "evaluation.json").read_text())
+    outcomes = stored["policies"]["meta-trained"]["outcomes"]["stochastic"]
+    assert outcomes["success_any"] == [[[pytest.approx(2 / 3)], [0.0]]]
+    assert outcomes["return"] == [[[pytest.approx(20 / 3)], [0.0]]]
+
+
+@pytest.mark.parametrize(
+    ("curve", "said"),
+    [
+        ([(0, -1, 1), (3, 2, 4)], "yes"),
+        ([(0, -1, 1), (1.5, 0.9, 2)], "no"),
+        ([(0, -1, 1), (9, 8, 10), (3, 2, 4)], "yes, then falls"),
+        ([(0, -1, 1), (9, 8, 10), (8.5, 7.5, 9.5)], "yes"),
+        ([(0, -1, 1)], "no"),
+    ],
+)
+def test_adaptation_is_claimed_outside_the_intervals_only(curve: list[tuple[float, float, float]], said: str) -> None:
+    assert verdict([Interval(*point) for point in curve]) == said
+
+
+def test_results_on_the_same_tasks_stand_beside_each_other_best_first(tmp_path: Path) -> None:
+    def record(returns: list[list[float]], tasks: list[str]) -> dict:
+        outcomes = {"return": [[[x] for x in tasks_] for tasks_ in returns]}
+        policy = {"tasks": tasks, "outcomes": {"stochastic": outcomes}}
+        return {"training_env_steps": 2_000_000, "policies": {"meta-trained": policy}}
+
+    lines = list(
+        side_by_side(
+            {
+                "still": [record([[1.0, 3.0], [1.0, 3.0]], ["a", "b"])],
+                "adapts": [record([[1.0, 3.0], [11.0, 13.0], [21.0, 23.0]], ["a", "b"])] * 2,
+                "elsewhere": [record([[0.0]], ["c"])],
+            }
+        )
+    )
+    rows = [line for line in lines if line.startswith("| ")][1:]
+    assert len([line for line in lines if line.startswith("## ")]) == 1 and "elsewhere" not in " ".join(lines)
+    assert rows[-2].startswith("| adapts | 2 | 2.0 | 2.0 [1.0, 3.0] | 12.0 [11.0, 13.0] | 22.0 [21.0, 23.0] | yes")
+    assert rows[-1].startswith("| still | 1 | 2.0 |") and rows[-1].endswith("|  | no |")
