@@ -11,20 +11,22 @@ from metarl.rollout.pool import PoolConfig
 
 # A Gaussian of std 1 saturates the motors, and credit over the whole episode drowns in noise: the gradients of two
 # halves of HalfCheetah's first episodes have a cosine of 0.07 then, and of 0.33 with these (docs/LOG.md).
-AGENT = MAMLConfig(hidden=(100, 100), init_std=0.5, gamma=0.95, gae_lambda=0.95)
+# Many updates on few episodes, each further than the usual 0.01: HalfCheetahVel gains 130 in 4.8M env steps, and
+# nothing in as many with half the updates. An inner step five times as large is learned away.
+AGENT = MAMLConfig(hidden=(100, 100), init_std=0.5, gamma=0.95, gae_lambda=0.95, max_kl=0.03)
 
 PPO_AGENT = PPOConfig(hidden=(100, 100), init_std=0.5, gamma=0.95)
 RL2_AGENT = RL2Config(
     hidden_dim=128, init_std=0.5, gamma=0.97, lr=1e-3, epochs=4, minibatches=4, chunk_steps=100, reward_input_scale=0.5
 )
 
-# as in the MAML paper: 20 episodes a gradient step, up to three steps at test time
+# as in the MAML paper: at test time 20 episodes a gradient step, up to three steps
 _EVALUATION = EvaluationConfig(adaptation_episodes=20, test_episodes=20, adaptation_rounds=3)
 # many light lanes a group: the policy's share of a step is then small
 _POOL = PoolConfig(lanes_per_group=200)
 
-RL = RLSettings(support_episodes=20, query_episodes=20, evaluation=_EVALUATION, pool=_POOL)
-NO_SUPPORT = RLSettings(query_episodes=40, evaluation=_EVALUATION, pool=_POOL)
+RL = RLSettings(support_episodes=10, query_episodes=10, evaluation=_EVALUATION, pool=_POOL)
+NO_SUPPORT = RLSettings(query_episodes=20, evaluation=_EVALUATION, pool=_POOL)
 """As many episodes of a task, for agents whose meta-training adapts nothing."""
 RL2_TRIALS = RLSettings(
     query_episodes=2,

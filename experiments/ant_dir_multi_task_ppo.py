@@ -11,6 +11,6 @@ config, build = experiment_on(
     RobotTasks(family="ant-dir-pearl-v0"),
     "multi_task_ppo",
     agent_config=PPO_AGENT,
-    trainer=TrainerConfig(iterations=25, meta_batch_size=20),
+    trainer=TrainerConfig(iterations=50, meta_batch_size=20),
     rl=NO_SUPPORT,
 )

@@ -14,6 +14,6 @@ config, build = experiment_on(
     RobotTasks(family="cheetah-vel-pearl-v0"),
     "maml",
     agent_config=AGENT,
-    trainer=TrainerConfig(iterations=200, meta_batch_size=20),
+    trainer=TrainerConfig(iterations=125, meta_batch_size=20),
     rl=RL,
 )

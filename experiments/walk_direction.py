@@ -14,6 +14,6 @@ config, build = experiment_on(
     RobotTasks(family="ant-dir-maml-v0"),
     "maml",
     agent_config=AGENT,
-    trainer=TrainerConfig(iterations=200, meta_batch_size=10),
+    trainer=TrainerConfig(iterations=100, meta_batch_size=10),
     rl=RL,
 )
