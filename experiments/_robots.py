@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agents.maml import MAMLConfig
 from agents.multi_task_ppo import PPOConfig
 from agents.rl2 import RL2Config
@@ -28,6 +30,10 @@ _POOL = PoolConfig(lanes_per_group=200)
 RL = RLSettings(support_episodes=10, query_episodes=10, evaluation=_EVALUATION, pool=_POOL)
 NO_SUPPORT = RLSettings(query_episodes=20, evaluation=_EVALUATION, pool=_POOL)
 """As many episodes of a task, for agents whose meta-training adapts nothing."""
+# An Ant's evaluation at the paper's size would take as long as its training.
+_SHORT = EvaluationConfig(adaptation_episodes=10, test_episodes=10, adaptation_rounds=2, max_tasks=20)
+SLOW_RL = replace(RL, evaluation=_SHORT)
+SLOW_NO_SUPPORT = replace(NO_SUPPORT, evaluation=_SHORT)
 RL2_TRIALS = RLSettings(
     query_episodes=2,
     evaluation=EvaluationConfig(adaptation_episodes=1, test_episodes=20, adaptation_rounds=2),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from envs.mujoco_v5.tasks import RobotTasks
 from experiments import experiment_on
-from experiments._robots import AGENT, RL
+from experiments._robots import AGENT, SLOW_RL
 from metarl.experiment import TrainerConfig
 
 config, build = experiment_on(
@@ -15,5 +15,5 @@ config, build = experiment_on(
     "maml",
     agent_config=AGENT,
     trainer=TrainerConfig(iterations=50, meta_batch_size=20),
-    rl=RL,
+    rl=SLOW_RL,
 )

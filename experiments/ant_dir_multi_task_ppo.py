@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envs.mujoco_v5.tasks import RobotTasks
 from experiments import experiment_on
-from experiments._robots import NO_SUPPORT, PPO_AGENT
+from experiments._robots import PPO_AGENT, SLOW_NO_SUPPORT
 from metarl.experiment import TrainerConfig
 
 config, build = experiment_on(
@@ -12,5 +12,5 @@ config, build = experiment_on(
     "multi_task_ppo",
     agent_config=PPO_AGENT,
     trainer=TrainerConfig(iterations=50, meta_batch_size=20),
-    rl=NO_SUPPORT,
+    rl=SLOW_NO_SUPPORT,
 )
