@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -67,11 +67,14 @@ class RL2Config:
     max_grad_norm: float | None = 0.5
     max_kl: float | None = None
     """Stop the update where a minibatch's KL from the policy that collected exceeds this; None: never."""
+    anneal_updates: int | None = None
+    """lr and entropy_coef fall linearly to a tenth over so many updates, and stay there; None: they never fall. The
+    theta of the end is the one that counts, and at full lr one update can undo many."""
 
     def __post_init__(self) -> None:
         for name in ("hidden_dim", "attention_window", "encoder", "epochs", "minibatches", "chunk_steps"):
             check_range(self, name, low=1)
-        for name in ("init_std", "min_std", "lr", "clip", "max_grad_norm", "max_kl"):
+        for name in ("init_std", "min_std", "lr", "clip", "max_grad_norm", "max_kl", "anneal_updates"):
             check_range(self, name, low=0, low_open=True)
         for name in ("gamma", "gae_lambda"):
             check_range(self, name, low=0, high=1)
@@ -268,11 +271,19 @@ class RL2:
             order = torch.from_numpy(rng.permutation(num_trials)).to(self.device)
             yield from order.tensor_split(min(self.config.minibatches, num_trials))
 
+    def _annealed(self) -> float:
+        """What lr and entropy_coef are multiplied by in this update."""
+        total = self.config.anneal_updates
+        return 1.0 if total is None else max(0.1, 1 - self._num_updates / total)
+
     def _optimize(self, chunks: Chunks, theta: Params) -> tuple[Params, Metrics]:
         history: list[Metrics] = []
         stopped = False
+        factor = self._annealed()
+        self.meta_optimizer.lr = self.config.lr * factor
+        config = replace(self.config, entropy_coef=self.config.entropy_coef * factor)
         for rows in self._minibatches(chunks.inputs.shape[1]):
-            loss = _Loss(self.policy, self.config, chunks.of_trials(rows))
+            loss = _Loss(self.policy, config, chunks.of_trials(rows))
             new_theta, step = self.meta_optimizer.step(loss, theta)
             if self.config.max_kl is not None and loss.metrics["kl"] > self.config.max_kl:
                 stopped = True

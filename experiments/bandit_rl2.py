@@ -19,16 +19,17 @@ from metarl.types import Metrics, TaskData
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    trainer: TrainerConfig = TrainerConfig(iterations=300, meta_batch_size=400, checkpoint_every_iterations=20)
+    trainer: TrainerConfig = TrainerConfig(iterations=1000, meta_batch_size=400, checkpoint_every_iterations=50)
     agent: RL2Config = RL2Config(
         hidden_dim=64,
         encoder=(64,),  # "this arm paid": what a memory has to count is a product of its inputs
-        gae_lambda=0.8,
+        gae_lambda=0.3,
         lr=1e-3,
         epochs=2,
-        minibatches=8,
+        minibatches=4,
         chunk_steps=100,
-        entropy_coef=0.03,
+        entropy_coef=0.02,
+        anneal_updates=1000,
     )
     tasks: Bandits = Bandits()
     rl: RLSettings = RLSettings(

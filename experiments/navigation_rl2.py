@@ -17,7 +17,15 @@ class Config:
     # as many env steps as the gradient family takes with 20 tasks of 40 episodes
     trainer: TrainerConfig = TrainerConfig(iterations=120, meta_batch_size=200)
     agent: RL2Config = RL2Config(
-        hidden_dim=64, init_std=0.5, min_std=0.05, lr=2e-3, epochs=4, minibatches=8, chunk_steps=100, gae_lambda=0.95
+        hidden_dim=64,
+        init_std=0.5,
+        min_std=0.05,
+        lr=2e-3,
+        epochs=4,
+        minibatches=8,
+        chunk_steps=100,
+        gae_lambda=0.95,
+        anneal_updates=120,
     )
     tasks: Navigation = Navigation()
     rl: RLSettings = RLSettings(

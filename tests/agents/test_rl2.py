@@ -382,3 +382,28 @@ def test_learns_bandits(memory):
         for name, values in reference_returns(drawn, pulls=20, rng=np.random.default_rng(2)).items()
     }
     assert mean > references["random"] + 2 and mean > references["thompson"], (mean, references)
+
+
+def test_lr_and_entropy_bonus_fall_linearly_to_a_tenth():
+    tasks = Scripted()
+    learner = perturbed(make(tasks, lr=0.01, entropy_coef=0.5, anneal_updates=4))
+    sizes = []
+    for _ in range(6):
+        learner.meta_update(collect(learner, tasks, ENDS))
+        sizes.append(learner.meta_optimizer.lr)
+    assert sizes == pytest.approx([0.01, 0.0075, 0.005, 0.0025, 0.001, 0.001])
+
+
+def test_annealing_goes_on_where_it_was_after_a_resume():
+    tasks = Scripted()
+    first = perturbed(make(tasks, lr=0.01, anneal_updates=4))
+    for _ in range(2):
+        first.meta_update(collect(first, tasks, ENDS))
+    second = make(tasks, lr=0.01, anneal_updates=4)
+    second.load_state_dict(first.state_dict())
+    batch = collect(first, tasks, ENDS)
+    first.meta_update(batch)
+    second.meta_update(batch)
+    assert second.meta_optimizer.lr == pytest.approx(0.005)
+    for name, p in first.theta.items():
+        torch.testing.assert_close(p, second.theta[name], rtol=0, atol=0)
