@@ -1,4 +1,8 @@
-"""Prototypical networks on Omniglot, with a strided net; --pool max is that of the paper, five times as dear."""
+"""Prototypical networks on Omniglot: 60-way 1-shot episodes, the paper's net with max-pools.
+
+7,000 episodes, 98.5 / 99.6 / 94.5 % on 5w1s / 5w5s / 20w1s (seed 1, 600 episodes each; the paper has 98.8 / 99.7 / 96.0);
+45 min on a core of its own. With `--pool stride`, five times cheaper, it underfits: 96.5 / 99.1 / 88.9.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +21,11 @@ from metarl.fewshot.source import EpisodeConfig
 @dataclass(frozen=True, kw_only=True)
 class Config:
     trainer: TrainerConfig = TrainerConfig(
-        iterations=6000, meta_batch_size=1, log_every_iterations=20, checkpoint_every_iterations=250
+        iterations=7000, meta_batch_size=1, log_every_iterations=20, checkpoint_every_iterations=250
     )
-    method: PrototypicalConfig = PrototypicalConfig(lr_halve_every_iterations=1500, net=NetConfig(flatten=True))
+    method: PrototypicalConfig = PrototypicalConfig(
+        lr_halve_every_iterations=2000, net=NetConfig(pool="max", flatten=True)
+    )
     data: OmniglotConfig = OmniglotConfig()
     # more ways than are tested make better prototypes (Snell et al. 2017)
     episodes: EpisodeConfig = EpisodeConfig(ways=60, shots=1, queries=5)
