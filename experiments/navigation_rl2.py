@@ -1,8 +1,8 @@
 """RL² on 2D navigation: trials of four episodes; "steps" are episodes that the memory has seen.
 
-Return of the first to the fourth episode: -5.3 / -2.2 / -2.0 / -1.9, and the goal reached in 97 to 99 % (5.8M env steps,
-seed 2). Most of its adaptation is within the first episode. Without annealing the last update undid many: 82 % and -3.4
-in the fourth episode (seed 1, lr 2e-3 throughout).
+Return of the first to the fourth episode: -5.3 / -2.2 / -2.0 / -1.9, and the goal reached in 97 to 99 % (5.8M env
+steps, seed 2). Most of its adaptation is within the first episode. Without annealing the last update undid many: 82 %
+and -3.4 in the fourth episode (seed 1, lr 2e-3 throughout).
 """
 
 from __future__ import annotations
