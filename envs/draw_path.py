@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.optional import is_shown
+
 _BACKGROUND, _PATH, _POINT, _GOAL = (250, 250, 250), (70, 110, 180), (20, 40, 90), (200, 70, 60)
 
 
 def draw_path(
-    path: NDArray, goal: Sequence[float], *, radius: float, half_width: float, size: int
+    path: NDArray, goal: Sequence[float], *, radius: float, half_width: float, size: int, every: int
 ) -> Iterator[NDArray[np.uint8]]:
-    """A frame (size, size, 3) for each position of `path` (T, 2); the square is +-half_width about the origin."""
+    """Frames (size, size, 3) of the positions of `path` (T, 2) that `is_shown`; the square is +-half_width wide."""
     from PIL import Image, ImageDraw  # workers never draw
 
     def pixel(xy: Sequence[float]) -> tuple[float, float]:
@@ -24,6 +26,8 @@ def draw_path(
         draw.ellipse((x - r, y - r, x + r, y + r), outline=color, fill=color if fill else None)
 
     for t in range(len(path)):
+        if not is_shown(t, len(path) - 1, every):
+            continue
         image = Image.new("RGB", (size, size), _BACKGROUND)
         draw = ImageDraw.Draw(image)
         disc(draw, goal, radius / half_width * size / 2, _GOAL, fill=False)

@@ -60,12 +60,16 @@ class Navigation:
     def meta_test(self) -> list[Task]:
         return self.sample(self.num_test_tasks, rng=numpy_rng((self.test_seed,)))
 
-    def replay(self, task: Task, seed: SeedKey, actions: NDArray, *, size: int) -> Iterator[NDArray[np.uint8]]:
+    def replay(
+        self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
+    ) -> Iterator[NDArray[np.uint8]]:
         """Frames of an episode: the path so far, and the goal that the point is not told."""
         env, lane = self.make_env(1), np.array([0])
         path = [env.reset(lane, [task], [seed])[0].copy()]
         path += [env.step(lane, action[None]).obs[0].copy() for action in actions]
-        return draw_path(np.array(path), task.params["goal"], radius=self.SPARSE_RADIUS, half_width=0.75, size=size)
+        return draw_path(
+            np.array(path), task.params["goal"], radius=self.SPARSE_RADIUS, half_width=0.75, size=size, every=every
+        )
 
     def make_env(self, num_lanes: int) -> NavigationLanes:
         return NavigationLanes(num_lanes, sparse=self.variant == "sparse")

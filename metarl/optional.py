@@ -22,9 +22,16 @@ class MakesTask(Protocol):
 
 @runtime_checkable
 class Replays(Protocol):
-    def replay(self, task: Task, seed: SeedKey, actions: NDArray, *, size: int) -> Iterator[NDArray[np.uint8]]:
-        """The first frame and one after each action of an episode, (about size, width, 3)."""
+    def replay(
+        self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Frames of an episode, (about size, width, 3): those of the steps that `is_shown`."""
         ...
+
+
+def is_shown(step: int, num_steps: int, every: int) -> bool:
+    """The start (step 0), every so many steps, and the end; a frame without a GPU takes longer than many steps."""
+    return step % every == 0 or step == num_steps
 
 
 @runtime_checkable

@@ -140,6 +140,16 @@ def test_a_plugged_in_env_is_rendered(experiment: str, tmp_path: Path) -> None:
         assert np.asarray(seek(video, 1).convert("RGB"), int)[22:].std() > 10  # thin lines on white
 
 
+def test_only_frames_that_are_shown_are_rendered() -> None:
+    tasks = Navigation()
+    task, actions = tasks.meta_test()[0], np.full((10, 2), 0.5, np.float32)
+    every = list(tasks.replay(task, (1,), actions, size=40))
+    some = list(tasks.replay(task, (1,), actions, size=40, every=4))
+    assert len(every) == 11 and len(some) == 4  # steps 0, 4, 8, and the end
+    for frame, step in zip(some, (0, 4, 8, 10), strict=True):
+        np.testing.assert_array_equal(frame, every[step])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["cheetah_dir_maml", "skill_open_door"])
 def test_play_renders_robots_without_a_screen(experiment: str, tmp_path: Path) -> None:
@@ -164,7 +174,7 @@ def test_gl_falls_back_to_osmesa_and_then_to_none(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_cannot_be_rendered_is_said_with_the_remedy(point: Path, monkeypatch, capsys) -> None:
-    def replay(self, task, seed, actions, *, size):
+    def replay(self, task, seed, actions, *, size, every):
         raise RuntimeError("no display")
 
     monkeypatch.setattr(play, "choose_gl", lambda: None)

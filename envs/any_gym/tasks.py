@@ -20,6 +20,7 @@ from envs.any_gym.model_fields import rows_of
 from envs.any_gym.own_tasks import check_has_own_tasks, draw_own_tasks
 from envs.any_gym.ranges import Range
 from metarl.errors import UserError, nearest
+from metarl.optional import is_shown
 from metarl.rollout.batch_env import LoopedLanes
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.tasks import params_key
@@ -159,15 +160,18 @@ class GymTasks:
         """The task's env itself; `kwargs` go to its constructor, such as render_mode."""
         return GymLane(self.env, self.kwargs).become(task.params, **kwargs)
 
-    def replay(self, task: Task, seed: SeedKey, actions: NDArray, *, size: int) -> Iterator[NDArray[np.uint8]]:
+    def replay(
+        self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
+    ) -> Iterator[NDArray[np.uint8]]:
         """Frames of an episode as the env itself renders them; about `size` pixels high, by leaving pixels out."""
         lane = GymLane(self.env, {**self.kwargs, "render_mode": "rgb_array"})
         try:
             lane.reset(task, seed)
             yield lane.picture(size)
-            for action in actions:
+            for step, action in enumerate(actions, 1):
                 lane.step(action)
-                yield lane.picture(size)
+                if is_shown(step, len(actions), every):
+                    yield lane.picture(size)
         finally:
             lane.close()
 

@@ -91,11 +91,13 @@ class ML:
         """Meta-train goals, each class the same number of times as far as that divides."""
         return sample_by_class(self._split.train, num_tasks, rng=rng)
 
-    def replay(self, task: Task, seed: SeedKey, actions: NDArray, *, size: int) -> Iterator[NDArray[np.uint8]]:
+    def replay(
+        self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
+    ) -> Iterator[NDArray[np.uint8]]:
         """Frames of an episode, (size, size, 3)."""
         from envs.metaworld.replay import replay  # imports metaworld: 0.5 s
 
-        return replay(task, actions, size=size, reward_version=self.reward_version)
+        return replay(task, actions, size=size, every=every, reward_version=self.reward_version)
 
     def make_env(self, num_lanes: int) -> LoopedLanes:
         return make_lanes(num_lanes, stepping=self.stepping, reward_version=self.reward_version)

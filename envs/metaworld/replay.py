@@ -12,11 +12,14 @@ from metaworld.types import Task as MetaworldTask
 from numpy.typing import NDArray
 
 from envs.metaworld.spec import RewardVersion
+from metarl.optional import is_shown
 from metarl.types import Task
 
 
-def replay(task: Task, actions: NDArray, *, size: int, reward_version: RewardVersion) -> Iterator[NDArray[np.uint8]]:
-    """The first frame and one after each action, (size, size, 3), from camera corner2, which hangs upside down."""
+def replay(
+    task: Task, actions: NDArray, *, size: int, every: int, reward_version: RewardVersion
+) -> Iterator[NDArray[np.uint8]]:
+    """Frames (size, size, 3) of the steps that `is_shown`, from camera corner2, which hangs upside down."""
     cls = ALL_V3_ENVIRONMENTS[task.params["env_name"]]
     env = cls(
         render_mode="rgb_array", camera_name="corner2", reward_function_version=reward_version, width=size, height=size
@@ -26,9 +29,10 @@ def replay(task: Task, actions: NDArray, *, size: int, reward_version: RewardVer
     try:
         env.reset()
         yield _upright(env.render())
-        for action in actions:
+        for step, action in enumerate(actions, 1):
             env.step(action)
-            yield _upright(env.render())
+            if is_shown(step, len(actions), every):
+                yield _upright(env.render())
     finally:
         env.close()
 

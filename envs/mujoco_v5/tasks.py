@@ -17,7 +17,9 @@ from envs.mujoco_v5.family import Family, Params
 from envs.mujoco_v5.gym_env import RobotGymEnv
 from envs.mujoco_v5.humanoid import HUMANOID_FAMILIES
 from envs.mujoco_v5.lanes import RobotLanes
+from envs.mujoco_v5.physics import has_camera
 from metarl.errors import UserError, nearest
+from metarl.optional import is_shown
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import EnvSpec, Task
 from metarl.validate import check_range
@@ -96,15 +98,21 @@ class RobotTasks:
         """The task on gymnasium's own env; `kwargs` go to gymnasium.make, such as render_mode."""
         return RobotGymEnv(self._family, task, **kwargs)
 
-    def replay(self, task: Task, seed: SeedKey, actions: NDArray, *, size: int) -> Iterator[NDArray[np.uint8]]:
-        """Frames of an episode, (size, size, 3), from gymnasium's own camera."""
-        env = self.gym_env(task, render_mode="rgb_array", width=size, height=size)
+    def replay(
+        self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Frames of an episode, (size, size, 3), from the camera that follows a robot that walks."""
+        # gymnasium 1.4's own choice stands still, and a robot that learns to run leaves its picture
+        follows = has_camera(self._family.robot.model, "track")
+        camera = {"camera_name": "track"} if follows else {}
+        env = self.gym_env(task, render_mode="rgb_array", width=size, height=size, **camera)
         try:
             env.begin(seed)
             yield env.render()
-            for action in actions:
+            for step, action in enumerate(actions, 1):
                 env.step(action)
-                yield env.render()
+                if is_shown(step, len(actions), every):
+                    yield env.render()
         finally:
             env.close()
 

@@ -81,8 +81,8 @@ def _frames(
     actions = actions_of(result.tests[which], 0)
     try:
         # a lane's seed: the job's, the episode, and 0 for the env's own luck
-        replay = tasks.replay(task, (*result.seeds[which], 0, 0), actions, size=arguments.size)
-        frames = [frame for step, frame in enumerate(replay) if step % arguments.every == 0 or step == len(actions)]
+        replay = tasks.replay(task, (*result.seeds[which], 0, 0), actions, size=arguments.size, every=arguments.every)
+        frames = list(replay)
     except UserError:
         raise
     except Exception as error:
