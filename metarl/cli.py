@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a run failed, 2 something the user can mend, 130 stopped b
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -43,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return STOPPED
+    except BrokenPipeError:  # `metarl results | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
+        return 0
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metarl.compare import POLICY, mean_interval
 from metarl.stats import Interval
@@ -31,34 +32,40 @@ def _table(tasks: tuple[str, ...], group: Mapping[str, Records]) -> Iterator[str
     yield ""
     yield (
         "Return of the meta-trained policy with sampled actions after 0, 1, ... adaptation steps (of RL²: episodes in "
-        "memory): mean over tasks and seeds [95 % interval, seeds and tasks resampled]. It *adapts* if the interval "
-        "after the last step lies above the one before the first, and *adapts, then falls* if a later step takes back "
-        "what an earlier one gave."
+        "memory): mean over tasks and seeds [95 % interval, seeds and tasks resampled]. *Gain* is the last column less "
+        "the first, task by task, so that what tasks differ in drops out. A policy *adapts* if the gain of its best "
+        "step lies above 0, interval and all; it *falls* if the last step lies below the best one in the same sense."
     )
     yield ""
-    yield f"| result | seeds | env steps, M | {' | '.join(str(k) for k in range(rounds))} | adapts |"
-    yield f"| --- | --- | --- |{' --- |' * rounds} --- |"
+    yield f"| result | seeds | env steps, M | {' | '.join(str(k) for k in range(rounds))} | gain | adapts |"
+    yield f"| --- | --- | --- |{' --- |' * rounds} --- | --- |"
     for name, records in sorted(group.items(), key=lambda item: -_final(item[1])):
-        curve = _curve(records)
+        values, strata = _values(records), _strata(records)
+        cells = [_text(mean_interval(points, strata)) for points in values] + [""] * (rounds - len(values))
         million = np.mean([record["training_env_steps"] for record in records]) / 1e6
-        cells = [_text(point) for point in curve] + [""] * (rounds - len(curve))
-        yield f"| {name} | {len(records)} | {million:.1f} | {' | '.join(cells)} | {verdict(curve)} |"
+        gain = _text(mean_interval(values[-1] - values[0], strata))
+        row = [name, len(records), f"{million:.1f}", *cells, gain, verdict(values, strata)]
+        yield f"| {' | '.join(map(str, row))} |"
     yield ""
 
 
-def verdict(curve: Sequence[Interval]) -> str:
-    """Whether the returns after 0, 1, ... steps rise outside their intervals."""
-    before, last = curve[0], curve[-1]
-    best = max(curve[1:], key=lambda point: point.mean, default=before)
-    if best.low <= before.high:
+def verdict(values: Sequence[NDArray], strata: Sequence[str]) -> str:
+    """Whether returns (seeds, tasks) after 0, 1, ... steps rise; each task is compared with itself."""
+    best = max(values, key=lambda points: points.mean())
+    if mean_interval(best - values[0], strata).low <= 0:
         return "no"
-    return "yes, then falls" if last.high < best.low else "yes"
+    return "yes, then falls" if mean_interval(values[-1] - best, strata).high < 0 else "yes"
 
 
-def _curve(records: Records) -> list[Interval]:
-    strata = records[0]["policies"][POLICY].get("strata") or [""] * len(records[0]["policies"][POLICY]["tasks"])
-    rounds = [np.array([np.mean(points, axis=-1) for points in _outcomes(r, "return")]) for r in records]
-    return [mean_interval(np.stack([seed[k] for seed in rounds]), strata) for k in range(len(rounds[0]))]
+def _values(records: Records) -> list[NDArray]:
+    """(seeds, tasks) after 0, 1, ... steps."""
+    seeds = [[np.mean(points, axis=-1) for points in _outcomes(record, "return")] for record in records]
+    return [np.array(points) for points in zip(*seeds, strict=True)]
+
+
+def _strata(records: Records) -> Sequence[str]:
+    policy = records[0]["policies"][POLICY]
+    return policy.get("strata") or [""] * len(policy["tasks"])
 
 
 def _final(records: Records) -> float:

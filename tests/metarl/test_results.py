@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from metarl.errors import UserError
 from metarl.results import add_result, write_table
 from metarl.side_by_side import side_by_side, verdict
-from metarl.stats import Interval
 
 
 def make_run(path: Path, *, seed: int, success: list[list[float]]) -> Path:
@@ -109,17 +109,18 @@ def test_records_keep_each_tasks_mean_and_the_same_table(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("curve", "said"),
+    ("values", "said"),
     [
-        ([(0, -1, 1), (3, 2, 4)], "yes"),
-        ([(0, -1, 1), (1.5, 0.9, 2)], "no"),
-        ([(0, -1, 1), (9, 8, 10), (3, 2, 4)], "yes, then falls"),
-        ([(0, -1, 1), (9, 8, 10), (8.5, 7.5, 9.5)], "yes"),
-        ([(0, -1, 1)], "no"),
+        ([[0, 100], [1, 102]], "yes"),  # tasks differ by far more than the gain, which every task has
+        ([[0, 100], [9, 95]], "no"),  # one gains, one loses
+        ([[0, 100], [9, 109], [3, 104]], "yes, then falls"),
+        ([[0, 100], [9, 109], [8, 110]], "yes"),
+        ([[0, 100], [-9, 91]], "no"),
+        ([[0, 100]], "no"),
     ],
 )
-def test_adaptation_is_claimed_outside_the_intervals_only(curve: list[tuple[float, float, float]], said: str) -> None:
-    assert verdict([Interval(*point) for point in curve]) == said
+def test_adaptation_is_claimed_where_the_gain_of_the_same_tasks_is_above_0(values: list, said: str) -> None:
+    assert verdict([np.array([points], float) for points in values], ["", ""]) == said
 
 
 def test_results_on_the_same_tasks_stand_beside_each_other_best_first(tmp_path: Path) -> None:
@@ -139,5 +140,7 @@ def test_results_on_the_same_tasks_stand_beside_each_other_best_first(tmp_path: 
     )
     rows = [line for line in lines if line.startswith("| ")][1:]
     assert len([line for line in lines if line.startswith("## ")]) == 1 and "elsewhere" not in " ".join(lines)
-    assert rows[-2].startswith("| adapts | 2 | 2.0 | 2.0 [1.0, 3.0] | 12.0 [11.0, 13.0] | 22.0 [21.0, 23.0] | yes")
-    assert rows[-1].startswith("| still | 1 | 2.0 |") and rows[-1].endswith("|  | no |")
+    assert rows[-2].startswith(
+        "| adapts | 2 | 2.0 | 2.0 [1.0, 3.0] | 12.0 [11.0, 13.0] | 22.0 [21.0, 23.0] | 20.0 [20.0, 20.0] | yes"
+    )
+    assert rows[-1].startswith("| still | 1 | 2.0 |") and rows[-1].endswith("|  | 0.0 [0.0, 0.0] | no |")
