@@ -1,11 +1,12 @@
 """ANIL (Raghu et al. 2020): MAML whose inner loop moves the last layer alone, so that features are computed once.
 
 All images of a meta-batch go through the body in one forward, with batch statistics of each set of its own, and the
-heads of all tasks are adapted together by matrix products: several times faster than MAML.
+heads of all tasks are adapted together by matrix products: several times faster than MAML, on held-out tasks too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +17,11 @@ from metarl import params as P
 from metarl.errors import UserError
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.fast_weights import FastWeights
-from metarl.fewshot.gradient import CPU, GradientDescent, TaskLoss, net_with_head
+from metarl.fewshot.gradient import CPU, TaskLoss, net_with_head
 from metarl.fewshot.maml import MAMLConfig
 from metarl.fewshot.nets import HEAD, Net, WithHead
 from metarl.fewshot.schedule import ScheduledAdam
 from metarl.fewshot.source import DataSpec
-from metarl.fewshot.step_sizes import HeadStepSize
 from metarl.inner_loop import adapt_tasks
 from metarl.policies import linear
 from metarl.types import Metrics, Params
@@ -32,12 +32,62 @@ class ANILConfig(MAMLConfig):
     pass
 
 
+@dataclass(frozen=True)
+class HeadDescent:
+    """The inner loop: gradient steps of the head on features that stay as they are."""
+
+    net: WithHead
+    loss: TaskLoss
+    config: ANILConfig
+    weight_names: tuple[str, ...]
+
+    def weights(self, theta: Params) -> Params:
+        return {name: theta[name] for name in self.weight_names}
+
+    def curve(self, theta: Params, phis: Params, support: Examples, steps: Sequence[int]) -> list[Params]:
+        """Stacked phis (B, ...) after each of the rising numbers of steps; support (B, N, ...)."""
+        each = zip(P.unstack(phis), support.x, strict=True)
+        features = torch.stack([self.net.body.apply(phi, x)[0] for phi, x in each])
+        heads, curve, done = head_of(phis), [], 0
+        for step in steps:
+            heads = self.descend(heads, features, support, step - done, stacked=True)
+            done = step
+            curve.append(phis | heads)
+        return curve
+
+    def descend(
+        self, heads: Params, features: Tensor, support: Examples, steps: int, *, stacked: bool = False
+    ) -> Params:
+        """Heads (B, ...) after `steps` steps on features (B, N, D), from one head or from stacked ones."""
+        ways = self.loss.ways(support)
+
+        def head_loss(head: Params, batch: dict[str, Tensor]) -> Tensor:
+            return self.loss.losses(linear(batch["x"], head["head.weight"], head["head.bias"]), batch["y"], ways)
+
+        if steps == 0:
+            return heads
+        return adapt_tasks(
+            head_loss,
+            heads,
+            [{"x": features, "y": support.y}] * steps,
+            inner_lr=self.config.inner_lr,
+            first_order=self.config.first_order,
+            params_stacked=stacked,
+            backend="batched",
+        )
+
+
+def head_of(params: Params) -> Params:
+    return {name: params[name] for name in HEAD}
+
+
 class HeadGradient:
     """MAML's meta-step where only heads differ from task to task."""
 
-    def __init__(self, net: WithHead, loss: TaskLoss, config: ANILConfig) -> None:
-        self.net, self.loss, self.config = net, loss, config
-        self._adam = ScheduledAdam(config)
+    def __init__(self, inner_loop: HeadDescent) -> None:
+        self.inner_loop, self.net, self.loss = inner_loop, inner_loop.net, inner_loop.loss
+        self.config = inner_loop.config
+        self._adam = ScheduledAdam(self.config)
 
     def step(self, theta: Params, support: Examples, query: Examples) -> tuple[Params, Metrics]:
         grads, metrics = self.gradient(theta, support, query)
@@ -48,20 +98,9 @@ class HeadGradient:
         """Equal to `MetaGradient.gradient` with the steps of all but the head at 0 (a test holds them together)."""
         leaves = P.trainable(theta)
         support_features, query_features = self._features(leaves, support.x, query.x)
-        ways = self.loss.ways(support)
-
-        def head_loss(head: Params, batch: dict[str, Tensor]) -> Tensor:
-            return self.loss.losses(linear(batch["x"], head["head.weight"], head["head.bias"]), batch["y"], ways)
-
-        heads = adapt_tasks(
-            head_loss,
-            {name: leaves[name] for name in HEAD},
-            [{"x": support_features, "y": support.y}] * self.config.inner_steps,
-            inner_lr=self.config.inner_lr,
-            first_order=self.config.first_order,
-            backend="batched",
-        )
+        heads = self.inner_loop.descend(head_of(leaves), support_features, support, self.config.inner_steps)
         outputs = linear(query_features, heads["head.weight"], heads["head.bias"])
+        ways = self.loss.ways(support)
         loss = self.loss.losses(outputs, query.y, ways).mean()
         grads = torch.autograd.grad(loss, list(leaves.values()))
         metrics = {"meta_loss": float(loss.detach())} | self.loss.score(outputs.detach(), query.y, ways)
@@ -95,20 +134,13 @@ def anil(
     if not isinstance(net, WithHead):
         raise UserError("ANIL adapts the head of a net alone, and this net has none; give WithHead(body, outputs)")
     weights = net.init(generator)
-    loss = TaskLoss(net=net, regression=spec.regression)
-    inner_loop = GradientDescent(
-        loss=loss,
-        step_sizes=HeadStepSize(config.inner_lr),
-        weight_names=tuple(weights),
-        backend=config.backend,
-        first_order=config.first_order,
-    )
+    inner_loop = HeadDescent(net, TaskLoss(net=net, regression=spec.regression), config, tuple(weights))
     return FastWeights(
         spec,
         config,
         net=net,
         theta=weights,
         inner_loop=inner_loop,
-        meta_step=HeadGradient(net, loss, config),
+        meta_step=HeadGradient(inner_loop),
         device=device,
     )

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from metarl.fewshot.examples import count_ways
 from metarl.fewshot.learner import FewShotLearner, Mode
 from metarl.fewshot.losses import accuracy, squared_error
-from metarl.fewshot.source import EpisodeSource
+from metarl.fewshot.out_of_scope import Rejection, draw_strangers, tell_apart
+from metarl.fewshot.source import EpisodeSource, HasOutOfScope
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.stats import Interval
-from metarl.types import Metrics, Task
+from metarl.types import Metrics, Task, TaskData
 from metarl.validate import check_range
 
 
@@ -32,8 +34,15 @@ class FewShotEvaluationConfig:
     episodes_seed: int = 0
     """The held-out tasks follow from it and not from the run's seed, so that runs are compared on the same ones."""
 
+    out_of_scope_queries: int = 100
+    """Asked of each task of `out_of_scope_ways` classes or more, where the data set has such; 0: none. Inductively, for
+    a stranger's own statistics must not help to know it."""
+    out_of_scope_ways: int = 20
+
     def __post_init__(self) -> None:
         check_range(self, "num_episodes", low=1)
+        check_range(self, "out_of_scope_queries", low=0)
+        check_range(self, "out_of_scope_ways", low=2)
         check_range(self, "episodes_seed", low=0)
         if not self.suites or not self.modes:
             raise ValueError("suites and modes must not be empty; give at least one of each, such as 5w1s, inductive")
@@ -46,6 +55,8 @@ class SuiteScores:
     episodes: list[Task]
     scores: dict[Mode, dict[int, NDArray[np.float64]]]
     """By mode and number of adaptation steps, (episodes,) each."""
+    rejection: Rejection | None = None
+    """Of out-of-scope requests by phi after the last step, where the data set has such."""
 
     def interval(self, mode: Mode, steps: int) -> Interval:
         return normal_interval(self.scores[mode][steps])
@@ -60,12 +71,18 @@ class FewShotResult:
     suites: dict[str, SuiteScores]
 
     def metrics(self) -> Metrics:
-        """`eval/<suite>/<mode>/<measure>/<steps>` of the mean, for the log."""
-        return {
+        """Means for the log: `eval/<suite>/<mode>/<measure>/<steps>` and `eval/<suite>/<measure of rejection>`."""
+        scores = {
             f"eval/{suite}/{mode}/{self.measure}/{steps}": float(values.mean())
             for suite, result in self.suites.items()
             for mode, curve in result.scores.items()
             for steps, values in curve.items()
+        }
+        return scores | {
+            f"eval/{suite}/{measure}": float(values.mean())
+            for suite, result in self.suites.items()
+            if result.rejection is not None
+            for measure, values in vars(result.rejection).items()
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -84,10 +101,24 @@ class FewShotResult:
                         for mode, curve in result.scores.items()
                     },
                     "episodes": pack_episodes(result.episodes),
+                    **_rejection_to_json(result.rejection),
                 }
                 for suite, result in self.suites.items()
             },
         }
+
+
+def _rejection_to_json(rejection: Rejection | None) -> dict[str, Any]:
+    """Nothing where there were no out-of-scope requests."""
+    if rejection is None:
+        return {}
+    measures = vars(rejection)
+    return {
+        "out_of_scope": {
+            "summary": {measure: normal_interval(values)._asdict() for measure, values in measures.items()},
+            "scores": {measure: np.round(values, 6).tolist() for measure, values in measures.items()},
+        }
+    }
 
 
 def normal_interval(values: NDArray) -> Interval:
@@ -104,7 +135,13 @@ def few_shot_evaluate(learner: FewShotLearner, source: EpisodeSource, config: Fe
     for index, suite in enumerate(config.suites):
         seed = (config.episodes_seed, index)
         tasks = source.test_tasks(suite, config.num_episodes, rng=numpy_rng((*seed, 0)))
-        suites[suite] = score_tasks(learner, source, tasks, modes, seed=(*seed, 1))
+        wide = len(tasks[0].params.get("classes", ())) >= config.out_of_scope_ways
+        strangers = None
+        if isinstance(source, HasOutOfScope) and wide and "inductive" in modes and config.out_of_scope_queries:
+            strangers = draw_strangers(
+                source.out_of_scope, len(tasks), config.out_of_scope_queries, rng=numpy_rng((*seed, 2))
+            )
+        suites[suite] = score_tasks(learner, source, tasks, modes, seed=(*seed, 1), strangers=strangers)
     return FewShotResult("mse" if source.spec.regression else "accuracy", suites)
 
 
@@ -116,8 +153,14 @@ def score_tasks(
     *,
     seed: SeedKey,
     tasks_at_once: int = 25,
+    strangers: Sequence[Tensor] | None = None,
 ) -> SuiteScores:
-    """Scores of each task after every number of steps that the learner reports."""
+    """Scores of each task after every number of steps that the learner reports.
+
+    `strangers` are out-of-scope queries of each task (S, ...), told apart inductively after the last step.
+    """
+    inside: list[Tensor] = []
+    outside: list[Tensor] = []
     scores: dict[Mode, dict[int, list[float]]] = {mode: {} for mode in modes}
     for start in range(0, len(tasks), tasks_at_once):
         batch = source.data(tasks[start : start + tasks_at_once], rng=numpy_rng((*seed, start)))
@@ -125,19 +168,29 @@ def score_tasks(
         for steps, phis in curve.items():
             for mode in modes:
                 outputs = learner.predict(phis, [data.query.x for data in batch], mode=mode)
+                outputs = [_of_classes(output, data) for output, data in zip(outputs, batch, strict=True)]
                 scores[mode].setdefault(steps, []).extend(
                     _score(output, data.query.y) for output, data in zip(outputs, batch, strict=True)
                 )
+                if strangers is not None and mode == "inductive" and steps == max(curve):
+                    own = strangers[start : start + tasks_at_once]
+                    inside += outputs
+                    outside += map(_of_classes, learner.predict(phis, own), batch)
     return SuiteScores(
         list(tasks),
         {mode: {steps: np.array(values) for steps, values in by_steps.items()} for mode, by_steps in scores.items()},
+        tell_apart(inside, outside) if strangers is not None else None,
     )
 
 
-def _score(output: torch.Tensor, y: torch.Tensor) -> float:
-    if y.is_floating_point():
-        return float(squared_error(output, y))
-    return float(accuracy(output[:, : int(y.max()) + 1], y))
+def _of_classes(output: Tensor, data: TaskData) -> Tensor:
+    """Without the columns of a head that the task has no classes for."""
+    y = data.supports[0].y
+    return output if y.is_floating_point() else output[:, : count_ways(y)]
+
+
+def _score(output: Tensor, y: Tensor) -> float:
+    return float(squared_error(output, y) if y.is_floating_point() else accuracy(output, y))
 
 
 def pack_episodes(tasks: Sequence[Task]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from metarl import params as P
+from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Examples, count_ways
 from metarl.fewshot.losses import accuracy, cross_entropy, squared_error
 from metarl.fewshot.nets import MLP, Net, NetConfig, WithHead, make_net
@@ -42,6 +43,8 @@ class GradientConfig(ScheduleConfig):
     backend: BackendChoice = "auto"
     """How a meta-batch is computed; auto: batched for plain dense nets, vmap for other dense nets, for images on a GPU
     and for few images a task, a loop over tasks for many images on a CPU."""
+    head_from_zero: bool = False
+    """Start the last layer from 0: one inner step then compares with class means, before any meta-training."""
     net: NetConfig = NetConfig()
 
     def __post_init__(self) -> None:
@@ -63,13 +66,13 @@ def choose_backend(net: Net, wanted: BackendChoice, device: torch.device, *, exa
     if wanted != "auto":
         return wanted
     body = net.body if isinstance(net, WithHead) else net
-    if isinstance(body, MLP) and body.norm == "none":
+    if isinstance(body, BesideInput) or (isinstance(body, MLP) and body.norm == "none"):
         return "batched"
     return "loop" if len(net.input_shape) == 3 and device.type == "cpu" and examples >= LOOP_FROM_IMAGES else "vmap"
 
 
 def net_with_head(spec: DataSpec, config: GradientConfig) -> WithHead:
-    return WithHead(make_net(spec.input_shape, config.net), spec.outputs)
+    return WithHead(make_net(spec.input_shape, config.net), spec.outputs, from_zero=config.head_from_zero)
 
 
 @dataclass(frozen=True, kw_only=True)

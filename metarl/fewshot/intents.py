@@ -2,11 +2,15 @@
 
 Meta-training and held-out tasks share no intent; where the data set names domains, they share no domain either, which
 is harder: what an airport asks is no help at the bank.
+
+Inputs are TF-IDF: n-grams that many requests have ("can you please") say little about an intent. How many have them is
+counted over the training intents alone, so that nothing of a held-out intent is known before its support set.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -40,6 +44,8 @@ class IntentsConfig:
     name: IntentSet = "clinc150"
     dimensions: int = 4096
     """Of the hashed word and letter n-grams that a net sees."""
+    weigh: bool = True
+    """Weigh n-grams by their inverse document frequency in the training intents' texts (TF-IDF)."""
     test_share: float = 0.3
     """Of the intents, held out by the seeded shuffle below; CLINC150 holds out three whole domains instead."""
     split_seed: int = 0
@@ -59,6 +65,20 @@ class IntentData:
     splits: ClassSplits
     out_of_scope: NDArray[np.float32]
     """(n, dimensions) requests of no intent at all; only CLINC150 has them."""
+    weights: NDArray[np.float32]
+    """(dimensions,) of the n-grams; 1 where they are not weighed."""
+
+    def inputs(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """One's own texts as this data set's examples are, (n, dimensions)."""
+        return weighed(hash_texts(texts, dimensions=len(self.weights)), self.weights)
+
+
+class IntentEpisodes(ClassEpisodes):
+    """Episodes with requests of no intent beside them: implements `HasOutOfScope`."""
+
+    def __init__(self, data: IntentData, episodes: EpisodeConfig, *, test_queries: int) -> None:
+        super().__init__(data.data_set, data.splits, episodes, test_queries=test_queries)
+        self.out_of_scope = data.out_of_scope
 
 
 def read_intents(config: IntentsConfig) -> IntentData:
@@ -75,16 +95,42 @@ def read_intents(config: IntentsConfig) -> IntentData:
     frequent = np.isin(labels, names[counts >= config.min_examples])
     texts = [text for (text, _), keep in zip(inside, frequent, strict=True) if keep]
     data_set = by_class(hash_texts(texts, dimensions=config.dimensions), labels[frequent])
+    splits = _splits(data_set.names, content.get("domains"), config)
+    weights = np.ones(config.dimensions, np.float32)
+    if config.weigh:
+        weights = inverse_document_frequency(data_set.rows[_rows_of(data_set, splits["train"])])
     return IntentData(
-        data_set,
-        _splits(data_set.names, content.get("domains"), config),
-        hash_texts(outside, dimensions=config.dimensions),
+        replace(data_set, rows=weighed(data_set.rows, weights)),
+        splits,
+        weighed(hash_texts(outside, dimensions=config.dimensions), weights),
+        weights,
     )
+
+
+def inverse_document_frequency(rows: NDArray) -> NDArray[np.float32]:
+    """log((1 + n) / (1 + rows that have it)) + 1 of each column: rows (n, D) -> (D,).
+
+    Both counts are smoothed by one row that has everything (scikit-learn's TfidfTransformer): what no row has is
+    weighed most, and nothing is weighed by 0.
+    """
+    return (np.log((1 + len(rows)) / (1 + np.count_nonzero(rows, axis=0))) + 1).astype(np.float32)
+
+
+def weighed(rows: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows (n, D) times weights (D,), of unit length again."""
+    rows = rows * weights
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def intents(config: IntentsConfig, episodes: EpisodeConfig) -> ClassEpisodes:
     data = read_intents(config)
+    if len(data.out_of_scope):
+        return IntentEpisodes(data, episodes, test_queries=config.test_queries)
     return ClassEpisodes(data.data_set, data.splits, episodes, test_queries=config.test_queries)
+
+
+def _rows_of(data_set: ClassData, classes: Sequence[int]) -> NDArray[np.int64]:
+    return np.concatenate([np.arange(data_set.starts[c], data_set.starts[c + 1]) for c in classes])
 
 
 def _splits(names: tuple[str, ...], domains: dict[str, list[str]] | None, config: IntentsConfig) -> ClassSplits:

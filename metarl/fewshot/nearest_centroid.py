@@ -1,7 +1,6 @@
-"""Nearest centroid of the inputs as they are: what few-shot learning has to beat.
+"""Nearest centroid of the inputs as they are, by cosine: what few-shot learning has to beat.
 
-On word counts it is the TF-IDF classifier: inputs are weighted by inverse document frequencies, counted over the
-examples of meta-training (all that it learns).
+On TF-IDF inputs (`metarl.fewshot.intents`) it is the classifier of texts before neural nets. Nothing is learned.
 """
 
 from __future__ import annotations
@@ -31,8 +30,6 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, kw_only=True)
 class NearestCentroidConfig:
-    tf_idf: bool = False
-    """Weigh each input by log((1 + n) / (1 + examples that have it)) + 1."""
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
@@ -49,8 +46,6 @@ class NearestCentroid:
         if spec.regression:
             raise UserError("nearest centroid names classes, it cannot learn a regression; use MAML, ANIL or Reptile")
         self.spec, self.config = spec, config
-        size = torch.Size(spec.input_shape).numel()
-        self._counts = {"examples": torch.zeros(()), "with_input": torch.zeros(size)}
 
     def prior(self) -> Params:
         return {}
@@ -72,15 +67,10 @@ class NearestCentroid:
         ]
 
     def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
-        """Count in how many examples each input is not 0."""
+        """The scores of a meta-batch; nothing is learned."""
         support = stack_supports([d.supports[0] for d in batch], input_shape=self.spec.input_shape)
         query = stack_queries([d.query for d in batch], input_shape=self.spec.input_shape)
         scores = self._scores(self._centroids(support.x, support.y), query.x)
-        seen = torch.cat([support.x, query.x], dim=1).flatten(0, 1).flatten(1)
-        self._counts = {
-            "examples": self._counts["examples"] + len(seen),
-            "with_input": self._counts["with_input"] + (seen != 0).sum(0),
-        }
         return {
             "meta_loss": float(cross_entropy(scores, query.y).mean()),
             "accuracy/post": float(accuracy(scores, query.y).mean()),
@@ -90,23 +80,17 @@ class NearestCentroid:
 
     def _centroids(self, x: Tensor, y: Tensor) -> Tensor:
         """(B, S, ...), (B, S) -> (B, ways, D)."""
-        return class_means(self._weighted(x), y, count_ways(y))
+        return class_means(normalised(x.flatten(2)), y, count_ways(y))
 
     def _scores(self, prototypes: Tensor, x: Tensor) -> Tensor:
-        return cosines(self._weighted(x), prototypes) / self.config.temperature
-
-    def _weighted(self, x: Tensor) -> Tensor:
-        x = x.flatten(2)
-        if self.config.tf_idf:
-            x = x * (((1 + self._counts["examples"]) / (1 + self._counts["with_input"])).log() + 1)
-        return normalised(x)
+        return cosines(x.flatten(2), prototypes) / self.config.temperature
 
     def state_dict(self) -> dict[str, Any]:
-        return {"theta": self._counts}
+        return {"theta": {}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        check_tensors_match(self._counts, state["theta"], what="theta")
-        self._counts = dict(state["theta"])
+        """There is nothing to load, but the state of another method is refused by name."""
+        check_tensors_match({}, state["theta"], what="theta")
 
 
 def nearest_centroid(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metarl.errors import UserError
+from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Shape
 from metarl.fewshot.norm import Norm, batch_norm, fused_batch_norm, layer_norm
 from metarl.policies import linear
@@ -48,7 +49,7 @@ class Net(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class NetConfig:
-    """What to build for inputs of a given shape: convolutions for images, an MLP for vectors."""
+    """What to build for inputs of a given shape: convolutions for images, an MLP or `BesideInput` for vectors."""
 
     filters: int = 64
     """Channels of each convolution."""
@@ -62,15 +63,30 @@ class NetConfig:
     hidden: tuple[int, ...] = (64, 64)
     """Layers of the MLP, the last one being the features."""
     norm: Norm = "batch"
+    keep_input: bool = False
+    """Vectors alone: in place of the MLP the input itself beside a learned projection of it (`BesideInput`)."""
+    projection: int = 512
+    """Dimensions of that projection."""
+    scale: float = 1.6
+    """Of those features at first: a softmax over squared distances is then one over 10 times the cosine."""
 
     def __post_init__(self) -> None:
         check_range(self, "filters", low=1)
         check_range(self, "layers", low=1)
         check_range(self, "hidden", low=1)
+        check_range(self, "projection", low=1)
+        check_range(self, "scale", low=0, low_open=True)
 
 
 def make_net(input_shape: Shape, config: NetConfig, *, fused: bool = False) -> Net:
-    """The body for inputs of this shape. Raises UserError for a shape that is neither (C, H, W) nor (D,)."""
+    """The body for inputs of this shape.
+
+    Raises UserError for a shape that is neither (C, H, W) nor (D,), and for images with `keep_input`.
+    """
+    if config.keep_input and len(input_shape) != 1:
+        raise UserError(
+            f"keep_input=True is for vectors (D,), but inputs have the shape {input_shape}; leave it out for images"
+        )
     if len(input_shape) == 3:
         return Conv4(
             input_shape,
@@ -81,6 +97,8 @@ def make_net(input_shape: Shape, config: NetConfig, *, fused: bool = False) -> N
             norm=config.norm,
             fused=fused,
         )
+    if len(input_shape) == 1 and config.keep_input:
+        return BesideInput(input_shape[0], config.projection, config.scale)
     if len(input_shape) == 1:
         return MLP(input_shape[0], config.hidden, norm=config.norm, fused=fused)
     raise UserError(
@@ -217,13 +235,16 @@ class WithHead:
 
     body: Net
     output_dim: int
+    from_zero: bool = False
+    """Whether the layer starts from 0. A gradient step of size a on N examples makes it the class means of features f,
+    less their common mean: scores are a / N times the sum of f(x) . f(x_i) over a class's examples."""
 
     @property
     def input_shape(self) -> Shape:
         return self.body.input_shape
 
     def init(self, generator: torch.Generator) -> Params:
-        bound = math.sqrt(6.0 / (self.body.output_dim + self.output_dim))
+        bound = 0.0 if self.from_zero else math.sqrt(6.0 / (self.body.output_dim + self.output_dim))
         return self.body.init(generator) | {
             "head.weight": _uniform((self.body.output_dim, self.output_dim), bound, generator),
             "head.bias": torch.zeros(self.output_dim),

@@ -11,12 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metarl.errors import UserError
-from metarl.fewshot.evaluation import normal_interval
-from metarl.fewshot.learner import FewShotLearner
-from metarl.fewshot.source import EpisodeSource
-from metarl.seeding import numpy_rng
-from metarl.stats import Interval
-from metarl.types import Task
 
 
 def confidence(scores: Tensor) -> Tensor:
@@ -42,36 +36,30 @@ def false_acceptance(inside: NDArray, outside: NDArray, *, accepted: float = 0.9
 
 @dataclass(frozen=True)
 class Rejection:
-    """Means over episodes with their 95 % intervals."""
+    """Of each episode, (episodes,) each."""
 
-    auroc: Interval
+    auroc: NDArray[np.float64]
     """0.5: out-of-scope requests look like the others; 1: each is less certain than every request in scope."""
-    false_acceptance_at_95: Interval
+    false_acceptance_at_95: NDArray[np.float64]
     """Share of out-of-scope requests let through where 95 % of those in scope are."""
 
 
-def score_rejection(
-    learner: FewShotLearner,
-    source: EpisodeSource,
-    tasks: Sequence[Task],
-    out_of_scope: NDArray[np.float32],
-    *,
-    seed: int = 0,
-    queries: int = 100,
-) -> Rejection:
-    """Adapt to each task, then ask its queries and `queries` drawn from `out_of_scope` (n, ...)."""
+def draw_strangers(
+    out_of_scope: NDArray[np.float32], num_tasks: int, queries: int, *, rng: np.random.Generator
+) -> list[Tensor]:
+    """For each task `queries` of `out_of_scope` (n, ...), none twice. Raises UserError where there are fewer."""
     if len(out_of_scope) < queries:
         raise UserError(f"{queries} out-of-scope queries are asked for, there are {len(out_of_scope)}; ask for fewer")
-    areas, passed = [], []
-    for index, task in enumerate(tasks):
-        rng = numpy_rng((seed, index))
-        (data,) = source.data([task], rng=rng)
-        phis = learner.adapt([learner.prior()], [data.supports[0]])
-        strangers = torch.from_numpy(out_of_scope[rng.choice(len(out_of_scope), queries, replace=False)])
-        ways = int(data.supports[0].y.max()) + 1
-        (scores,) = learner.predict(phis, [torch.cat([data.query.x, strangers])])
-        values = confidence(scores[:, :ways]).numpy()
-        inside, outside = values[: len(data.query.x)], values[len(data.query.x) :]
-        areas.append(auroc(inside, outside))
-        passed.append(false_acceptance(inside, outside))
-    return Rejection(normal_interval(np.array(areas)), normal_interval(np.array(passed)))
+    rows = (rng.choice(len(out_of_scope), queries, replace=False) for _ in range(num_tasks))
+    return [torch.from_numpy(out_of_scope[r]) for r in rows]
+
+
+def tell_apart(inside: Sequence[Tensor], outside: Sequence[Tensor]) -> Rejection:
+    """From the class scores of each task's queries (Q, ways) and of its out-of-scope ones (S, ways)."""
+    pairs = [
+        (confidence(own).numpy(), confidence(strange).numpy()) for own, strange in zip(inside, outside, strict=True)
+    ]
+    return Rejection(
+        np.array([auroc(own, strange) for own, strange in pairs]),
+        np.array([false_acceptance(own, strange) for own, strange in pairs]),
+    )

@@ -62,7 +62,7 @@ METHODS = {
     "relation": MethodEntry("learned comparison of classes (Sung et al. 2018)", RelationConfig(), relation),
     "transfer": MethodEntry("pre-train, then fit a head (Chen et al. 2019): the baseline", TransferConfig(), transfer),
     "nearest_centroid": MethodEntry(
-        "class means of raw or TF-IDF inputs: the floor", NearestCentroidConfig(), nearest_centroid
+        "class means of the inputs, by cosine: the floor", NearestCentroidConfig(), nearest_centroid
     ),
 }
 

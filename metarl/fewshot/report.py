@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from metarl.fewshot.evaluation import FewShotResult
+from metarl.fewshot.evaluation import FewShotResult, normal_interval
 from metarl.plots import draw_curves, new_figure, save_figure
 from metarl.stats import Interval
 
@@ -39,7 +39,10 @@ class FewShotReport:
                         cell = format_score(scores.interval(mode, steps), result.measure)
                         table.add_row(name, suite, mode, str(steps), cell)
             table.add_row()
-        (console or Console()).print(table)
+        console = console or Console()
+        console.print(table)
+        if any(scores.rejection for result in results.values() for scores in result.suites.values()):
+            console.print(_rejection_table(results))
 
     def plot(self, path: Path, results: Results) -> None:
         """One panel a suite: score over inner steps; a method without steps is a point."""
@@ -61,6 +64,21 @@ class FewShotReport:
         figure.legend(*labels, loc="outside lower center", ncols=2, frameon=False)
         figure.suptitle("Held-out tasks (mean and 95 % interval over episodes)")
         save_figure(figure, path)
+
+
+def _rejection_table(results: Results) -> Table:
+    title = "Out-of-scope requests"
+    table = Table(title=title, box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("policy", "suite"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("AUROC", "let through at 95 %"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, result in results.items():
+        for suite, scores in result.suites.items():
+            if scores.rejection is not None:
+                intervals = (normal_interval(values) for values in vars(scores.rejection).values())
+                table.add_row(name, suite, *(format_score(interval, "accuracy") for interval in intervals))
+    return table
 
 
 def format_score(interval: Interval, measure: str) -> str:

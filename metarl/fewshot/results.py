@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metarl.errors import UserError
 from metarl.fewshot.evaluation import normal_interval
@@ -40,7 +41,7 @@ def section(name: str, records: list[dict[str, Any]]) -> list[str]:
     ]
     for policy, suite, mode, steps in _rows(records[0]):
         lines.append(f"| {policy} | {suite} | {mode} | {steps} | {_cell(records, policy, suite, mode, steps)} |")
-    return [*lines, ""]
+    return [*lines, "", *_rejection_section(records)]
 
 
 def overview(results: Path) -> list[str]:
@@ -69,6 +70,7 @@ def overview(results: Path) -> list[str]:
         for name in names:
             lines += _overview_rows(name, found[name], suites)
         lines.append("")
+        lines += _rejection_overview({name: found[name] for name in names}, suites)
     return lines
 
 
@@ -86,6 +88,51 @@ def _overview_rows(name: str, records: list[dict[str, Any]], suites: tuple[str, 
         seconds = np.mean([record["training_seconds"] for record in records])
         iterations = records[0]["iterations"]
         yield f"| {name} | {mode} | {' | '.join(cells)} | {iterations:,} | {seconds:.0f} | {len(records)} |"
+
+
+def _rejection_section(records: list[dict[str, Any]]) -> list[str]:
+    """Lines for one result, none where no out-of-scope requests were asked."""
+    rows = [
+        f"| {policy} | {suite} | {' | '.join(_rejection_cells(records, policy, suite))} |"
+        for policy, entry in records[0]["policies"].items()
+        for suite in entry["suites"]
+        if _has_rejection(records, policy, suite)
+    ]
+    head = ["| policy | suite | AUROC, out of scope | let through at 95 % |", "| --- | --- | --- | --- |"]
+    return [*head, *rows, ""] if rows else []
+
+
+def _rejection_overview(found: dict[str, list[dict[str, Any]]], suites: tuple[str, ...]) -> list[str]:
+    """Lines for all results of the same suites, none where no out-of-scope requests were asked."""
+    asked = [suite for suite in suites if any(_has_rejection(records, TRAINED, suite) for records in found.values())]
+    if not asked:
+        return []
+    lines = [
+        "Requests of no intent, told from the others by their largest score: AUROC (50 % is chance), and the share let "
+        "through where 95 % of the requests in scope are.",
+        "",
+        f"| result | {' | '.join(f'{suite} AUROC | {suite} let through' for suite in asked)} |",
+        "| --- |" + " --- |" * (2 * len(asked)),
+    ]
+    for name, records in found.items():
+        if all(_has_rejection(records, TRAINED, suite) for suite in asked):
+            cells = [cell for suite in asked for cell in _rejection_cells(records, TRAINED, suite)]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _has_rejection(records: list[dict[str, Any]], policy: str, suite: str) -> bool:
+    """In the records of all seeds: older ones were made without."""
+    return all("out_of_scope" in record["policies"][policy]["suites"][suite] for record in records)
+
+
+def _rejection_cells(records: list[dict[str, Any]], policy: str, suite: str) -> Iterator[str]:
+    for measure in ("auroc", "false_acceptance_at_95"):
+        scores = [
+            np.array(record["policies"][policy]["suites"][suite]["out_of_scope"]["scores"][measure])
+            for record in records
+        ]
+        yield _with_seeds(scores, "accuracy")
 
 
 def _few_shot_records(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -108,7 +155,11 @@ def _cell(records: list[dict[str, Any]], policy: str, suite: str, mode: str, ste
     """Mean over seeds and its interval over episodes of all seeds, then each seed's mean."""
     entries = [record["policies"][policy] for record in records]
     scores = [np.array(entry["suites"][suite]["scores"][mode][steps]) for entry in entries]
-    measure = entries[0]["measure"]
+    return _with_seeds(scores, entries[0]["measure"])
+
+
+def _with_seeds(scores: list[NDArray], measure: str) -> str:
+    """scores: the episodes of each seed."""
     text = format_score(normal_interval(np.concatenate(scores)), measure)
     if len(scores) == 1:
         return text

@@ -25,10 +25,18 @@ from metarl.validate import check_range
 class SiameseConfig(MetricConfig):
     embedding: int = 256
     """Sigmoid units whose differences are weighed (Koch: 4,096)."""
+    weight_std: float | None = None
+    """Of the weights into those units at first (Koch: 0.2); left out, they are uniform (Glorot and Bengio 2010)."""
+    distance: float = 10.0
+    """Sum of the weights of the differences at first."""
+    offset: float = 1.0
+    """Log-odds at first that two equal examples are of one class."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, "embedding", low=1)
+        check_range(self, "weight_std", low=0, low_open=True)
+        check_range(self, "distance", low=0, low_open=True)
 
 
 @dataclass(frozen=True)
@@ -36,16 +44,24 @@ class PairVerification:
     """phi: sigmoid embeddings (B, S, E) and the labels as one-hot rows (B, S, ways)."""
 
     embedding: int
+    weight_std: float | None = None
+    distance: float = 10.0
+    offset: float = 1.0
 
     def init(self, features: int, generator: torch.Generator) -> Params:
-        bound = math.sqrt(6.0 / (features + self.embedding))
         return {
-            "weight": (torch.rand(features, self.embedding, generator=generator) * 2 - 1) * bound,
+            "weight": self._first_weights(features, generator),
             "bias": torch.zeros(self.embedding),
             # a distance at first: the more alike, the likelier the same class
-            "distance": torch.full((self.embedding,), -10.0 / self.embedding),
-            "offset": torch.ones(()),
+            "distance": torch.full((self.embedding,), -self.distance / self.embedding),
+            "offset": torch.tensor(self.offset),
         }
+
+    def _first_weights(self, features: int, generator: torch.Generator) -> Tensor:
+        if self.weight_std is not None:
+            return torch.randn(features, self.embedding, generator=generator) * self.weight_std
+        bound = math.sqrt(6.0 / (features + self.embedding))
+        return (torch.rand(features, self.embedding, generator=generator) * 2 - 1) * bound
 
     def condense(self, params: Params, support: Tensor, y: Tensor, ways: int) -> Params:
         return {"support": self._embed(params, support), "one_hot": one_hot(y, ways).to(support.dtype)}
@@ -87,7 +103,7 @@ def siamese(
     return MetricLearner(
         spec,
         config,
-        head_for=lambda features: PairVerification(config.embedding),
+        head_for=lambda features: PairVerification(config.embedding, config.weight_std, config.distance, config.offset),
         generator=generator,
         device=device,
         net=net,

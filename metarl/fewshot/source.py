@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metarl.fewshot.examples import Shape
 from metarl.types import Task, TaskData
@@ -74,3 +75,11 @@ class EpisodeSource(Protocol):
     def data(self, tasks: Sequence[Task], *, rng: np.random.Generator) -> list[TaskData]:
         """Support and query examples of tasks of one size; what a task leaves open is drawn from `rng`."""
         ...
+
+
+@runtime_checkable
+class HasOutOfScope(Protocol):
+    """What a source may offer besides: the evaluation then tells how well a learner knows what it does not know."""
+
+    out_of_scope: NDArray[np.float32]
+    """(n, ...) inputs that are of no class of any task."""

@@ -1,4 +1,4 @@
-"""How far an inner step goes: one number, the last layer's only (ANIL), or learned numbers held in theta (Meta-SGD)."""
+"""How far an inner step goes: one number, or learned numbers held in theta (Meta-SGD)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Protocol
 
 import torch
 
-from metarl.fewshot.nets import HEAD
 from metarl.types import Params
 
 PREFIX = "step_size_"
@@ -32,19 +31,6 @@ class FixedStepSize:
 
     def of(self, theta: Params) -> float:
         return self.inner_lr
-
-
-@dataclass(frozen=True)
-class HeadStepSize:
-    """Of the last layer; all others stay as they are."""
-
-    inner_lr: float
-
-    def init(self, weights: Params) -> Params:
-        return {}
-
-    def of(self, theta: Params) -> Params:
-        return {name: torch.full_like(theta[name], self.inner_lr) for name in HEAD}
 
 
 @dataclass(frozen=True)

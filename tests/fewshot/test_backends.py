@@ -1,19 +1,35 @@
 """Every way to compute a meta-gradient gives the same, to 1e-12 in float64, and equals finite differences."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
 from metarl import params as P
-from metarl.fewshot.anil import ANILConfig, HeadGradient, anil
+from metarl.fewshot.anil import ANILConfig, HeadDescent, HeadGradient, anil
+from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.gradient import GradientDescent, MetaGradient, TaskLoss, choose_backend
 from metarl.fewshot.maml import MAMLConfig
-from metarl.fewshot.nets import MLP, Conv4, WithHead
-from metarl.fewshot.step_sizes import FixedStepSize, HeadStepSize, LearnedStepSizes
+from metarl.fewshot.nets import HEAD, MLP, Conv4, WithHead
+from metarl.fewshot.step_sizes import FixedStepSize, LearnedStepSizes
 from metarl.seeding import torch_rng
 from tests.fewshot.problems import batch_of, image_source
 
 B, WAYS, SHOTS = 3, 3, 2
+
+
+@dataclass(frozen=True)
+class HeadStepSize:
+    """Of the last layer; all others stay as they are."""
+
+    inner_lr: float
+
+    def init(self, weights):
+        return {}
+
+    def of(self, theta):
+        return {name: torch.full_like(theta[name], self.inner_lr) for name in HEAD}
 
 
 def conv(norm, pool="stride"):
@@ -57,6 +73,7 @@ NETS = {
     "dense batch": dense("batch"),
     "dense layer": dense("layer"),
     "dense plain": dense("none"),
+    "beside input": WithHead(BesideInput(5, 4, 1.6), WAYS),
 }
 
 
@@ -70,14 +87,15 @@ def test_vmap_equals_the_loop(net, first_order):
     assert P.flatten(loop).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("name", ["dense plain", "beside input"])
 @pytest.mark.parametrize("first_order", [False, True])
 @pytest.mark.parametrize("sizes", [None, LearnedStepSizes(0.2)], ids=["fixed", "learned"])
-def test_hand_batched_equals_the_loop(first_order, sizes):
-    net = dense("none")
+def test_hand_batched_equals_the_loop(name, first_order, sizes):
+    net = NETS[name]
     _, _, loop = meta_gradient(net, "loop", first_order=first_order, sizes=sizes)
     _, _, batched = meta_gradient(net, "batched", first_order=first_order, sizes=sizes)
-    for name in loop:
-        torch.testing.assert_close(batched[name], loop[name], atol=1e-12, rtol=0)
+    for key in loop:
+        torch.testing.assert_close(batched[key], loop[key], atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("net", NETS.values(), ids=list(NETS))
@@ -88,7 +106,7 @@ def test_support_statistics_for_the_query_set_are_differentiated_too(net):
         torch.testing.assert_close(vmap[name], loop[name], atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["conv batch", "dense layer"])
+@pytest.mark.parametrize("name", ["conv batch", "dense layer", "beside input"])
 @pytest.mark.parametrize("query_statistics", ["query", "support"])
 def test_the_meta_gradient_equals_finite_differences(name, query_statistics):
     net = NETS[name]
@@ -110,7 +128,7 @@ def test_the_first_order_gradient_is_another():
     assert (P.flatten(first) - P.flatten(second)).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["conv batch", "dense batch", "dense plain"])
+@pytest.mark.parametrize("name", ["conv batch", "dense batch", "dense plain", "beside input"])
 @pytest.mark.parametrize("query_statistics", ["query", "support"])
 @pytest.mark.parametrize("first_order", [False, True])
 def test_anil_on_features_equals_maml_that_moves_the_head_alone(name, query_statistics, first_order):
@@ -119,9 +137,23 @@ def test_anil_on_features_equals_maml_that_moves_the_head_alone(name, query_stat
         net, "loop", sizes=HeadStepSize(0.3), first_order=first_order, query_statistics=query_statistics
     )
     config = ANILConfig(inner_steps=2, inner_lr=0.3, query_statistics=query_statistics, first_order=first_order)
-    fast, _ = HeadGradient(net, TaskLoss(net=net, regression=False), config).gradient(theta, *sets(net))
+    loop = HeadDescent(net, TaskLoss(net=net, regression=False), config, tuple(theta))
+    fast, _ = HeadGradient(loop).gradient(theta, *sets(net))
     for key in slow:
         torch.testing.assert_close(fast[key], slow[key], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["conv batch", "dense plain"])
+def test_anil_adapts_as_maml_that_moves_the_head_alone(name):
+    net = NETS[name]
+    theta, meta, _ = meta_gradient(net, "loop", sizes=HeadStepSize(0.3))
+    support, _ = sets(net)
+    stacked = P.repeat(theta, B)
+    slow = meta.inner_loop.curve(theta, stacked, support, (0, 1, 3))
+    loop = HeadDescent(net, TaskLoss(net=net, regression=False), ANILConfig(inner_lr=0.3), tuple(theta))
+    for fast, expected in zip(loop.curve(theta, stacked, support, (0, 1, 3)), slow, strict=True):
+        for key in expected:
+            torch.testing.assert_close(fast[key], expected[key], atol=1e-12, rtol=0)
 
 
 def test_anil_leaves_the_body_alone():
@@ -136,6 +168,7 @@ def test_anil_leaves_the_body_alone():
     "net, device, examples, expected",
     [
         (NETS["dense plain"], "cpu", 500, "batched"),
+        (NETS["beside input"], "cpu", 500, "batched"),
         (NETS["dense batch"], "cpu", 500, "vmap"),
         (NETS["conv batch"], "cpu", 10, "vmap"),
         (NETS["conv batch"], "cpu", 80, "loop"),

@@ -28,7 +28,6 @@ VARIANTS = {name: (name, {}) for name in METHODS} | {
     "maml support statistics": ("maml", {"query_statistics": "support", "inner_steps": 2}),
     "matching full context": ("matching", {"full_context": True, "processing_steps": 2}),
     "transfer fine-tuned": ("transfer", {"head": "fine_tune", "fine_tune_steps": 5}),
-    "nearest_centroid tf-idf": ("nearest_centroid", {"tf_idf": True}),
 }
 GRADIENT = [n for n, (method, _) in VARIANTS.items() if METHODS[method].regression]
 LEARNING = [n for n in VARIANTS if not n.startswith("nearest")]

@@ -8,7 +8,7 @@ import torch
 from metarl.fewshot.matching import Attention, FullContext, cosines
 from metarl.fewshot.metric import Embedded, class_means
 from metarl.fewshot.prototypical import Prototypes, squared_distances
-from metarl.fewshot.relation import RelationScore
+from metarl.fewshot.relation import START, RelationScore
 from metarl.fewshot.siamese import PairVerification
 from metarl.fewshot.transfer import CentroidHead, FineTunedHead
 from metarl.seeding import torch_rng
@@ -152,11 +152,16 @@ def test_a_siamese_pair_of_equals_is_the_likeliest():
 
 @pytest.mark.parametrize("map_shape", [(5,), (3, 2, 2)])
 def test_relation_scores_one_pair_at_a_time(map_shape):
+    """The examples of a class are added; of vectors the sum has the length of one of them (root mean square)."""
     dim = math.prod(map_shape)
     head, batch = RelationScore(map_shape, 4), random_batch(dim)
     params = head.init(dim, torch_rng((0,)))
     phi = head.condense(params, batch.support, batch.support_y, 3)
-    torch.testing.assert_close(phi["classes"][0, 1], batch.support[0, 1] + batch.support[0, 4])  # a sum, not a mean
+    both = batch.support[0, 1], batch.support[0, 4]
+    expected = both[0] + both[1]
+    if len(map_shape) == 1:
+        expected *= ((both[0] @ both[0] + both[1] @ both[1]) / 2).sqrt() / expected.norm()
+    torch.testing.assert_close(phi["classes"][0, 1], expected)
     scores = head.scores(params, phi, batch.query)
     for way in range(3):
         alone = {"classes": phi["classes"][:1, way : way + 1]}
@@ -164,8 +169,34 @@ def test_relation_scores_one_pair_at_a_time(map_shape):
         assert float(own) == pytest.approx(float(scores[0, 2, way]), abs=1e-5)
     loss, _ = head.loss(params, batch)
     target = torch.nn.functional.one_hot(batch.query_y, 3)
-    expected = ((scores.sigmoid() - target) ** 2).sum(-1).mean()
-    torch.testing.assert_close(loss, expected)
+    errors = (scores.sigmoid() - target) ** 2
+    if len(map_shape) == 1:  # the two other classes count as much as the own one
+        errors = torch.where(target == 1, errors, errors / 2)
+    torch.testing.assert_close(loss, errors.sum(-1).mean())
+
+
+def test_relation_of_vectors_by_hand():
+    """Products (3, 8) of (1, 2) and (3, 4): units of weights (1, 1/4) and (-1, 0) say 3 + 2 - 1 and nothing."""
+    head = RelationScore((2,), 2)
+    params = {
+        "w0": torch.tensor([[1.0, -1.0], [0.25, 0.0]]),
+        "b0": torch.tensor([-1.0, 0.0]),
+        "w1": torch.tensor([[0.5], [7.0]]),
+        "b1": torch.tensor([0.25]),
+    }
+    phi = {"classes": torch.tensor([[[1.0, 2.0], [0.0, 0.0]]])}
+    assert head.scores(params, phi, torch.tensor([[[3.0, 4.0]]])).tolist() == [[[0.5 * 4 + 0.25, 0.25]]]
+
+
+def test_relation_of_vectors_starts_as_an_inner_product():
+    """Of unit vectors with cosines 0 to 1 the nearest gets the highest score, before any learning."""
+    head, angles = RelationScore((50,), 8), torch.linspace(0, math.pi / 2, 5)
+    base = torch.ones(2, 25) / 5
+    classes = torch.stack([torch.cat([a.cos() * base[0], a.sin() * base[1]]) for a in angles])
+    query = torch.cat([base[0], 0 * base[1]])
+    scores = head.scores(head.init(50, torch_rng((0,))), {"classes": classes[None]}, query[None, None])[0, 0]
+    assert (scores.diff() < 0).all()
+    assert float(scores[0] - scores[-1]) == pytest.approx(START, rel=0.3)
 
 
 def test_transfer_pre_trains_on_the_labels_of_all_training_classes():

@@ -1,5 +1,6 @@
 """Hashed n-grams, the intents, out-of-scope rejection, and the robot's failures."""
 
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -14,12 +15,15 @@ from hypothesis import strategies as st
 
 from metarl.errors import UserError
 from metarl.fewshot import intents as intents_file
-from metarl.fewshot.intents import IntentsConfig, intents, read_intents
+from metarl.fewshot.evaluation import FewShotEvaluationConfig, few_shot_evaluate
+from metarl.fewshot.intents import IntentsConfig, intents, inverse_document_frequency, read_intents
 from metarl.fewshot.ngrams import hash_texts
-from metarl.fewshot.out_of_scope import auroc, false_acceptance, score_rejection
+from metarl.fewshot.out_of_scope import auroc, draw_strangers, false_acceptance, tell_apart
 from metarl.fewshot.registry import METHODS
+from metarl.fewshot.report import FewShotReport
+from metarl.fewshot.results import overview, section
 from metarl.fewshot.robot_failures import RobotFailuresConfig, compress, robot_failures
-from metarl.fewshot.source import EpisodeConfig
+from metarl.fewshot.source import EpisodeConfig, HasOutOfScope
 from metarl.seeding import numpy_rng, torch_rng
 
 needs_data = pytest.mark.skipif(not os.environ.get("METARL_DATA"), reason="METARL_DATA is not set")
@@ -87,15 +91,99 @@ def test_domains_are_held_out_and_rare_intents_left_out(made_up):
     assert data.out_of_scope.shape == (20, 256) and set(data.data_set.sizes) == {8}
 
 
-def test_out_of_scope_requests_are_told_apart(made_up):
-    source = intents(CONFIG, EpisodeConfig(ways=2, shots=2, queries=2))
-    learner = METHODS["nearest_centroid"].make(source.spec, torch_rng((0,)))
-    tasks = source.test_tasks("3w2s", 5, rng=numpy_rng((0,)))
-    outside = read_intents(CONFIG).out_of_scope
-    rejection = score_rejection(learner, source, tasks, outside, queries=20)
-    assert rejection.auroc.mean > 0.9 and rejection.false_acceptance_at_95.mean < 0.2
+def test_document_frequencies_by_hand():
+    """Three texts: all have the first n-gram, one the second, none the third."""
+    rows = np.array([[1, 0, 0], [2, 0.5, 0], [1, 0, 0]])
+    expected = [1, np.log(4 / 2) + 1, np.log(4 / 1) + 1]
+    np.testing.assert_allclose(inverse_document_frequency(rows), expected, rtol=1e-6)
+
+
+def test_n_grams_are_weighed_by_the_training_intents_alone(made_up):
+    data, plain = read_intents(CONFIG), read_intents(dataclasses.replace(CONFIG, weigh=False))
+    assert (plain.weights == 1).all()
+    place = {word: zlib.crc32(f"w {word}".encode()) % 256 for word in ("please", "cook0")}
+    # all 40 training texts have "please"; n-grams of the same place can only make more of the 8 that have "cook0"
+    assert data.weights[place["please"]] == pytest.approx(1)
+    assert 1 < data.weights[place["cook0"]] <= np.log(41 / 9) + 1
+    assert data.weights.max() == pytest.approx(np.log(41) + 1)  # what only held-out texts have
+    for weighed, rows in ((data.data_set.rows, plain.data_set.rows), (data.out_of_scope, plain.out_of_scope)):
+        expected = rows * data.weights
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+        np.testing.assert_allclose(weighed, expected, atol=1e-6)
+    np.testing.assert_allclose(data.inputs(["the weather on day 3"])[0], data.out_of_scope[3], atol=1e-6)
+
+
+def nearest_centroid(source):
+    return METHODS["nearest_centroid"].make(source.spec, torch_rng((0,)))
+
+
+def test_strangers_are_told_apart_by_their_largest_score():
+    """The largest scores are 3, 1 in scope and 2, 1 out of it, as by hand above; 95 % of 3, 1 are above 1.1."""
+    inside, outside = torch.tensor([[3.0, -1.0], [0.0, 1.0]]), torch.tensor([[2.0, 0.0], [1.0, 1.0]])
+    rejection = tell_apart([inside, inside], [outside, outside - 10])
+    assert rejection.auroc.tolist() == pytest.approx([2.5 / 4, 1])
+    assert rejection.false_acceptance_at_95.tolist() == pytest.approx([0.5, 0])
+
+
+def test_more_strangers_than_there_are_is_an_error():
+    rows = np.arange(20, dtype=np.float32)[:, None]
+    drawn = draw_strangers(rows, 3, 20, rng=numpy_rng((0,)))
+    assert all(sorted(task.flatten().tolist()) == list(range(20)) for task in drawn) and len(drawn) == 3
     with pytest.raises(UserError, match="30 out-of-scope queries are asked for, there are 20"):
-        score_rejection(learner, source, tasks, outside, queries=30)
+        draw_strangers(rows, 3, 30, rng=numpy_rng((0,)))
+
+
+def test_an_evaluation_asks_out_of_scope_requests_of_the_wide_suites(made_up, tmp_path, capsys):
+    source = intents(CONFIG, EpisodeConfig(ways=2, shots=2, queries=2))
+    evaluation = FewShotEvaluationConfig(
+        suites=("2w1s", "3w2s"), num_episodes=5, out_of_scope_ways=3, out_of_scope_queries=20
+    )
+    result = few_shot_evaluate(nearest_centroid(source), source, evaluation)
+    assert result.suites["2w1s"].rejection is None and result.metrics()["eval/3w2s/auroc"] > 0.9
+    record = json.loads(json.dumps(result.to_json()))["suites"]
+    assert "out_of_scope" not in record["2w1s"]
+    scores, summary = record["3w2s"]["out_of_scope"]["scores"], record["3w2s"]["out_of_scope"]["summary"]
+    assert set(scores) == set(summary) == {"auroc", "false_acceptance_at_95"}
+    assert len(scores["auroc"]) == 5 and summary["auroc"]["mean"] == pytest.approx(np.mean(scores["auroc"]), abs=1e-6)
+    FewShotReport("accuracy").print_table({"meta-trained": result}, title="t")
+    printed = capsys.readouterr().out
+    assert "Out-of-scope requests" in printed and f"{100 * np.mean(scores['auroc']):.2f} ±" in printed
+    without = dataclasses.replace(evaluation, out_of_scope_queries=0)
+    assert few_shot_evaluate(nearest_centroid(source), source, without).suites["3w2s"].rejection is None
+
+
+def test_stored_rejections_make_tables_beside_records_without(made_up, tmp_path):
+    """A record made before there were any, of the same suites, stays in the first table and out of the second."""
+    source = intents(CONFIG, EpisodeConfig(ways=2, shots=2, queries=2))
+    for name, queries in (("old", 0), ("new", 20)):
+        evaluation = FewShotEvaluationConfig(
+            suites=("2w1s", "3w2s"), num_episodes=5, out_of_scope_ways=3, out_of_scope_queries=queries
+        )
+        policy = few_shot_evaluate(nearest_centroid(source), source, evaluation).to_json()
+        record = {
+            "iterations": 1,
+            "training_seconds": 2.0,
+            "environment": {"cpu_count": 2, "torch": "2"},
+            "policies": {"meta-trained": policy, "untrained": policy},
+        }
+        (tmp_path / name / "seed0").mkdir(parents=True)
+        (tmp_path / name / "seed0" / "evaluation.json").write_text(json.dumps(record))
+    table = overview(tmp_path)
+    assert [sum(line.startswith(f"| {name} |") for line in table) for name in ("old", "new")] == [1, 2]
+    assert "| result | 3w2s AUROC | 3w2s let through |" in table
+    auroc_mean = policy["suites"]["3w2s"]["out_of_scope"]["summary"]["auroc"]["mean"]
+    rows = [line for line in section("new", [record]) if line.startswith("| untrained | 3w2s |")]
+    assert len(rows) == 2 and f"{100 * auroc_mean:.2f} ±" in rows[1]
+    (tmp_path / "new" / "seed0" / "evaluation.json").unlink()
+    assert not any("AUROC" in line for line in overview(tmp_path))
+
+
+def test_only_a_set_with_out_of_scope_requests_offers_them(made_up, tmp_path, monkeypatch):
+    assert isinstance(intents(CONFIG, EpisodeConfig(ways=2, queries=2)), HasOutOfScope)
+    pairs = [[f"word{i} thing{k}", f"intent{i}"] for i in range(10) for k in range(6)]
+    write_intents(tmp_path, "hwu64", {"splits": {"train": pairs}}, monkeypatch)
+    config = IntentsConfig(name="hwu64", dimensions=64, min_examples=5)
+    assert not isinstance(intents(config, EpisodeConfig(ways=2, queries=2)), HasOutOfScope)
 
 
 def test_without_domains_a_seeded_share_of_the_intents_is_held_out(tmp_path, monkeypatch):
