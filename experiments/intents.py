@@ -1,7 +1,7 @@
 """Few-shot intents by any method: --method, and --name for CLINC150, Banking77 or HWU64.
 
 Every net starts as the TF-IDF classifier that it has to beat (`metarl/fewshot/beside_input.py`): an MLP in its place
-learns the training intents by heart. Settings were chosen on two training domains of CLINC150 (home, credit cards).
+learns the training intents by heart. Settings come from two training domains of CLINC150 (docs/fewshot.md).
 """
 
 from __future__ import annotations
