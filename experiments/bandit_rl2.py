@@ -19,17 +19,17 @@ from metarl.types import Metrics, TaskData
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    trainer: TrainerConfig = TrainerConfig(iterations=1000, meta_batch_size=400, checkpoint_every_iterations=50)
+    trainer: TrainerConfig = TrainerConfig(iterations=240, meta_batch_size=400, checkpoint_every_iterations=50)
     agent: RL2Config = RL2Config(
         hidden_dim=64,
         encoder=(64,),  # "this arm paid": what a memory has to count is a product of its inputs
         gae_lambda=0.3,
-        lr=1e-3,
-        epochs=2,
+        lr=2e-3,
+        epochs=4,
         minibatches=4,
         chunk_steps=100,
-        entropy_coef=0.02,
-        anneal_updates=1000,
+        entropy_coef=0.15,  # with 0.02 it settles on an arm before it has learned what an arm is worth
+        anneal_updates=500,
     )
     tasks: Bandits = Bandits()
     rl: RLSettings = RLSettings(
