@@ -72,9 +72,17 @@ class RL2Config:
     theta of the end is the one that counts, and at full lr one update can undo many."""
 
     def __post_init__(self) -> None:
-        for name in ("hidden_dim", "attention_window", "encoder", "epochs", "minibatches", "chunk_steps"):
+        for name in (
+            "hidden_dim",
+            "attention_window",
+            "encoder",
+            "epochs",
+            "minibatches",
+            "chunk_steps",
+            "anneal_updates",
+        ):
             check_range(self, name, low=1)
-        for name in ("init_std", "min_std", "lr", "clip", "max_grad_norm", "max_kl", "anneal_updates"):
+        for name in ("init_std", "min_std", "lr", "clip", "max_grad_norm", "max_kl"):
             check_range(self, name, low=0, low_open=True)
         for name in ("gamma", "gae_lambda"):
             check_range(self, name, low=0, high=1)

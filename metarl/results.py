@@ -38,11 +38,12 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     seed = stored["config"]["trainer"]["seed"]
     target = results / (name or Path(stored["experiment"]).stem) / f"seed{seed}"
     target.mkdir(parents=True, exist_ok=True)
-    for file in FILES:
-        shutil.copyfile(run / file, target / file)
     evaluation = json.loads((run / "evaluation.json").read_text())
-    if not is_few_shot(evaluation):
-        replace_file(target / "evaluation.json", json.dumps(condensed(evaluation)).encode())
+    for file in FILES:
+        if file == "evaluation.json" and not is_few_shot(evaluation):
+            replace_file(target / file, json.dumps(condensed(evaluation)).encode())
+        else:
+            shutil.copyfile(run / file, target / file)
     return target
 
 

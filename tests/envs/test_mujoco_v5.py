@@ -274,7 +274,9 @@ def test_an_unstable_simulation_shows_as_nan_not_as_a_silent_reset(tmp_path, mon
     assert not np.isfinite(obs).all() or np.abs(obs).max() > 1e6
 
 
-@pytest.mark.parametrize(("family", "follows"), [("cheetah-vel-pearl-v0", True), ("ant-dir-pearl-v0", True)])
+@pytest.mark.parametrize(
+    ("family", "follows"), [("cheetah-vel-pearl-v0", True), ("ant-dir-pearl-v0", True), ("reacher-goal-v0", False)]
+)
 def test_a_robot_that_walks_has_a_camera_that_follows_it(family, follows):
     assert has_camera(FAMILIES[family].robot.model, "track") is follows
     assert has_camera(FAMILIES[family].robot.model, "none of the name") is False
