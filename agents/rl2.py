@@ -25,7 +25,7 @@ from metarl.errors import NonFiniteError, UserError
 from metarl.losses import clipped_surrogate_loss
 from metarl.meta_optimizer import Adam
 from metarl.recurrent import MemoryKind
-from metarl.recurrent_policy import RecurrentPolicy
+from metarl.recurrent_policy import NOT_LEARNED, RecurrentPolicy
 from metarl.returns import masked_mean, standardize
 from metarl.seeding import Stream, numpy_rng
 from metarl.trials import Trials, join_episodes, to_episode_steps, to_trial_steps, trial_gae, trial_returns
@@ -48,6 +48,9 @@ class RL2Config:
     min_std: float = 1e-3
     reward_input_scale: float = 1.0
     """The previous reward is fed to the memory times this."""
+    normalize_inputs: bool = False
+    """Observations and rewards are fed at mean 0 and std 1 over all meta-training so far. A hand that moves by 10 cm
+    changes a raw input by 0.1, which a memory starts out nearly blind to."""
     gamma: float = 0.99
     gae_lambda: float = 0.95
     episode_ends: Literal["across", "cut"] = "across"
@@ -114,11 +117,13 @@ class RL2:
             init_std=config.init_std,
             min_std=config.min_std,
             reward_scale=config.reward_input_scale,
+            normalize_inputs=config.normalize_inputs,
             value_head=config.baseline == "value_head",
         )
         self.theta = P.to(self.policy.init(generator), device)
         self.meta_optimizer = Adam(lr=config.lr, eps=1e-5, max_grad_norm=config.max_grad_norm)
         self.return_moments = torch.zeros(3, dtype=torch.float64)  # running means of [1, G, G^2]
+        self.input_moments = torch.zeros(3, self.policy.input_dim, dtype=torch.float64)  # sums of [1, x, x^2]
         self._shuffle_seed = int(torch.randint(2**31, (), generator=generator))
         self._num_updates = 0
 
@@ -161,6 +166,9 @@ class RL2:
         theta, update_metrics = self._optimize(self._normalised(chunks, moments), head)
         if not P.is_finite(theta):
             raise NonFiniteError(f"the update gave non-finite parameters; lower lr={self.config.lr}")
+        if self.config.normalize_inputs:  # for the next trials: these ones were collected with the scales before
+            self.input_moments = self.input_moments + _sums(chunks.inputs[chunks.mask])
+            theta = theta | P.to(self.policy.input_scales(self.input_moments), self.device)
         self.theta, self.return_moments = theta, moments
         self._num_updates += 1
         norms = outputs.norm(dim=-1)
@@ -171,6 +179,7 @@ class RL2:
             "theta": self.theta,
             "meta_optimizer": self.meta_optimizer.state_dict(),
             "return_moments": self.return_moments,
+            "input_moments": self.input_moments,
             "shuffle_seed": self._shuffle_seed,
             "num_updates": self._num_updates,
         }
@@ -180,7 +189,7 @@ class RL2:
         self.theta = P.to({name: state["theta"][name] for name in self.theta}, self.device)
         moments = {name: P.to(state["meta_optimizer"][name], self.device) for name in ("first", "second")}
         self.meta_optimizer.load_state_dict(state["meta_optimizer"] | moments)
-        self.return_moments = state["return_moments"]
+        self.return_moments, self.input_moments = state["return_moments"], state["input_moments"]
         self._shuffle_seed, self._num_updates = state["shuffle_seed"], state["num_updates"]
 
     # ---- data
@@ -290,8 +299,10 @@ class RL2:
         factor = self._annealed()
         self.meta_optimizer.lr = self.config.lr * factor
         config = replace(self.config, entropy_coef=self.config.entropy_coef * factor)
+        fixed = {name: p for name, p in theta.items() if name in NOT_LEARNED}
+        theta = {name: p for name, p in theta.items() if name not in fixed}
         for rows in self._minibatches(chunks.inputs.shape[1]):
-            loss = _Loss(self.policy, config, chunks.of_trials(rows))
+            loss = _Loss(self.policy, config, chunks.of_trials(rows), fixed)
             new_theta, step = self.meta_optimizer.step(loss, theta)
             if self.config.max_kl is not None and loss.metrics["kl"] > self.config.max_kl:
                 stopped = True
@@ -299,11 +310,11 @@ class RL2:
             theta = new_theta
             history.append(step | loss.metrics)
         if not history:
-            return theta, {"meta_step_accepted": 0.0, "kl_stopped": 1.0}
+            return theta | fixed, {"meta_step_accepted": 0.0, "kl_stopped": 1.0}
         last_epoch = history[-self.config.minibatches :]
         metrics = {name: sum(row[name] for row in last_epoch) / len(last_epoch) for name in history[0]}
         accepted = [row["meta_step_accepted"] for row in history]
-        return theta, metrics | {
+        return theta | fixed, metrics | {
             "meta_step_accepted": float(any(accepted)),
             "steps_not_finite": float(len(accepted) - sum(accepted)),
             "minibatch_steps": float(len(history)),
@@ -314,12 +325,12 @@ class RL2:
 class _Loss:
     """PPO's loss of one minibatch as a function of theta; keeps the diagnostics of its last call."""
 
-    def __init__(self, policy: RecurrentPolicy, config: RL2Config, chunks: Chunks) -> None:
-        self.policy, self.config, self.chunks = policy, config, chunks
+    def __init__(self, policy: RecurrentPolicy, config: RL2Config, chunks: Chunks, fixed: Params) -> None:
+        self.policy, self.config, self.chunks, self.fixed = policy, config, chunks, fixed
         self.metrics: Metrics = {}
 
     def __call__(self, theta: Params) -> Tensor:
-        c = self.chunks
+        c, theta = self.chunks, theta | self.fixed
         outputs, _ = self.policy.sequence(theta, c.inputs, c.states)
         dist = self.policy.dist(theta, outputs)
         log_probs = dist.log_prob(c.actions)
@@ -359,6 +370,12 @@ def _teaches_nothing(trials: Trials) -> bool:
     """One reward throughout, and trials of one length: advantages would be the value head's errors, standardised."""
     rewards = trials.rewards[trials.mask]
     return bool((rewards == rewards[0]).all() and trials.mask.all())
+
+
+def _sums(x: Tensor) -> Tensor:
+    """[n, x, x^2] summed over the n rows of x (n, I): (3, I)."""
+    x = x.double().to(CPU)
+    return torch.stack([torch.full_like(x[0], len(x)), x.sum(0), x.square().sum(0)])
 
 
 def _update_moments(moments: Tensor, returns: Tensor) -> Tensor:

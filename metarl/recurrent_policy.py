@@ -17,6 +17,14 @@ from metarl.policies import init_mlp, linear, mlp
 from metarl.recurrent import Memory, MemoryKind, make_memory
 from metarl.types import EnvSpec, Params
 
+REWARD = -2
+"""Where the previous reward stands in the input."""
+SMALLEST_STD = 1e-3
+"""Of a normalised input; one that hardly varies is not blown up."""
+LARGEST_INPUT = 10.0
+"""Normalised inputs are clipped to it, lest one far out saturates the memory."""
+NOT_LEARNED = ("input.mean", "input.std")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentPolicy:
@@ -32,6 +40,8 @@ class RecurrentPolicy:
     max_std: float = 10.0
     reward_scale: float = 1.0
     """The previous reward is fed times this: a memory's gates saturate on large numbers."""
+    normalize_inputs: bool = False
+    """Observations and rewards are fed less params["input.mean"], over params["input.std"]: see `input_scales`."""
     value_head: bool = True
 
     @property
@@ -64,7 +74,25 @@ class RecurrentPolicy:
         params = {f"{module}.{name}": p for module, own in modules.items() for name, p in own.items()}
         if not self.spec.discrete:
             params["log_std"] = torch.full((self.spec.action_dim,), math.log(self.init_std))
+        if self.normalize_inputs:
+            params |= {"input.mean": torch.zeros(self.input_dim), "input.std": torch.ones(self.input_dim)}
         return params
+
+    def input_scales(self, moments: Tensor) -> Params:
+        """params["input.mean"] and ["input.std"] from the sums [n, x, x^2] over n inputs x, (3, I).
+
+        Actions and ends of episodes are left as they are: they are of order 1, and an end is so rare that its own
+        spread would make a blow of it.
+        """
+        count, total, squares = moments
+        mean = total / count
+        std = (squares / count - mean.square()).clamp(min=0).sqrt().clamp(min=SMALLEST_STD)
+        as_it_is = torch.ones(self.input_dim, dtype=torch.bool)
+        as_it_is[: self.spec.obs_dim] = as_it_is[REWARD] = False
+        return {
+            "input.mean": mean.masked_fill(as_it_is, 0.0).float(),
+            "input.std": std.masked_fill(as_it_is, 1.0).float(),
+        }
 
     def encode_transitions(self, actions: Tensor, rewards: Tensor, ended: Tensor) -> Tensor:
         """actions (..., A) or (...) int64, rewards and ended (...) -> (..., A + 2)."""
@@ -96,6 +124,8 @@ class RecurrentPolicy:
         return linear(outputs, params["value.w0"], params["value.b0"]).squeeze(-1)
 
     def _encode(self, params: Params, x: Tensor) -> Tensor:
+        if self.normalize_inputs:
+            x = ((x - params["input.mean"]) / params["input.std"]).clamp(-LARGEST_INPUT, LARGEST_INPUT)
         if not self.encoder:
             return x
         return torch.tanh(mlp(_module(params, "encoder"), x, len(self.encoder)))

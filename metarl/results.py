@@ -16,6 +16,7 @@ import numpy as np
 from metarl.errors import UserError
 from metarl.evaluation import MEASURES
 from metarl.fewshot.results import is_few_shot, section
+from metarl.fewshot.stored_episodes import share_episodes
 from metarl.files import replace_file
 from metarl.side_by_side import side_by_side
 from metarl.stats import Interval, stratified_bootstrap
@@ -23,7 +24,8 @@ from metarl.stats import Interval, stratified_bootstrap
 PUBLISHED_MUJOCO = "3.3.0"
 """metaworld 3.1.1's own pin; other versions give other numbers."""
 HEADINGS = {"return": "return", "success_any": "success, any step", "success_last": "success, last step"}
-FILES = ("config.json", "versions.json", "metrics.jsonl", "evaluation.json")
+COPIED = ("config.json", "versions.json", "metrics.jsonl")
+FILES = (*COPIED, "evaluation.json")
 
 
 def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
@@ -39,11 +41,10 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     target = results / (name or Path(stored["experiment"]).stem) / f"seed{seed}"
     target.mkdir(parents=True, exist_ok=True)
     evaluation = json.loads((run / "evaluation.json").read_text())
-    for file in FILES:
-        if file == "evaluation.json" and not is_few_shot(evaluation):
-            replace_file(target / file, json.dumps(condensed(evaluation)).encode())
-        else:
-            shutil.copyfile(run / file, target / file)
+    small = share_episodes(evaluation, results) if is_few_shot(evaluation) else condensed(evaluation)
+    replace_file(target / "evaluation.json", json.dumps(small).encode())
+    for file in COPIED:
+        shutil.copyfile(run / file, target / file)
     return target
 
 

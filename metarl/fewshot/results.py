@@ -56,13 +56,10 @@ def overview(results: Path) -> list[str]:
         "held-out episodes, fixed by a seed, ± its 95 % interval over episodes (1.96 s / √n); with several seeds the "
         "mean over seeds and, in brackets, each seed's. The figure is of the final theta after the last reported inner "
         "step, never the best of a run. Queries: *inductive* ones do not see each other, *transductive* ones share "
-        "their batch statistics.",
+        "their batch statistics. Results stand in one table where they were scored on the very same episodes.",
         "",
     ]
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for name, records in found.items():
-        groups.setdefault(tuple(records[0]["policies"][TRAINED]["suites"]), []).append(name)
-    for suites, names in groups.items():
+    for suites, names in _on_the_same_episodes(found):
         lines += [
             f"| result | queries | {' | '.join(suites)} | iterations | seconds | seeds |",
             "| --- | --- |" + " --- |" * (len(suites) + 3),
@@ -74,17 +71,41 @@ def overview(results: Path) -> list[str]:
     return lines
 
 
+def _on_the_same_episodes(found: dict[str, list[dict[str, Any]]]) -> list[tuple[tuple[str, ...], list[str]]]:
+    """Suites and names of the results that can be compared: no suite that two of them have was drawn differently."""
+    groups: list[tuple[dict[str, str], list[str]]] = []
+    digests = {name: _digests(records[0]) for name, records in found.items()}
+    for name in sorted(digests, key=lambda name: -len(digests[name])):  # the widest first: it gives the columns
+        for known, names in groups:
+            common = known.keys() & digests[name].keys()
+            if common and all(known[suite] == digests[name][suite] for suite in common):
+                known |= digests[name]
+                names.append(name)
+                break
+        else:
+            groups.append((dict(digests[name]), [name]))
+    return [(tuple(known), sorted(names)) for known, names in groups]
+
+
+def _digests(record: dict[str, Any]) -> dict[str, str]:
+    """By suite, which episodes it was scored on."""
+    return {suite: scores["episodes"]["sha256"] for suite, scores in record["policies"][TRAINED]["suites"].items()}
+
+
 def write_overview(results: Path, target: Path) -> None:
     replace_file(target, "\n".join(overview(results)).encode())
 
 
 def _overview_rows(name: str, records: list[dict[str, Any]], suites: tuple[str, ...]) -> Iterator[str]:
     trained = records[0]["policies"][TRAINED]["suites"]
-    for mode in trained[suites[0]]["scores"]:
+    for mode in next(iter(trained.values()))["scores"]:
         cells = []
         for suite in suites:
-            last = max(trained[suite]["scores"][mode], key=int)
-            cells.append(_cell(records, TRAINED, suite, mode, last))
+            if suite in trained:
+                last = max(trained[suite]["scores"][mode], key=int)
+                cells.append(_cell(records, TRAINED, suite, mode, last))
+            else:
+                cells.append("")
         seconds = np.mean([record["training_seconds"] for record in records])
         iterations = records[0]["iterations"]
         yield f"| {name} | {mode} | {' | '.join(cells)} | {iterations:,} | {seconds:.0f} | {len(records)} |"
@@ -123,7 +144,7 @@ def _rejection_overview(found: dict[str, list[dict[str, Any]]], suites: tuple[st
 
 def _has_rejection(records: list[dict[str, Any]], policy: str, suite: str) -> bool:
     """In the records of all seeds: older ones were made without."""
-    return all("out_of_scope" in record["policies"][policy]["suites"][suite] for record in records)
+    return all("out_of_scope" in record["policies"][policy]["suites"].get(suite, {}) for record in records)
 
 
 def _rejection_cells(records: list[dict[str, Any]], policy: str, suite: str) -> Iterator[str]:

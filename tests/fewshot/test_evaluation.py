@@ -1,6 +1,7 @@
 """Fixed episodes, their scores and intervals, and the tables made of stored runs."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from metarl.fewshot.prototypical import PrototypicalConfig
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.results import overview
 from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
+from metarl.fewshot.stored_episodes import stored_episodes
 from metarl.results import add_result, write_table
 from metarl.seeding import numpy_rng, torch_rng
 from tests.fewshot.problems import SMALL_IMAGE_NET, SMALL_MLP, batch_of, image_source, snapshot
@@ -157,6 +159,58 @@ def test_stored_runs_make_the_tables(runs, tmp_path):
     assert f"{mean:.2f} ±" in row and f"({100 * scores[0].mean():.2f}, {100 * scores[1].mean():.2f})" in row
     table = "\n".join(overview(tmp_path / "results"))
     assert "| digits_prototypical | inductive |" in table and f"{mean:.2f} ±" in table
+
+
+def test_episodes_of_stored_runs_lie_there_once_and_come_back(runs, tmp_path):
+    """Two seeds, trained and untrained, on the same episodes: one file a suite, named by its content."""
+    results = tmp_path / "results"
+    for run in runs:
+        target = add_result(results, run)
+        stored = json.loads((target / "evaluation.json").read_text())["policies"]
+        for name, policy in json.loads((run / "evaluation.json").read_text())["policies"].items():
+            for suite, scores in policy["suites"].items():
+                found = stored[name]["suites"][suite]
+                assert stored_episodes(found["episodes"], results) == scores["episodes"]
+                assert found["scores"] == scores["scores"]
+    suites = json.loads((runs[0] / "evaluation.json").read_text())["policies"]["meta-trained"]["suites"]
+    files = list((results / "episodes").iterdir())
+    assert len(files) == len(suites)
+    reference = stored["untrained"]["suites"]["5w5s"]["episodes"]
+    damaged = results / "episodes" / f"{reference['sha256']}.json"
+    damaged.write_bytes(damaged.read_bytes().replace(b"shape", b"shame"))
+    with pytest.raises(UserError, match="was changed, its SHA-256"):
+        stored_episodes(reference, results)
+    damaged.unlink()
+    with pytest.raises(UserError, match="is missing, and the record's episodes with it"):
+        stored_episodes(reference, results)
+
+
+def test_only_results_on_the_same_episodes_share_a_table(runs, tmp_path):
+    """5w1s drawn with another seed would be another draw; a run scored on one suite alone leaves the others blank."""
+    results, part, other = tmp_path / "results", tmp_path / "part", tmp_path / "other"
+    for path in (part, other):
+        shutil.copytree(runs[0], path)
+        edit(path, drop="5w5s", redraw=path == other)
+    add_result(results, runs[0], name="whole")
+    add_result(results, part, name="part")
+    add_result(results, other, name="redrawn")
+    rows = [
+        line for line in overview(results) if line.startswith("| ") and "| inductive" in line or "queries |" in line
+    ]
+    tables = [[row.split(" | ")[0] for row in rows[i:j]] for i, j in ((0, 3), (3, None))]
+    assert tables == [["| result", "| part", "| whole"], ["| result", "| redrawn"]]
+    assert rows[0].split(" | ")[2:4] == ["5w1s", "5w5s"] and rows[1].split(" | ")[3] == ""
+
+
+def edit(run: Path, *, drop: str, redraw: bool) -> None:
+    """Leave out one suite's scores; `redraw` the episodes of the others."""
+    file = run / "evaluation.json"
+    record = json.loads(file.read_text())
+    for policy in record["policies"].values():
+        del policy["suites"][drop]
+        for scores in policy["suites"].values():
+            scores["episodes"]["classes"]["deflated"] += "" if not redraw else "AAAA"
+    file.write_text(json.dumps(record))
 
 
 def test_a_table_of_nothing_is_an_error(tmp_path):

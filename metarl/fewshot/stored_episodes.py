@@ -1,0 +1,60 @@
+"""The held-out episodes of stored runs: written once, named by their digest, however many records refer to them.
+
+All methods of a data set are scored on the same episodes, which are ten times larger than the scores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from metarl.errors import UserError
+from metarl.files import replace_file
+
+DIRECTORY = "episodes"
+"""Below the results."""
+
+
+def share_episodes(evaluation: dict[str, Any], results: Path) -> dict[str, Any]:
+    """`evaluation` with the digest in place of each suite's packed episodes, which go into RESULTS/episodes."""
+    directory = results / DIRECTORY
+    directory.mkdir(parents=True, exist_ok=True)
+    policies = {
+        name: policy
+        | {
+            "suites": {
+                suite: scores | {"episodes": _store(scores["episodes"], directory)}
+                for suite, scores in policy["suites"].items()
+            }
+        }
+        for name, policy in evaluation["policies"].items()
+    }
+    return evaluation | {"policies": policies}
+
+
+def stored_episodes(reference: dict[str, str], results: Path) -> dict[str, Any]:
+    """The packed episodes that a record refers to, for `unpack_episodes`.
+
+    Raises UserError if their file is gone or is not what the record was made with.
+    """
+    digest = reference["sha256"]
+    path = results / DIRECTORY / f"{digest}.json"
+    if not path.is_file():
+        raise UserError(f"{path} is missing, and the record's episodes with it; restore it from the repository")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise UserError(f"{path} was changed, its SHA-256 is no longer its name; restore it from the repository")
+    return json.loads(data)
+
+
+def _store(packed: dict[str, Any], directory: Path) -> dict[str, str]:
+    if "sha256" in packed:  # it refers to them already
+        return packed
+    data = json.dumps(packed, sort_keys=True).encode()
+    digest = hashlib.sha256(data).hexdigest()
+    path = directory / f"{digest}.json"
+    if not path.is_file():
+        replace_file(path, data)
+    return {"sha256": digest}
