@@ -189,7 +189,8 @@ class RL2:
         self.theta = P.to({name: state["theta"][name] for name in self.theta}, self.device)
         moments = {name: P.to(state["meta_optimizer"][name], self.device) for name in ("first", "second")}
         self.meta_optimizer.load_state_dict(state["meta_optimizer"] | moments)
-        self.return_moments, self.input_moments = state["return_moments"], state["input_moments"]
+        self.return_moments = state["return_moments"]
+        self.input_moments = state.get("input_moments", self.input_moments)  # older checkpoints have none
         self._shuffle_seed, self._num_updates = state["shuffle_seed"], state["num_updates"]
 
     # ---- data

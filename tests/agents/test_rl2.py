@@ -212,7 +212,14 @@ def test_workers_give_the_same_bytes(discrete):
 
 
 @pytest.mark.parametrize(
-    "config", [{}, {"baseline": "linear", "episode_ends": "cut"}, {"memory": "lstm"}, {"memory": "attention"}]
+    "config",
+    [
+        {},
+        {"baseline": "linear", "episode_ends": "cut"},
+        {"memory": "lstm"},
+        {"memory": "attention"},
+        {"normalize_inputs": True},
+    ],
 )
 @pytest.mark.parametrize("tasks", [Scripted(), Scripted(discrete=True)])
 def test_a_saved_state_goes_on_alike(config, tasks, tmp_path):
@@ -279,6 +286,34 @@ def test_the_value_heads_units_change_without_changing_what_it_predicts():
     assert (learner.return_moments - moments).abs().max() > 1
     after = values_of(learner, episodes, trials)
     torch.testing.assert_close(after, before, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("memory", MEMORY_KINDS)
+@pytest.mark.parametrize("tasks", [Scripted(), Scripted(discrete=True)])
+def test_inputs_are_normalised_by_what_all_meta_training_has_fed(memory, tasks):
+    """Scales by numpy from two batches; actor and learner share them; Adam leaves them alone."""
+    learner = make(tasks, memory=memory, normalize_inputs=True)
+    fed = []
+    for seed in (1, 2):
+        batch = collect(learner, tasks, ENDS, seed=(seed,))
+        trials = join_episodes(stack_episodes([data.query for data in batch]))
+        fed.append(learner._inputs(trials, torch.zeros(3, learner.policy.previous_dim))[0][trials.mask].numpy())
+        assert learner.meta_update(batch)["log_prob_mismatch"] < 1e-5
+    fed = np.concatenate(fed).astype(np.float64)
+    size = tasks.spec.obs_dim
+    scaled = [*range(size), -2]  # observations and the reward, not the action and the end
+    mean, std = np.zeros(fed.shape[1]), np.ones(fed.shape[1])
+    mean[scaled], std[scaled] = fed[:, scaled].mean(0), np.maximum(fed[:, scaled].std(0), 1e-3)
+    np.testing.assert_allclose(learner.theta["input.mean"], mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(learner.theta["input.std"], std, rtol=1e-4)
+    assert (fed[:, scaled].std(0) > 1e-3).any()
+    assert not {"input.mean", "input.std"} & set(learner.meta_optimizer.state_dict()["first"])
+    plain = dataclasses.replace(learner.policy, normalize_inputs=False)
+    x = torch.from_numpy(fed[:6]).float().unsqueeze(1)
+    by_hand = ((x - learner.theta["input.mean"]) / learner.theta["input.std"]).clamp(-10, 10)
+    start = learner.prior()["state"].unsqueeze(0)
+    expected, _ = plain.sequence(learner.theta, by_hand, start)
+    torch.testing.assert_close(learner.policy.sequence(learner.theta, x, start)[0], expected)
 
 
 def test_the_update_stops_at_max_kl():

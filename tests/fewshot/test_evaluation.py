@@ -194,9 +194,8 @@ def test_only_results_on_the_same_episodes_share_a_table(runs, tmp_path):
     add_result(results, runs[0], name="whole")
     add_result(results, part, name="part")
     add_result(results, other, name="redrawn")
-    rows = [
-        line for line in overview(results) if line.startswith("| ") and "| inductive" in line or "queries |" in line
-    ]
+    lines = overview(results)
+    rows = [line for line in lines if line.startswith("| result | queries") or "| inductive |" in line]
     tables = [[row.split(" | ")[0] for row in rows[i:j]] for i, j in ((0, 3), (3, None))]
     assert tables == [["| result", "| part", "| whole"], ["| result", "| redrawn"]]
     assert rows[0].split(" | ")[2:4] == ["5w1s", "5w5s"] and rows[1].split(" | ")[3] == ""
