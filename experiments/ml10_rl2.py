@@ -29,11 +29,12 @@ class Config:
     # 200 updates of 20 trials x 10 episodes x 500 steps
     trainer: TrainerConfig = TrainerConfig(iterations=200, meta_batch_size=20)
     agent: RL2Config = RL2Config(
-        hidden_dim=256,
-        reward_input_scale=0.1,  # Meta-World's rewards go up to 10
-        lr=5e-4,
+        hidden_dim=128,
+        normalize_inputs=True,
+        lr=1e-3,
         epochs=8,
         entropy_coef=1e-3,
+        anneal_updates=200,
     )
     tasks: ML = ML(benchmark="ML10")
     rl: RLSettings = ONE_TRIAL

@@ -31,8 +31,12 @@ SMALL_MEMORY = ["--epochs", "1", "--hidden-dim", "8", "--adaptation-rounds", "1"
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
-    """In the quick suite the cheetah stands for all robots, and RL² on ML1 for that on ML10."""
-    return [pytest.mark.slow] if name.startswith(("skill_", "walk_", "ant_", "cheetah_vel", "ml10_rl2")) else []
+    """In the quick suite the cheetah stands for all robots, and RL² on reach for that on push and ML10."""
+    return (
+        [pytest.mark.slow]
+        if name.startswith(("skill_", "walk_", "ant_", "cheetah_vel", "ml10_rl2", "ml1_push"))
+        else []
+    )
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in experiment_names()])

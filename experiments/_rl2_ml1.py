@@ -1,0 +1,35 @@
+"""What RL² on a single task of Meta-World shares: trials of ten episodes, ten at a time on each of two workers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agents.rl2 import RL2Config
+from envs.metaworld.ml1 import ML1
+from experiments._plug_in import Experiment, experiment_on
+from metarl.evaluation import EvaluationConfig
+from metarl.experiment import RLSettings, TrainerConfig
+from metarl.rollout.pool import PoolConfig
+
+# Normalised inputs and the large lr each save about a third of the env steps on reach (docs/LOG.md). Adam moves the
+# noise's log_std by at most lr a step: at 5e-4 it takes 40 updates to halve it.
+AGENT = RL2Config(hidden_dim=128, normalize_inputs=True, lr=1.5e-3, epochs=8, entropy_coef=1e-3)
+
+
+def rl2_on_ml1(env_name: str, *, iterations: int) -> Experiment:
+    """100k env steps an iteration."""
+    return experiment_on(
+        ML1(env_name=env_name),
+        "rl2",
+        agent_config=replace(AGENT, anneal_updates=iterations),
+        trainer=TrainerConfig(iterations=iterations, meta_batch_size=20),
+        rl=RLSettings(
+            query_episodes=10,
+            # episode by episode up to the tenth, which is as far as a trial goes in training
+            evaluation=EvaluationConfig(
+                adaptation_episodes=1, test_episodes=1, adaptation_rounds=9, first_come_envs=10
+            ),
+            # a trial is one lane: two groups of ten keep both workers busy
+            pool=PoolConfig(lanes_per_group=10),
+        ),
+    )
