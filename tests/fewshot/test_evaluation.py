@@ -64,6 +64,16 @@ def test_scores_are_those_of_each_stored_episode():
         assert float((scores.argmax(1) == data.query.y).float().mean()) == pytest.approx(expected, abs=1e-5)
 
 
+def test_a_suites_episodes_do_not_depend_on_the_others():
+    source = image_source()
+    both, alone = (
+        few_shot_evaluate(prototypical(source), source, FewShotEvaluationConfig(num_episodes=3, suites=suites))
+        for suites in (("3w1s", "2w3s"), ("2w3s",))
+    )
+    assert both.suites["2w3s"].episodes == alone.suites["2w3s"].episodes
+    assert both.to_json()["suites"]["2w3s"] == alone.to_json()["suites"]["2w3s"]
+
+
 def test_different_seeds_give_different_episodes():
     source = image_source()
     one, other = (
