@@ -13,6 +13,7 @@ from metaworld.types import Task as MetaworldTask
 from numpy.typing import NDArray
 
 from envs.metaworld.fast import SawyerLane, SawyerModel
+from envs.metaworld.misplaced import MisplacedObjectLane
 from envs.metaworld.spec import RewardVersion, Stepping
 from metarl.rollout.batch_env import LaneEnv, LaneStep
 from metarl.seeding import SeedKey
@@ -120,7 +121,7 @@ class OneHotLane:
 
 
 def lane_factory(
-    *, stepping: Stepping, reward_version: RewardVersion, one_hot_names: tuple[str, ...]
+    *, stepping: Stepping, reward_version: RewardVersion, one_hot_names: tuple[str, ...], misplaced: bool
 ) -> Callable[[], LaneEnv]:
     """See `make_lanes`; the fast lanes that one factory makes share their models."""
     goal_visible = bool(one_hot_names)
@@ -132,6 +133,8 @@ def lane_factory(
             if stepping == "fast"
             else ReferenceLane(reward_version=reward_version, goal_visible=goal_visible)
         )
+        if misplaced:
+            lane = MisplacedObjectLane(lane)
         return OneHotLane(lane, one_hot_names) if one_hot_names else lane
 
     return make

@@ -43,12 +43,18 @@ def make_lanes(
     stepping: Stepping,
     reward_version: RewardVersion,
     one_hot_names: tuple[str, ...] = (),
+    misplaced: bool = False,
 ) -> LoopedLanes:
-    """Goal hidden, or, with `one_hot_names`, shown and followed by the task's one-hot id among those names."""
+    """Goal hidden, or, with `one_hot_names`, shown and followed by the task's one-hot id among those names.
+
+    With `misplaced` the object is shown where the task's offset puts it.
+    """
     from envs.metaworld.lanes import lane_factory  # imports metaworld: 0.5 s, workers only
     from metarl.rollout.batch_env import LoopedLanes
 
-    make = lane_factory(stepping=stepping, reward_version=reward_version, one_hot_names=one_hot_names)
+    make = lane_factory(
+        stepping=stepping, reward_version=reward_version, one_hot_names=one_hot_names, misplaced=misplaced
+    )
     spec = EnvSpec(
         obs_dim=SPEC.obs_dim + len(one_hot_names),
         action_dim=SPEC.action_dim,
