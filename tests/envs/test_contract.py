@@ -17,6 +17,7 @@ NEEDS_LONG_LISTS = {"ml10", "ml25", "ml45", "mt1", "mt10", "mt25", "mt50"}
 DISTRIBUTIONS = {
     **{name: entry.make for name, entry in ENVS.items() if name not in NEEDS_LONG_LISTS},
     "ml1 metaworld": lambda: ML1(stepping="metaworld"),
+    "ml1 object jitter": lambda: ML1(env_name="push-v3", object_jitter=0.05),
     "gym, keyword and attribute": lambda: GymTasks("Pendulum-v1", vary={"g": Uniform(5, 15), "l": Uniform(0.5, 1.5)}),
     "gym, model fields": lambda: GymTasks(
         "Hopper-v5", model={"body_mass": LogUniform(0.5, 2.0), "dof_damping[thigh_joint]": Uniform(0.5, 2.0)}

@@ -87,6 +87,41 @@ def test_the_goal_is_hidden_at_every_step(stepping):
             obs = env.step(LANE, rng.uniform(-1, 1, (1, 4)).astype(np.float32)).obs
 
 
+@pytest.mark.parametrize("stepping", ["fast", "metaworld"])
+def test_a_misplaced_object_is_seen_off_its_place_and_nothing_else_changes(stepping):
+    """The physics, the reward and every other input are the same; held-out tasks are not touched."""
+    jittered, plain = (ML1(env_name="push-v3", stepping=stepping, object_jitter=std) for std in (0.05, 0.0))
+    (task,) = jittered.sample(1, rng=np.random.default_rng(0))
+    dx, dy = task.params["object_offset"]
+    assert dx != dy and 1e-3 < max(abs(dx), abs(dy)) < 0.25
+    assert not any("object_offset" in held_out.params for held_out in jittered.meta_test())
+    seen, truth = (tasks.make_env(1) for tasks in (jittered, plain))
+    expected = np.zeros(39)
+    expected[[4, 5, 22, 23]] = dx, dy, dx, dy
+    difference = seen.reset(LANE, [task], [(0,)]) - truth.reset(LANE, [task], [(0,)])
+    np.testing.assert_allclose(difference[0], expected, atol=1e-12)
+    rng = np.random.default_rng(1)
+    for _ in range(100):
+        action = rng.uniform(-1, 1, (1, 4)).astype(np.float32)
+        here, there = seen.step(LANE, action), truth.step(LANE, action)
+        np.testing.assert_allclose((here.obs - there.obs)[0], expected, atol=1e-12)
+        np.testing.assert_array_equal(here.rewards, there.rewards)
+    held_out = jittered.meta_test()[0]
+    np.testing.assert_array_equal(
+        seen.reset(LANE, [held_out], [(0,)])[0, 4:7], truth.reset(LANE, [held_out], [(0,)])[0, 4:7]
+    )
+
+
+def test_offsets_have_the_asked_spread_and_follow_from_the_rng():
+    tasks = ML1(object_jitter=0.05)
+    first, again = (tasks.sample(50, rng=np.random.default_rng(0)) for _ in range(2))
+    assert first == again
+    offsets = np.array([task.params["object_offset"] for task in first])
+    assert offsets.std() == pytest.approx(0.05, rel=0.25) and len(np.unique(offsets)) == 100
+    with pytest.raises(ValueError, match="object_jitter"):
+        ML1(object_jitter=-0.1)
+
+
 def test_global_numpy_state_is_untouched(monkeypatch, tmp_path):
     """By construction with and without the cache, and by sampling, resetting and stepping."""
     monkeypatch.setenv("METARL_CACHE", str(tmp_path))
