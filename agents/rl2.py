@@ -51,6 +51,8 @@ class RL2Config:
     normalize_inputs: bool = False
     """Observations and rewards are fed at mean 0 and std 1 over all meta-training so far. A hand that moves by 10 cm
     changes a raw input by 0.1, which a memory starts out nearly blind to."""
+    input_changes: bool = False
+    """Also feed how observation and reward changed in the last step: which way is better, with no need to subtract."""
     gamma: float = 0.99
     gae_lambda: float = 0.95
     episode_ends: Literal["across", "cut"] = "across"
@@ -118,12 +120,13 @@ class RL2:
             min_std=config.min_std,
             reward_scale=config.reward_input_scale,
             normalize_inputs=config.normalize_inputs,
+            input_changes=config.input_changes,
             value_head=config.baseline == "value_head",
         )
         self.theta = P.to(self.policy.init(generator), device)
         self.meta_optimizer = Adam(lr=config.lr, eps=1e-5, max_grad_norm=config.max_grad_norm)
         self.return_moments = torch.zeros(3, dtype=torch.float64)  # running means of [1, G, G^2]
-        self.input_moments = torch.zeros(3, self.policy.input_dim, dtype=torch.float64)  # sums of [1, x, x^2]
+        self.input_moments = torch.zeros(3, self.policy.features_dim, dtype=torch.float64)  # sums of [1, x, x^2]
         self._shuffle_seed = int(torch.randint(2**31, (), generator=generator))
         self._num_updates = 0
 
@@ -132,7 +135,7 @@ class RL2:
 
     def prior(self) -> Params:
         """An empty memory, and no transition before."""
-        return {"state": torch.zeros(self.policy.memory.state_dim), "previous": torch.zeros(self.policy.previous_dim)}
+        return {"state": torch.zeros(self.policy.state_dim), "previous": torch.zeros(self.policy.previous_dim)}
 
     @torch.no_grad()
     def adapt(self, phis: Sequence[Params], supports: Sequence[Episodes]) -> list[Params]:
@@ -167,7 +170,7 @@ class RL2:
         if not P.is_finite(theta):
             raise NonFiniteError(f"the update gave non-finite parameters; lower lr={self.config.lr}")
         if self.config.normalize_inputs:  # for the next trials: these ones were collected with the scales before
-            self.input_moments = self.input_moments + _sums(chunks.inputs[chunks.mask])
+            self.input_moments = self.input_moments + _sums(self._features(trials)[trials.mask])
             theta = theta | P.to(self.policy.input_scales(self.input_moments), self.device)
         self.theta, self.return_moments = theta, moments
         self._num_updates += 1
@@ -200,6 +203,13 @@ class RL2:
         transitions = self.policy.encode_transitions(trials.actions, trials.rewards, trials.ended)
         shifted = torch.cat([previous.unsqueeze(1), transitions[:, :-1]], dim=1)
         return torch.cat([trials.obs, shifted], dim=-1), transitions
+
+    def _features(self, trials: Trials) -> Tensor:
+        """What encoder and memory were fed before it was normalised (B, L, F), on the CPU."""
+        prior = P.repeat(self.prior(), len(trials.mask))
+        inputs, _ = self._inputs(trials, prior["previous"])
+        last = prior["state"][:, self.policy.memory.state_dim :]
+        return self.policy.features(inputs.transpose(0, 1), last)[0].transpose(0, 1)
 
     @torch.no_grad()
     def _prepare(self, episodes: Episodes, trials: Trials, return_moments: Tensor) -> tuple[Chunks, Tensor, Metrics]:
