@@ -7,4 +7,4 @@ from __future__ import annotations
 
 from experiments._rl2_ml1 import rl2_on_ml1
 
-config, build = rl2_on_ml1("push-v3", iterations=200)
+config, build = rl2_on_ml1("push-v3", iterations=200, object_jitter=0.02)

@@ -128,11 +128,11 @@ def _episode(trial, n):
 
 @pytest.mark.parametrize("memory", MEMORY_KINDS)
 @pytest.mark.parametrize("discrete", [False, True])
-@pytest.mark.parametrize("encoder", [(), (6,)])
-def test_the_learners_log_probs_are_the_actors(memory, discrete, encoder):
+@pytest.mark.parametrize("inputs", [{}, {"encoder": (6,)}, {"input_changes": True}])
+def test_the_learners_log_probs_are_the_actors(memory, discrete, inputs):
     """Over whole trials, in chunks that cut through episodes, with terminations and truncations."""
     tasks = Scripted(discrete=discrete)
-    learner = perturbed(make(tasks, memory=memory, encoder=encoder))
+    learner = perturbed(make(tasks, memory=memory, **inputs))
     batch = collect(learner, tasks, ENDS)
     episodes = stack_episodes([data.query for data in batch])
     trials = join_episodes(episodes)
@@ -151,10 +151,11 @@ def test_the_learners_log_probs_are_the_actors(memory, discrete, encoder):
 
 
 @pytest.mark.parametrize("memory", MEMORY_KINDS)
-def test_adapt_and_going_on_equals_one_long_trial(memory):
+@pytest.mark.parametrize("input_changes", [False, True])
+def test_adapt_and_going_on_equals_one_long_trial(memory, input_changes):
     """A trial of four episodes, and one of two from the phi that two support episodes left, are the same trial."""
     tasks = Scripted()
-    learner = perturbed(make(tasks, memory=memory))
+    learner = perturbed(make(tasks, memory=memory, input_changes=input_changes))
     drawn = [scripted_task(lengths=[2, 4, 3, 5]), scripted_task(lengths=[1, 2, 2, 6])]
     whole = collect(learner, tasks, drawn, episodes=4, phis=[learner.prior()] * 2)
     head = [_first(trial, 2) for trial in whole]
@@ -218,7 +219,7 @@ def test_workers_give_the_same_bytes(discrete):
         {"baseline": "linear", "episode_ends": "cut"},
         {"memory": "lstm"},
         {"memory": "attention"},
-        {"normalize_inputs": True},
+        {"normalize_inputs": True, "input_changes": True},
     ],
 )
 @pytest.mark.parametrize("tasks", [Scripted(), Scripted(discrete=True)])
@@ -286,6 +287,21 @@ def test_the_value_heads_units_change_without_changing_what_it_predicts():
     assert (learner.return_moments - moments).abs().max() > 1
     after = values_of(learner, episodes, trials)
     torch.testing.assert_close(after, before, atol=1e-3, rtol=1e-4)
+
+
+def test_changes_by_hand():
+    """A trial whose first episode has two steps; the first step after an end has changed from nothing."""
+    policy = make(Scripted(), input_changes=True).policy
+    obs = torch.tensor([[1.0, 0, 4], [3, 1, 4], [7, 7, 7], [7, 9, 7]])
+    rewards, ended = torch.tensor([0.0, 5, 6, 4]), torch.tensor([0.0, 0, 1, 0])
+    inputs = torch.cat([obs, torch.ones(4, policy.spec.action_dim), rewards[:, None], ended[:, None]], 1).unsqueeze(1)
+    none = torch.zeros(1, policy.input_dim + 1)
+    features, last = policy.features(inputs, none)
+    expected = torch.tensor([[0.0, 0, 0, 0], [2, 1, 0, 5], [0, 0, 0, 0], [0, 2, 0, -2]])
+    torch.testing.assert_close(features[:, 0, policy.input_dim :], expected)
+    assert torch.equal(features[..., : policy.input_dim], inputs)
+    again, _ = policy.features(inputs[3:], policy.features(inputs[:3], none)[1])  # cut between two steps
+    assert torch.equal(again, features[3:]) and last[0, -1] == 1
 
 
 @pytest.mark.parametrize("memory", MEMORY_KINDS)
