@@ -31,6 +31,7 @@ class Config:
     agent: RL2Config = RL2Config(
         hidden_dim=128,
         normalize_inputs=True,
+        input_changes=True,
         lr=1e-3,
         epochs=8,
         entropy_coef=1e-3,
