@@ -1,7 +1,8 @@
 """RL² on Meta-World ML1 reach: trials of ten episodes, in which the memory has to find the goal.
 
-6M env steps, 23 min on one core (2 seeds: experiments/README.md). A "step" of the results is an episode that the memory has seen. In meta-training the object, which reach
-does not use, is shown off its place: otherwise it tells the 50 training goals apart, and they are learned by heart.
+6M env steps, 23 min on one core; what two seeds reached: experiments/README.md. A "step" of the results is an episode
+that the memory has seen. In meta-training the object, which reach does not use, is shown off its place: otherwise it
+tells the 50 training goals apart, and they are learned by heart.
 """
 
 from __future__ import annotations
