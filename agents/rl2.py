@@ -24,6 +24,7 @@ from metarl.checkpoint import check_tensors_match
 from metarl.errors import NonFiniteError, UserError
 from metarl.losses import clipped_surrogate_loss
 from metarl.meta_optimizer import Adam
+from metarl.moments import mean_and_std, sums
 from metarl.recurrent import MemoryKind
 from metarl.recurrent_policy import NOT_LEARNED, RecurrentPolicy
 from metarl.returns import masked_mean, standardize
@@ -170,7 +171,7 @@ class RL2:
         if not P.is_finite(theta):
             raise NonFiniteError(f"the update gave non-finite parameters; lower lr={self.config.lr}")
         if self.config.normalize_inputs:  # for the next trials: these ones were collected with the scales before
-            self.input_moments = self.input_moments + _sums(self._features(trials)[trials.mask])
+            self.input_moments = self.input_moments + sums(self._features(trials)[trials.mask])
             theta = theta | P.to(self.policy.input_scales(self.input_moments), self.device)
         self.theta, self.return_moments = theta, moments
         self._num_updates += 1
@@ -383,23 +384,14 @@ def _teaches_nothing(trials: Trials) -> bool:
     return bool((rewards == rewards[0]).all() and trials.mask.all())
 
 
-def _sums(x: Tensor) -> Tensor:
-    """[n, x, x^2] summed over the n rows of x (n, I): (3, I)."""
-    x = x.double().to(CPU)
-    return torch.stack([torch.full_like(x[0], len(x)), x.sum(0), x.square().sum(0)])
-
-
 def _update_moments(moments: Tensor, returns: Tensor) -> Tensor:
     """Exponential means of [1, G, G^2] over about ten updates."""
-    g = returns.double().to(CPU)
-    return 0.9 * moments + 0.1 * torch.stack([torch.ones(()).double(), g.mean(), g.square().mean()])
+    return 0.9 * moments + 0.1 * sums(returns) / len(returns)
 
 
-def _mean_and_std(moments: Tensor) -> tuple[float, float]:
-    weight, mean, square = moments.tolist()
-    if weight == 0:
-        return 0.0, 1.0
-    return mean / weight, max(square / weight - (mean / weight) ** 2, 1e-8) ** 0.5
+def _mean_and_std(return_moments: Tensor) -> tuple[float, float]:
+    mean, std = mean_and_std(return_moments, smallest_std=1e-4)
+    return float(mean), float(std)
 
 
 def _episode_metrics(episodes: Episodes) -> Metrics:

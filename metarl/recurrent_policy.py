@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from metarl.distributions import ActionDistribution, Categorical, Gaussian
+from metarl.moments import mean_and_std
 from metarl.policies import init_mlp, linear, mlp
 from metarl.recurrent import Memory, MemoryKind, make_memory
 from metarl.types import EnvSpec, Params
@@ -96,9 +97,7 @@ class RecurrentPolicy:
         Actions and ends of episodes are left as they are: they are of order 1, and an end is so rare that its own
         spread would make a blow of it.
         """
-        count, total, squares = moments
-        mean = total / count
-        std = (squares / count - mean.square()).clamp(min=0).sqrt().clamp(min=SMALLEST_STD)
+        mean, std = mean_and_std(moments, smallest_std=SMALLEST_STD)
         as_it_is = torch.zeros(self.features_dim, dtype=torch.bool)
         as_it_is[self.spec.obs_dim : self.input_dim] = True
         as_it_is[self.input_dim + REWARD] = False

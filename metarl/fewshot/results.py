@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from metarl.errors import UserError
 from metarl.fewshot.evaluation import normal_interval
 from metarl.fewshot.report import format_score
+from metarl.fewshot.stored_episodes import digest
 from metarl.files import replace_file
 from metarl.stats import Interval
 
@@ -74,7 +75,7 @@ def overview(results: Path) -> list[str]:
 def _on_the_same_episodes(found: dict[str, list[dict[str, Any]]]) -> list[tuple[tuple[str, ...], list[str]]]:
     """Suites and names of the results that can be compared: no suite that two of them have was drawn differently."""
     groups: list[tuple[dict[str, str], list[str]]] = []
-    digests = {name: _digests(records[0]) for name, records in found.items()}
+    digests = {name: _digests(name, records) for name, records in found.items()}
     for name in sorted(digests, key=lambda name: -len(digests[name])):  # the widest first: it gives the columns
         for known, names in groups:
             common = known.keys() & digests[name].keys()
@@ -87,9 +88,15 @@ def _on_the_same_episodes(found: dict[str, list[dict[str, Any]]]) -> list[tuple[
     return [(tuple(known), sorted(names)) for known, names in groups]
 
 
-def _digests(record: dict[str, Any]) -> dict[str, str]:
-    """By suite, which episodes it was scored on."""
-    return {suite: scores["episodes"]["sha256"] for suite, scores in record["policies"][TRAINED]["suites"].items()}
+def _digests(name: str, records: list[dict[str, Any]]) -> dict[str, str]:
+    """By suite, which episodes all seeds were scored on. Raises UserError if they differ."""
+    first, *others = (
+        {suite: digest(scores["episodes"]) for suite, scores in record["policies"][TRAINED]["suites"].items()}
+        for record in records
+    )
+    if any(other != first for other in others):
+        raise UserError(f"the seeds of {name} were scored on different episodes; evaluate and store them all again")
+    return first
 
 
 def write_overview(results: Path, target: Path) -> None:

@@ -39,22 +39,28 @@ def stored_episodes(reference: dict[str, str], results: Path) -> dict[str, Any]:
 
     Raises UserError if their file is gone or is not what the record was made with.
     """
-    digest = reference["sha256"]
-    path = results / DIRECTORY / f"{digest}.json"
+    name = reference["sha256"]
+    path = results / DIRECTORY / f"{name}.json"
     if not path.is_file():
         raise UserError(f"{path} is missing, and the record's episodes with it; restore it from the repository")
     data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != digest:
+    if hashlib.sha256(data).hexdigest() != name:
         raise UserError(f"{path} was changed, its SHA-256 is no longer its name; restore it from the repository")
     return json.loads(data)
 
 
+def digest(episodes: dict[str, Any]) -> str:
+    """SHA-256 of packed episodes, or the one in a reference to them: older records hold the episodes themselves."""
+    return episodes["sha256"] if "sha256" in episodes else hashlib.sha256(_encoded(episodes)).hexdigest()
+
+
+def _encoded(packed: dict[str, Any]) -> bytes:
+    return json.dumps(packed, sort_keys=True).encode()
+
+
 def _store(packed: dict[str, Any], directory: Path) -> dict[str, str]:
-    if "sha256" in packed:  # it refers to them already
-        return packed
-    data = json.dumps(packed, sort_keys=True).encode()
-    digest = hashlib.sha256(data).hexdigest()
-    path = directory / f"{digest}.json"
+    name = digest(packed)
+    path = directory / f"{name}.json"
     if not path.is_file():
-        replace_file(path, data)
-    return {"sha256": digest}
+        replace_file(path, _encoded(packed))
+    return {"sha256": name}

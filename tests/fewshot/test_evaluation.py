@@ -211,6 +211,16 @@ def test_only_results_on_the_same_episodes_share_a_table(runs, tmp_path):
     assert rows[0].split(" | ")[2:4] == ["5w1s", "5w5s"] and rows[1].split(" | ")[3] == ""
 
 
+def test_seeds_on_different_episodes_are_not_merged(runs, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(runs[1], other)
+    edit(other, drop="5w5s", redraw=True)
+    for run in (runs[0], other):
+        add_result(tmp_path / "results", run, name="both")
+    with pytest.raises(UserError, match="the seeds of both were scored on different episodes"):
+        overview(tmp_path / "results")
+
+
 def edit(run: Path, *, drop: str, redraw: bool) -> None:
     """Leave out one suite's scores; `redraw` the episodes of the others."""
     file = run / "evaluation.json"

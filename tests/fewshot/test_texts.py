@@ -24,7 +24,6 @@ from metarl.fewshot.report import FewShotReport
 from metarl.fewshot.results import overview, section
 from metarl.fewshot.robot_failures import RobotFailuresConfig, compress, robot_failures
 from metarl.fewshot.source import EpisodeConfig, HasOutOfScope
-from metarl.fewshot.stored_episodes import share_episodes
 from metarl.seeding import numpy_rng, torch_rng
 
 needs_data = pytest.mark.skipif(not os.environ.get("METARL_DATA"), reason="METARL_DATA is not set")
@@ -168,7 +167,7 @@ def test_stored_rejections_make_tables_beside_records_without(made_up, tmp_path)
             "policies": {"meta-trained": policy, "untrained": policy},
         }
         (tmp_path / name / "seed0").mkdir(parents=True)
-        (tmp_path / name / "seed0" / "evaluation.json").write_text(json.dumps(share_episodes(record, tmp_path)))
+        (tmp_path / name / "seed0" / "evaluation.json").write_text(json.dumps(record))
     table = overview(tmp_path)
     assert [sum(line.startswith(f"| {name} |") for line in table) for name in ("old", "new")] == [1, 2]
     assert "| result | 3w2s AUROC | 3w2s let through |" in table
