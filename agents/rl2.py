@@ -9,24 +9,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from agents.chunks import Chunks, cut
+from agents.return_units import ReturnUnits
 from agents.rl2_actor import RL2Actor
+from agents.trial_ppo import TrialPPO, minibatches_of_trials
 from metarl import params as P
 from metarl.baseline import explained_variance, fit_linear_baseline, predict_values
 from metarl.checkpoint import check_tensors_match
 from metarl.errors import NonFiniteError, UserError
-from metarl.losses import clipped_surrogate_loss
 from metarl.meta_optimizer import Adam
-from metarl.moments import mean_and_std, sums
+from metarl.moments import sums
 from metarl.recurrent import MemoryKind
-from metarl.recurrent_policy import NOT_LEARNED, RecurrentPolicy
+from metarl.recurrent_policy import RecurrentPolicy
 from metarl.returns import masked_mean, standardize
 from metarl.seeding import Stream, numpy_rng
 from metarl.trials import Trials, join_episodes, to_episode_steps, to_trial_steps, trial_gae, trial_returns
@@ -126,7 +127,7 @@ class RL2:
         )
         self.theta = P.to(self.policy.init(generator), device)
         self.meta_optimizer = Adam(lr=config.lr, eps=1e-5, max_grad_norm=config.max_grad_norm)
-        self.return_moments = torch.zeros(3, dtype=torch.float64)  # running means of [1, G, G^2]
+        self.return_units = ReturnUnits.unknown()
         self.input_moments = torch.zeros(3, self.policy.features_dim, dtype=torch.float64)  # sums of [1, x, x^2]
         self._shuffle_seed = int(torch.randint(2**31, (), generator=generator))
         self._num_updates = 0
@@ -161,19 +162,20 @@ class RL2:
         metrics = _episode_metrics(episodes)
         if _teaches_nothing(trials):
             return metrics | {"meta_step_accepted": 0.0, "rejected_no_improvement": 1.0}
-        old_moments = self.return_moments
-        if not old_moments.any():  # the first update: the head starts out from what is right on average
-            old_moments = _update_moments(old_moments, self._returns(trials)[trials.mask])
-        chunks, outputs, before = self._prepare(episodes, trials, old_moments)
-        moments = _update_moments(old_moments, chunks.targets[chunks.mask])
-        head = self._rescaled_head(old_moments, moments)
-        theta, update_metrics = self._optimize(self._normalised(chunks, moments), head)
+        units = self.return_units
+        if not units.known:  # the first update: the head starts out from what is right on average
+            units = units.updated(self._returns(trials)[trials.mask])
+        chunks, outputs, before = self._prepare(episodes, trials, units)
+        new_units = units.updated(chunks.targets[chunks.mask])
+        head = units.head_for(new_units, self.theta) if self.policy.value_head else {}
+        chunks = chunks._replace(targets=new_units.normalise(chunks.targets))
+        theta, update_metrics = self._optimize(chunks, self.theta | head)
         if not P.is_finite(theta):
             raise NonFiniteError(f"the update gave non-finite parameters; lower lr={self.config.lr}")
         if self.config.normalize_inputs:  # for the next trials: these ones were collected with the scales before
             self.input_moments = self.input_moments + sums(self._features(trials)[trials.mask])
             theta = theta | P.to(self.policy.input_scales(self.input_moments), self.device)
-        self.theta, self.return_moments = theta, moments
+        self.theta, self.return_units = theta, new_units
         self._num_updates += 1
         norms = outputs.norm(dim=-1)
         return metrics | before | update_metrics | {"memory_norm": float(masked_mean(norms, chunks.mask))}
@@ -182,7 +184,7 @@ class RL2:
         return {
             "theta": self.theta,
             "meta_optimizer": self.meta_optimizer.state_dict(),
-            "return_moments": self.return_moments,
+            "return_moments": self.return_units.moments,
             "input_moments": self.input_moments,
             "shuffle_seed": self._shuffle_seed,
             "num_updates": self._num_updates,
@@ -193,7 +195,7 @@ class RL2:
         self.theta = P.to({name: state["theta"][name] for name in self.theta}, self.device)
         moments = {name: P.to(state["meta_optimizer"][name], self.device) for name in ("first", "second")}
         self.meta_optimizer.load_state_dict(state["meta_optimizer"] | moments)
-        self.return_moments = state["return_moments"]
+        self.return_units = ReturnUnits(state["return_moments"])
         self.input_moments = state.get("input_moments", self.input_moments)  # older checkpoints have none
         self._shuffle_seed, self._num_updates = state["shuffle_seed"], state["num_updates"]
 
@@ -213,7 +215,7 @@ class RL2:
         return self.policy.features(inputs.transpose(0, 1), last)[0].transpose(0, 1)
 
     @torch.no_grad()
-    def _prepare(self, episodes: Episodes, trials: Trials, return_moments: Tensor) -> tuple[Chunks, Tensor, Metrics]:
+    def _prepare(self, episodes: Episodes, trials: Trials, units: ReturnUnits) -> tuple[Chunks, Tensor, Metrics]:
         """Stored states, values and advantages under the theta that collected; also the outputs (C, B, K, H)."""
         num_trials = len(trials.mask)
         prior = P.repeat(self.prior(), num_trials)
@@ -230,7 +232,7 @@ class RL2:
         old_log_probs = cut(trials.log_probs, steps).to(self.device)
         dist = self.policy.dist(self.theta, output)
         mismatch = ((dist.log_prob(actions) - old_log_probs) * mask).abs().max()
-        values = self._values(episodes, trials, output, return_moments)
+        values = self._values(episodes, trials, output, units)
         advantages, returns = self._advantages(trials, values)
         chunks = Chunks(
             inputs=inputs,
@@ -247,16 +249,15 @@ class RL2:
             "log_prob_mismatch": float(mismatch),  # actor against learner: rounding, unless episodes were dropped
         }  # fmt: skip
 
-    def _values(self, episodes: Episodes, trials: Trials, output: Tensor, return_moments: Tensor) -> Tensor:
+    def _values(self, episodes: Episodes, trials: Trials, output: Tensor, units: ReturnUnits) -> Tensor:
         """(B, L) in units of the rewards."""
         if self.config.baseline == "linear":
             # over episodes and their own time: what the return depends on in each of them
             returns = to_episode_steps(self._returns(trials), trials, episodes.mask)
             weights = fit_linear_baseline(episodes.obs, returns, episodes.mask)
             return to_trial_steps(predict_values(weights, episodes.obs, episodes.last_obs, episodes.mask)[0], trials)
-        mean, std = _mean_and_std(return_moments)
         values = self.policy.value(self.theta, output).permute(1, 2, 0).flatten(1).to(CPU)  # (C, B, K) -> (B, K C)
-        return (values[:, : trials.mask.shape[1]] * std + mean) * trials.mask
+        return units.restore(values[:, : trials.mask.shape[1]]) * trials.mask
 
     def _returns(self, trials: Trials) -> Tensor:
         return trial_returns(trials, gamma=self.config.gamma, cut_at_episodes=self.config.episode_ends == "cut")
@@ -273,32 +274,7 @@ class RL2:
             raise NonFiniteError("NaN or infinity in the advantages; the rewards are too large for float32")
         return advantages, self._returns(trials)
 
-    # ---- the value head's units
-
-    def _rescaled_head(self, old_moments: Tensor, moments: Tensor) -> Params:
-        """theta whose value head predicts the same returns in the new units (van Hasselt et al. 2016)."""
-        if self.config.baseline == "linear":
-            return self.theta
-        (old_mean, old_std), (mean, std) = _mean_and_std(old_moments), _mean_and_std(moments)
-        weight, bias = self.theta["value.w0"], self.theta["value.b0"]
-        return self.theta | {
-            "value.w0": weight * (old_std / std),
-            "value.b0": (bias * old_std + old_mean - mean) / std,
-        }
-
-    @staticmethod
-    def _normalised(chunks: Chunks, moments: Tensor) -> Chunks:
-        mean, std = _mean_and_std(moments)
-        return chunks._replace(targets=(chunks.targets - mean) / std)
-
     # ---- PPO
-
-    def _minibatches(self, num_trials: int) -> Iterator[Tensor]:
-        """Rows of trials, for all epochs; the same after a resume."""
-        rng = numpy_rng((self._shuffle_seed, Stream.LEARN, self._num_updates))
-        for _ in range(self.config.epochs):
-            order = torch.from_numpy(rng.permutation(num_trials)).to(self.device)
-            yield from order.tensor_split(min(self.config.minibatches, num_trials))
 
     def _annealed(self) -> float:
         """What lr and entropy_coef are multiplied by in this update."""
@@ -306,65 +282,34 @@ class RL2:
         return 1.0 if total is None else max(0.1, 1 - self._num_updates / total)
 
     def _optimize(self, chunks: Chunks, theta: Params) -> tuple[Params, Metrics]:
-        history: list[Metrics] = []
-        stopped = False
-        factor = self._annealed()
-        self.meta_optimizer.lr = self.config.lr * factor
-        config = replace(self.config, entropy_coef=self.config.entropy_coef * factor)
-        fixed = {name: p for name, p in theta.items() if name in NOT_LEARNED}
-        theta = {name: p for name, p in theta.items() if name not in fixed}
-        for rows in self._minibatches(chunks.inputs.shape[1]):
-            loss = _Loss(self.policy, config, chunks.of_trials(rows), fixed)
-            new_theta, step = self.meta_optimizer.step(loss, theta)
-            if self.config.max_kl is not None and loss.metrics["kl"] > self.config.max_kl:
-                stopped = True
-                break  # the step after the one that went too far is the first not taken
-            theta = new_theta
-            history.append(step | loss.metrics)
+        config, factor = self.config, self._annealed()
+        self.meta_optimizer.lr = config.lr * factor
+        ppo = TrialPPO(
+            policy=self.policy,
+            clip=config.clip,
+            entropy_coef=config.entropy_coef * factor,
+            value_coef=config.value_coef,
+            max_kl=config.max_kl,
+        )
+        minibatches = minibatches_of_trials(
+            chunks.inputs.shape[1],
+            epochs=config.epochs,
+            minibatches=config.minibatches,
+            rng=numpy_rng((self._shuffle_seed, Stream.LEARN, self._num_updates)),  # the same after a resume
+            device=self.device,
+        )
+        theta, history, stopped = ppo.optimize(self.meta_optimizer, chunks, theta, minibatches)
         if not history:
-            return theta | fixed, {"meta_step_accepted": 0.0, "kl_stopped": 1.0}
-        last_epoch = history[-self.config.minibatches :]
+            return theta, {"meta_step_accepted": 0.0, "kl_stopped": 1.0}
+        last_epoch = history[-config.minibatches :]
         metrics = {name: sum(row[name] for row in last_epoch) / len(last_epoch) for name in history[0]}
         accepted = [row["meta_step_accepted"] for row in history]
-        return theta | fixed, metrics | {
+        return theta, metrics | {
             "meta_step_accepted": float(any(accepted)),
             "steps_not_finite": float(len(accepted) - sum(accepted)),
             "minibatch_steps": float(len(history)),
             "kl_stopped": float(stopped),
         }
-
-
-class _Loss:
-    """PPO's loss of one minibatch as a function of theta; keeps the diagnostics of its last call."""
-
-    def __init__(self, policy: RecurrentPolicy, config: RL2Config, chunks: Chunks, fixed: Params) -> None:
-        self.policy, self.config, self.chunks, self.fixed = policy, config, chunks, fixed
-        self.metrics: Metrics = {}
-
-    def __call__(self, theta: Params) -> Tensor:
-        c, theta = self.chunks, theta | self.fixed
-        outputs, _ = self.policy.sequence(theta, c.inputs, c.states)
-        dist = self.policy.dist(theta, outputs)
-        log_probs = dist.log_prob(c.actions)
-        surrogate = clipped_surrogate_loss(log_probs, c.log_probs, c.advantages, c.mask, clip=self.config.clip)
-        loss = surrogate - self.config.entropy_coef * masked_mean(dist.entropy(), c.mask)
-        self.metrics = _ratio_metrics(log_probs.detach(), c.log_probs, c.mask, clip=self.config.clip)
-        self.metrics["surrogate"] = float(surrogate.detach())
-        if self.config.baseline == "value_head":
-            value_loss = masked_mean((self.policy.value(theta, outputs) - c.targets).square(), c.mask)
-            loss = loss + self.config.value_coef * value_loss
-            self.metrics["value_loss"] = float(value_loss.detach())
-        return loss
-
-
-def _ratio_metrics(log_probs: Tensor, old_log_probs: Tensor, mask: Tensor, *, clip: float) -> Metrics:
-    """KL(old || new) by the estimator r - 1 - log r, which is never negative (Schulman 2020), and who was clipped."""
-    log_ratio = (log_probs - old_log_probs) * mask
-    ratio = log_ratio.exp()
-    return {
-        "kl": float(masked_mean(ratio - 1 - log_ratio, mask)),
-        "clip_fraction": float(masked_mean(((ratio - 1).abs() > clip).float(), mask)),
-    }
 
 
 def _checked_trials(episodes: Sequence[Episodes]) -> Trials:
@@ -382,16 +327,6 @@ def _teaches_nothing(trials: Trials) -> bool:
     """One reward throughout, and trials of one length: advantages would be the value head's errors, standardised."""
     rewards = trials.rewards[trials.mask]
     return bool((rewards == rewards[0]).all() and trials.mask.all())
-
-
-def _update_moments(moments: Tensor, returns: Tensor) -> Tensor:
-    """Exponential means of [1, G, G^2] over about ten updates."""
-    return 0.9 * moments + 0.1 * sums(returns) / len(returns)
-
-
-def _mean_and_std(return_moments: Tensor) -> tuple[float, float]:
-    mean, std = mean_and_std(return_moments, smallest_std=1e-4)
-    return float(mean), float(std)
 
 
 def _episode_metrics(episodes: Episodes) -> Metrics:

@@ -34,7 +34,7 @@ STAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "RL2": {
         "stored states and advantages": ("rl2.py", "_prepare"),
-        "PPO's epochs": ("rl2.py", "_optimize"),
+        "PPO's epochs": ("trial_ppo.py", "optimize"),
     },
 }
 """Functions whose cumulative time is a stage's."""

@@ -137,7 +137,7 @@ def test_the_learners_log_probs_are_the_actors(memory, discrete, inputs):
     episodes = stack_episodes([data.query for data in batch])
     trials = join_episodes(episodes)
     assert trials.lengths.tolist() == [9, 7, 18]
-    chunks, outputs, metrics = learner._prepare(episodes, trials, learner.return_moments)
+    chunks, outputs, metrics = learner._prepare(episodes, trials, learner.return_units)
     assert chunks.inputs.shape[:3] == (4, 3, 5)
     assert metrics["log_prob_mismatch"] < 1e-5
     # the loss runs all chunks side by side from the stored states
@@ -244,7 +244,7 @@ def test_one_step_by_definition():
     batch = collect(learner, tasks, ENDS)
     episodes = stack_episodes([data.query for data in batch])
     trials = join_episodes(episodes)
-    chunks, _, _ = learner._prepare(episodes, trials, learner.return_moments)
+    chunks, _, _ = learner._prepare(episodes, trials, learner.return_units)
     theta = {name: p.clone().requires_grad_() for name, p in learner.theta.items()}
     total, count = torch.zeros(()), int(trials.mask.sum())
     for b in range(3):
@@ -269,8 +269,8 @@ def test_one_step_by_definition():
 
 
 def values_of(learner, episodes, trials):
-    outputs = learner._prepare(episodes, trials, learner.return_moments)[1]
-    return learner._values(episodes, trials, outputs, learner.return_moments)
+    outputs = learner._prepare(episodes, trials, learner.return_units)[1]
+    return learner._values(episodes, trials, outputs, learner.return_units)
 
 
 def test_the_value_heads_units_change_without_changing_what_it_predicts():
@@ -281,10 +281,10 @@ def test_the_value_heads_units_change_without_changing_what_it_predicts():
     trials = join_episodes(episodes)
     learner.meta_update(batch)
     before = values_of(learner, episodes, trials)
-    moments = learner.return_moments.clone()
+    moments = learner.return_units.moments
     other = [dataclasses.replace(d, query=dataclasses.replace(d.query, rewards=d.query.rewards * 9)) for d in batch]
     learner.meta_update(other)
-    assert (learner.return_moments - moments).abs().max() > 1
+    assert (learner.return_units.moments - moments).abs().max() > 1
     after = values_of(learner, episodes, trials)
     torch.testing.assert_close(after, before, atol=1e-3, rtol=1e-4)
 
@@ -345,7 +345,7 @@ def test_bad_episodes_are_refused_and_nothing_changes(kind):
     with pytest.raises(UserError):
         learner.adapt([learner.prior()] * 3, [data.query for data in batch])
     assert all(torch.equal(learner.theta[name], p) for name, p in before.items())
-    assert not learner.return_moments.any()
+    assert not learner.return_units.known
 
 
 def test_constant_rewards_teach_nothing():

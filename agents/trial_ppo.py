@@ -1,0 +1,85 @@
+"""PPO (Schulman et al. 2017) on trials cut into chunks: epochs over minibatches of whole trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.chunks import Chunks
+from metarl.losses import clipped_surrogate_loss
+from metarl.meta_optimizer import Adam
+from metarl.recurrent_policy import NOT_LEARNED, RecurrentPolicy
+from metarl.returns import masked_mean
+from metarl.types import Metrics, Params
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialPPO:
+    policy: RecurrentPolicy
+    clip: float
+    entropy_coef: float
+    value_coef: float
+    max_kl: float | None
+    """Stop where a minibatch's KL from the policy that collected exceeds this; None: never."""
+
+    def optimize(
+        self, optimizer: Adam, chunks: Chunks, theta: Params, minibatches: Iterable[Tensor]
+    ) -> tuple[Params, list[Metrics], bool]:
+        """theta after a step on each minibatch (rows of trials), metrics a step, and whether max_kl ended it."""
+        history: list[Metrics] = []
+        fixed = {name: p for name, p in theta.items() if name in NOT_LEARNED}
+        theta = {name: p for name, p in theta.items() if name not in fixed}
+        for rows in minibatches:
+            loss = _Loss(self, chunks.of_trials(rows), fixed)
+            new_theta, step = optimizer.step(loss, theta)
+            if self.max_kl is not None and loss.metrics["kl"] > self.max_kl:
+                return theta | fixed, history, True  # the step after the one that went too far is the first not taken
+            theta = new_theta
+            history.append(step | loss.metrics)
+        return theta | fixed, history, False
+
+
+def minibatches_of_trials(
+    num_trials: int, *, epochs: int, minibatches: int, rng: np.random.Generator, device: torch.device
+) -> Iterator[Tensor]:
+    """Rows of trials, shuffled anew in each epoch; fewer minibatches where there are fewer trials."""
+    for _ in range(epochs):
+        order = torch.from_numpy(rng.permutation(num_trials)).to(device)
+        yield from order.tensor_split(min(minibatches, num_trials))
+
+
+class _Loss:
+    """PPO's loss of one minibatch as a function of theta; keeps the diagnostics of its last call."""
+
+    def __init__(self, ppo: TrialPPO, chunks: Chunks, fixed: Params) -> None:
+        self.ppo, self.chunks, self.fixed = ppo, chunks, fixed
+        self.metrics: Metrics = {}
+
+    def __call__(self, theta: Params) -> Tensor:
+        c, policy, theta = self.chunks, self.ppo.policy, theta | self.fixed
+        outputs, _ = policy.sequence(theta, c.inputs, c.states)
+        dist = policy.dist(theta, outputs)
+        log_probs = dist.log_prob(c.actions)
+        surrogate = clipped_surrogate_loss(log_probs, c.log_probs, c.advantages, c.mask, clip=self.ppo.clip)
+        loss = surrogate - self.ppo.entropy_coef * masked_mean(dist.entropy(), c.mask)
+        self.metrics = _ratio_metrics(log_probs.detach(), c.log_probs, c.mask, clip=self.ppo.clip)
+        self.metrics["surrogate"] = float(surrogate.detach())
+        if policy.value_head:
+            value_loss = masked_mean((policy.value(theta, outputs) - c.targets).square(), c.mask)
+            loss = loss + self.ppo.value_coef * value_loss
+            self.metrics["value_loss"] = float(value_loss.detach())
+        return loss
+
+
+def _ratio_metrics(log_probs: Tensor, old_log_probs: Tensor, mask: Tensor, *, clip: float) -> Metrics:
+    """KL(old || new) by the estimator r - 1 - log r, which is never negative (Schulman 2020), and who was clipped."""
+    log_ratio = (log_probs - old_log_probs) * mask
+    ratio = log_ratio.exp()
+    return {
+        "kl": float(masked_mean(ratio - 1 - log_ratio, mask)),
+        "clip_fraction": float(masked_mean(((ratio - 1).abs() > clip).float(), mask)),
+    }
