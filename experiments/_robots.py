@@ -19,7 +19,16 @@ AGENT = MAMLConfig(hidden=(100, 100), init_std=0.5, gamma=0.95, gae_lambda=0.95,
 
 PPO_AGENT = PPOConfig(hidden=(100, 100), init_std=0.5, gamma=0.95)
 RL2_AGENT = RL2Config(
-    hidden_dim=128, init_std=0.5, gamma=0.97, lr=1e-3, epochs=4, minibatches=4, chunk_steps=100, reward_input_scale=0.5
+    hidden_dim=128,
+    init_std=0.5,
+    gamma=0.97,
+    lr=1e-3,
+    epochs=4,
+    minibatches=4,
+    chunk_steps=100,
+    reward_input_scale=0.5,
+    normalize_inputs=True,
+    input_changes=True,
 )
 
 # as in the MAML paper: at test time 20 episodes a gradient step, up to three steps

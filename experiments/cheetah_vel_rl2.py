@@ -1,5 +1,8 @@
 """RL² on HalfCheetah at a hidden speed of 0 to 3 m/s, as PEARL defines it: trials of two episodes.
 
+Return on the 30 held-out speeds in the first episode: -44.8 with sampled actions, -35.4 with the mean action (6M env
+steps, seed 1; 15 minutes on one core, the other one busy), where a policy that does not adapt has -194 and MAML -149
+after three steps. The memory finds out within the first episode which speed is wanted, so the second one adds nothing.
 A "step" is an episode that the memory has seen.
 """
 
@@ -15,6 +18,6 @@ config, build = experiment_on(
     "rl2",
     agent_config=RL2_AGENT,
     # trials of two episodes of 200 steps: 40k env steps an iteration
-    trainer=TrainerConfig(iterations=200, meta_batch_size=100),
+    trainer=TrainerConfig(iterations=150, meta_batch_size=100),
     rl=RL2_TRIALS,
 )

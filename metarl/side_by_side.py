@@ -34,7 +34,9 @@ def _table(tasks: tuple[str, ...], group: Mapping[str, Records]) -> Iterator[str
         "Return of the meta-trained policy with sampled actions after 0, 1, ... adaptation steps (of RL²: episodes in "
         "memory): mean over tasks and seeds [95 % interval, seeds and tasks resampled]. *Gain* is the last column less "
         "the first, task by task, so that what tasks differ in drops out. A policy *adapts* if the gain of its best "
-        "step lies above 0, interval and all; it *falls* if the last step lies below the best one in the same sense."
+        "step lies above 0, interval and all; it *falls* if the last step lies below the best one in the same sense. "
+        "RL²'s memory also adapts within an episode: that shows in column 0, beside policies that cannot, and not in "
+        "its gain."
     )
     yield ""
     yield f"| result | seeds | env steps, M | {' | '.join(str(k) for k in range(rounds))} | gain | adapts |"
