@@ -48,3 +48,4 @@ RL2_TRIALS = RLSettings(
     evaluation=EvaluationConfig(adaptation_episodes=1, test_episodes=20, adaptation_rounds=2),
     pool=PoolConfig(lanes_per_group=50),  # a trial is one lane: two groups of fifty keep two workers busy
 )
+SLOW_RL2_TRIALS = replace(RL2_TRIALS, evaluation=replace(RL2_TRIALS.evaluation, test_episodes=10, max_tasks=20))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from envs.mujoco_v5.tasks import RobotTasks
 from experiments import experiment_on
-from experiments._robots import RL2_AGENT, RL2_TRIALS
+from experiments._robots import RL2_AGENT, SLOW_RL2_TRIALS
 from metarl.experiment import TrainerConfig
 
 config, build = experiment_on(
@@ -16,5 +16,5 @@ config, build = experiment_on(
     agent_config=RL2_AGENT,
     # trials of two episodes of 200 steps: 40k env steps an iteration
     trainer=TrainerConfig(iterations=100, meta_batch_size=100),
-    rl=RL2_TRIALS,
+    rl=SLOW_RL2_TRIALS,
 )
