@@ -1,4 +1,8 @@
-"""MAML on Omniglot 5-way 1-shot, first order with --first-order."""
+"""MAML on Omniglot 5-way 1-shot, first order with --first-order.
+
+12,000 iterations with `--lr 2e-3 --lr-halve-every-iterations 4000 --suites 5w1s,5w5s`, 56 min on one core: 95.1 / 98.8
+% transductive, 91.9 / 98.3 % not (seed 1, 600 episodes each); the paper has 98.7 / 99.9 after 60,000 of 32 tasks.
+"""
 
 from __future__ import annotations
 
