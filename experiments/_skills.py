@@ -10,12 +10,12 @@ from metarl.experiment import RLSettings, TrainerConfig
 from metarl.rollout.pool import PoolConfig
 
 
-def skill(env_name: str, *, iterations: int = 50) -> Experiment:
-    """Ten adaptation episodes in two inner steps, 100k env steps an iteration."""
+def skill(env_name: str, *, iterations: int = 50, max_kl: float = 0.01) -> Experiment:
+    """Ten adaptation episodes in two inner steps, 100k env steps an iteration; a larger max_kl goes further in each."""
     return experiment_on(
         ML1(env_name=env_name),
         "maml",
-        agent_config=MAMLConfig(inner_steps=2),
+        agent_config=MAMLConfig(inner_steps=2, max_kl=max_kl),
         trainer=TrainerConfig(iterations=iterations, meta_batch_size=10),
         rl=RLSettings(
             support_episodes=5,
