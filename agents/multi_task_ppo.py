@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from agents.batch import Batch, flat_batch
+from agents.ppo import ratio_metrics, shuffled_minibatches
 from metarl import params as P
 from metarl.checkpoint import check_tensors_match
 from metarl.errors import NonFiniteError
@@ -130,7 +130,14 @@ class MultiTaskPPO:
             return metrics | {"meta_step_accepted": 0.0}
         rng = numpy_rng((self._shuffle_seed, Stream.LEARN, self._num_updates))
         theta, history = self.theta, []
-        for rows in _minibatches(data["mask"].shape[1], self.config.epochs, self.config.minibatches, rng):
+        minibatches = shuffled_minibatches(  # of steps, the same of every task
+            data["mask"].shape[1],
+            epochs=self.config.epochs,
+            minibatches=self.config.minibatches,
+            rng=rng,
+            device=self.device,
+        )
+        for rows in minibatches:
             part = {name: x[:, rows] if x.dim() > 1 else x for name, x in data.items()}
             theta, step = self.meta_optimizer.step(lambda theta, part=part: self._losses(theta, part).mean(), theta)
             history.append(step)
@@ -139,15 +146,13 @@ class MultiTaskPPO:
         self.theta = theta
         self._num_updates += 1
         with torch.no_grad():
-            log_ratio = self.policy.dist(theta, data["obs"]).log_prob(data["actions"]) - data["log_probs"]
-            ratio = log_ratio.exp()
-            clipped = (ratio - 1).abs() > self.config.clip
+            log_probs = self.policy.dist(theta, data["obs"]).log_prob(data["actions"])
+        moved = ratio_metrics(log_probs, data["log_probs"], data["mask"], clip=self.config.clip)
         return metrics | {
+            **moved,
             "meta_loss": history[0]["meta_loss"],
             "grad_norm": history[0]["grad_norm"],
             "meta_step_accepted": float(any(step["meta_step_accepted"] for step in history)),
-            "kl": float(masked_mean(ratio - 1 - log_ratio, data["mask"])),
-            "clip_fraction": float(masked_mean(clipped.float(), data["mask"])),
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -170,15 +175,6 @@ class MultiTaskPPO:
     def _prepare(self, episodes: Sequence[Episodes]) -> tuple[Batch, float]:
         batch, variance = flat_batch(episodes, gamma=self.config.gamma, gae_lambda=self.config.gae_lambda)
         return P.to(batch, self.device), variance
-
-
-def _minibatches(num_steps: int, epochs: int, minibatches: int, rng: np.random.Generator) -> list[Tensor]:
-    """Indices of steps, the same of every task, for all epochs."""
-    return [
-        rows
-        for _ in range(epochs)
-        for rows in torch.from_numpy(rng.permutation(num_steps)).tensor_split(min(minibatches, num_steps))
-    ]
 
 
 def multi_task_ppo(

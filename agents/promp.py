@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from agents.fast_weights import CPU, FastWeights, FastWeightsConfig, MetaBatch
+from agents.ppo import ratio_metrics
 from metarl.losses import clipped_surrogate_loss, surrogate_loss
 from metarl.meta_optimizer import Adam
 from metarl.returns import masked_mean
@@ -81,13 +82,13 @@ class ClippedAdam:
             accepted += last["meta_step_accepted"]
         with torch.no_grad():
             phis = batch.inner_loop.rounds(theta, batch.supports)
-            ratio = batch.query_dist(phis).log_prob(batch.query["actions"]) - batch.query["log_probs"]
-            clipped = (ratio.exp() - 1).abs() > self.config.clip
+            log_probs = batch.query_dist(phis).log_prob(batch.query["actions"])
             kl = inner_kl(batch, phis)
+        moved = ratio_metrics(log_probs, batch.query["log_probs"], batch.query["mask"], clip=self.config.clip)
         return theta, metrics | {
             "meta_step_accepted": float(accepted == self.config.adam_steps),
             "inner_kl": float(kl),
-            "clip_fraction": float(masked_mean(clipped.float(), batch.query["mask"])),
+            "clip_fraction": moved["clip_fraction"],
         }
 
     def state_dict(self) -> dict[str, Any]:

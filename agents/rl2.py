@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from agents.chunks import Chunks, cut
+from agents.ppo import shuffled_minibatches
 from agents.return_units import ReturnUnits
 from agents.rl2_actor import RL2Actor
-from agents.trial_ppo import TrialPPO, minibatches_of_trials
+from agents.trial_ppo import TrialPPO
 from metarl import params as P
 from metarl.baseline import explained_variance, fit_linear_baseline, predict_values
 from metarl.checkpoint import check_tensors_match
@@ -291,7 +292,7 @@ class RL2:
             value_coef=config.value_coef,
             max_kl=config.max_kl,
         )
-        minibatches = minibatches_of_trials(
+        minibatches = shuffled_minibatches(
             chunks.inputs.shape[1],
             epochs=config.epochs,
             minibatches=config.minibatches,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from agents.chunks import Chunks
+from agents.ppo import ratio_metrics
 from metarl.losses import clipped_surrogate_loss
 from metarl.meta_optimizer import Adam
 from metarl.recurrent_policy import NOT_LEARNED, RecurrentPolicy
@@ -43,15 +42,6 @@ class TrialPPO:
         return theta | fixed, history, False
 
 
-def minibatches_of_trials(
-    num_trials: int, *, epochs: int, minibatches: int, rng: np.random.Generator, device: torch.device
-) -> Iterator[Tensor]:
-    """Rows of trials, shuffled anew in each epoch; fewer minibatches where there are fewer trials."""
-    for _ in range(epochs):
-        order = torch.from_numpy(rng.permutation(num_trials)).to(device)
-        yield from order.tensor_split(min(minibatches, num_trials))
-
-
 class _Loss:
     """PPO's loss of one minibatch as a function of theta; keeps the diagnostics of its last call."""
 
@@ -66,20 +56,10 @@ class _Loss:
         log_probs = dist.log_prob(c.actions)
         surrogate = clipped_surrogate_loss(log_probs, c.log_probs, c.advantages, c.mask, clip=self.ppo.clip)
         loss = surrogate - self.ppo.entropy_coef * masked_mean(dist.entropy(), c.mask)
-        self.metrics = _ratio_metrics(log_probs.detach(), c.log_probs, c.mask, clip=self.ppo.clip)
+        self.metrics = ratio_metrics(log_probs.detach(), c.log_probs, c.mask, clip=self.ppo.clip)
         self.metrics["surrogate"] = float(surrogate.detach())
         if policy.value_head:
             value_loss = masked_mean((policy.value(theta, outputs) - c.targets).square(), c.mask)
             loss = loss + self.ppo.value_coef * value_loss
             self.metrics["value_loss"] = float(value_loss.detach())
         return loss
-
-
-def _ratio_metrics(log_probs: Tensor, old_log_probs: Tensor, mask: Tensor, *, clip: float) -> Metrics:
-    """KL(old || new) by the estimator r - 1 - log r, which is never negative (Schulman 2020), and who was clipped."""
-    log_ratio = (log_probs - old_log_probs) * mask
-    ratio = log_ratio.exp()
-    return {
-        "kl": float(masked_mean(ratio - 1 - log_ratio, mask)),
-        "clip_fraction": float(masked_mean(((ratio - 1).abs() > clip).float(), mask)),
-    }
