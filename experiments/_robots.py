@@ -7,8 +7,10 @@ from dataclasses import replace
 from agents.maml import MAMLConfig
 from agents.multi_task_ppo import PPOConfig
 from agents.rl2 import RL2Config
+from envs.mujoco_v5.tasks import RobotTasks
+from experiments._plug_in import Experiment, experiment_on
 from metarl.evaluation import EvaluationConfig
-from metarl.experiment import RLSettings
+from metarl.experiment import RLSettings, TrainerConfig
 from metarl.rollout.pool import PoolConfig
 
 # A Gaussian of std 1 saturates the motors, and credit over the whole episode drowns in noise: the gradients of two
@@ -49,3 +51,14 @@ RL2_TRIALS = RLSettings(
     pool=PoolConfig(lanes_per_group=50),  # a trial is one lane: two groups of fifty keep two workers busy
 )
 SLOW_RL2_TRIALS = replace(RL2_TRIALS, evaluation=replace(RL2_TRIALS.evaluation, test_episodes=10, max_tasks=20))
+
+
+def walk(family: str, *, iterations: int = 100) -> Experiment:
+    """RL² in trials of two episodes of 200 steps: 40k env steps an iteration."""
+    return experiment_on(
+        RobotTasks(family=family),
+        "rl2",
+        agent_config=RL2_AGENT,
+        trainer=TrainerConfig(iterations=iterations, meta_batch_size=100),
+        rl=SLOW_RL2_TRIALS,
+    )

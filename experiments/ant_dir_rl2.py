@@ -8,16 +8,6 @@ A "step" is an episode that the memory has seen.
 
 from __future__ import annotations
 
-from envs.mujoco_v5.tasks import RobotTasks
-from experiments import experiment_on
-from experiments._robots import RL2_AGENT, SLOW_RL2_TRIALS
-from metarl.experiment import TrainerConfig
+from experiments._robots import walk
 
-config, build = experiment_on(
-    RobotTasks(family="ant-dir-pearl-v0"),
-    "rl2",
-    agent_config=RL2_AGENT,
-    # trials of two episodes of 200 steps: 40k env steps an iteration
-    trainer=TrainerConfig(iterations=100, meta_batch_size=100),
-    rl=SLOW_RL2_TRIALS,
-)
+config, build = walk("ant-dir-pearl-v0")

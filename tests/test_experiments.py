@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.rl2 import RL2Config
 from envs.metaworld.ml import ML
 from experiments import ml10_maml
 from metarl.cli import main
@@ -43,9 +44,9 @@ def marks(name: str) -> list[pytest.MarkDecorator]:
 def test_experiment_runs(name: str, tmp_path: Path) -> None:
     if name.startswith(NEEDS_DATA) and not os.environ.get("METARL_DATA"):
         pytest.skip("METARL_DATA is not set")
-    evaluation = vars(load_experiment(name).config()).get("evaluation")
-    small = SMALL_FEW_SHOT if isinstance(evaluation, FewShotEvaluationConfig) else SMALL
-    more = SMALL_MEMORY if name.endswith("rl2") else []
+    config = vars(load_experiment(name).config())
+    small = SMALL_FEW_SHOT if isinstance(config.get("evaluation"), FewShotEvaluationConfig) else SMALL
+    more = SMALL_MEMORY if isinstance(config.get("agent"), RL2Config) else []
     assert main(["train", name, "--out", str(tmp_path / "run"), *small, *more]) == 0
     rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
     assert len(rows) == 2 and all(row["meta_step_accepted"] in (0.0, 1.0) for row in rows)
