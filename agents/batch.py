@@ -9,11 +9,12 @@ from torch import Tensor
 
 from agents.advantages import linear_baseline_advantages
 from metarl.errors import NonFiniteError, UserError
+from metarl.returns import masked_mean
 from metarl.types import Episodes, stack_episodes
 
 Batch = dict[str, Tensor]
 """A stack of tasks' steps, flat over episodes and time: obs (B, M, O), actions, log_probs, advantages, mask (B, M),
-and returns (B,), the mean undiscounted return of an episode."""
+and returns (B,), the mean undiscounted return of the episodes kept."""
 
 
 def flat_batch(episodes: Sequence[Episodes], *, gamma: float, gae_lambda: float) -> tuple[Batch, float]:
@@ -22,7 +23,7 @@ def flat_batch(episodes: Sequence[Episodes], *, gamma: float, gae_lambda: float)
     Raises UserError where a task has no step at all, NonFiniteError where a reward or observation is not finite.
     """
     stacked = stack_episodes(episodes)
-    if not stacked.mask.any(-1).any(-1).all():
+    if not stacked.kept.any(-1).all():
         raise UserError("a task has no step to adapt on: all its episodes are empty or were dropped")
     advantages, variance = linear_baseline_advantages(stacked, gamma=gamma, gae_lambda=gae_lambda)
     if not torch.isfinite(advantages).all():
@@ -35,5 +36,5 @@ def flat_batch(episodes: Sequence[Episodes], *, gamma: float, gae_lambda: float)
         "mask": stacked.mask,
     }
     batch = {name: x.flatten(1, 2) for name, x in fields.items()}
-    batch["returns"] = stacked.returns_undiscounted().mean(-1)
+    batch["returns"] = masked_mean(stacked.returns_undiscounted(), stacked.kept, dim=-1)
     return batch, variance

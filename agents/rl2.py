@@ -315,7 +315,7 @@ class RL2:
 
 def _checked_trials(episodes: Sequence[Episodes]) -> Trials:
     stacked = stack_episodes(episodes)
-    if not stacked.mask.any(-1).any(-1).all():
+    if not stacked.kept.any(-1).all():
         raise UserError("a task has no step to adapt on: all its episodes are empty or were dropped")
     trials = join_episodes(stacked)
     for name in ("obs", "rewards"):
@@ -332,5 +332,6 @@ def _teaches_nothing(trials: Trials) -> bool:
 
 def _episode_metrics(episodes: Episodes) -> Metrics:
     """Does it adapt? The first episode's return beside the last one's."""
-    first, last = (float(episodes.returns_undiscounted()[:, i].mean()) for i in (0, -1))
+    returns, kept = episodes.returns_undiscounted(), episodes.kept
+    first, last = (float(masked_mean(returns[:, i], kept[:, i])) for i in (0, -1))
     return {"return/first_episode": first, "return/last_episode": last, "adaptation_gap": last - first}

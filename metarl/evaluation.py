@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.collect import collect_episodes
+from metarl.errors import NonFiniteError
 from metarl.first_come import first_come_success
 from metarl.learner import RLMetaLearner
 from metarl.rollout.pool import RolloutPool
@@ -73,6 +74,9 @@ class EvaluationResult:
     """Success after each round as metaworld 3.1.1 counts it (see first_come.py); empty if not asked for."""
     also_without: tuple[str, ...] = ()
     """Strata that were trained on as well: `without_trained` leaves them out."""
+    dropped_episodes: int = 0
+    """Test episodes left out for a NaN (`drop_episode`); in `outcomes` each has the mean of its task's others, which
+    leaves the task's mean as it is without it, and no success in `steps_to_success`."""
 
     def without_trained(self) -> EvaluationResult:
         """The tasks of classes never trained on. The first-come count is of all classes and not given."""
@@ -86,6 +90,7 @@ class EvaluationResult:
             },
             env_steps=self.env_steps,
             first_come={},
+            dropped_episodes=self.dropped_episodes,
         )
 
     def curve(self, mode: Mode, measure: Measure) -> list[Interval]:
@@ -114,6 +119,7 @@ class EvaluationResult:
             "tasks": self.task_ids,
             "strata": self.strata,
             "also_without": list(self.also_without),
+            "dropped_episodes": self.dropped_episodes,
             "env_steps": self.env_steps,
             "success_first_come": self.first_come,
             "summary": {
@@ -168,7 +174,7 @@ def meta_evaluate(
             )
             phis = learner.adapt(phis, support)
     strata = [str(task.params.get("env_name", "all")) for task in tasks]
-    outcomes: dict[Mode, dict[Measure, NDArray[np.float64]]] = {mode: _outcomes(rows[mode]) for mode in modes}
+    outcomes: dict[Mode, dict[Measure, NDArray[np.float64]]] = {mode: _outcomes(rows[mode], tasks) for mode in modes}
     return EvaluationResult(
         task_ids=[task.id for task in tasks],
         strata=strata,
@@ -188,18 +194,31 @@ def meta_evaluate(
             if config.first_come_envs is not None
         },
         also_without=config.also_without,
+        dropped_episodes=sum(int((~e.kept).sum()) for mode in modes for row in rows[mode] for e in row),
     )
 
 
-def _outcomes(rows: Sequence[Sequence[Episodes]]) -> dict[Measure, NDArray[np.float64]]:
+def _outcomes(rows: Sequence[Sequence[Episodes]], tasks: Sequence[Task]) -> dict[Measure, NDArray[np.float64]]:
     """Rounds of tasks of episodes -> each measure as (rounds, tasks, episodes)."""
 
     def table(values: list[list[Any]]) -> NDArray[np.float64]:
         return np.array([[v.numpy().astype(np.float64) for v in row] for row in values])
 
+    kept = np.array([[e.kept.numpy() for e in row] for row in rows])
+    for i, task in enumerate(tasks):
+        if not kept[:, i].any(-1).all():
+            raise NonFiniteError(
+                f"all test episodes of task {task.id!r} had a NaN or infinity, so there is nothing to score; "
+                "mend the environment"
+            )
+
+    def without_dropped(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        mean = (values * kept).sum(-1, keepdims=True) / kept.sum(-1, keepdims=True)
+        return np.where(kept, values, mean)
+
     return {
-        "return": table([[e.returns_undiscounted() for e in row] for row in rows]),
-        "success_any": table([[e.success_any() for e in row] for row in rows]),
-        "success_last": table([[e.success_last() for e in row] for row in rows]),
+        "return": without_dropped(table([[e.returns_undiscounted() for e in row] for row in rows])),
+        "success_any": without_dropped(table([[e.success_any() for e in row] for row in rows])),
+        "success_last": without_dropped(table([[e.success_last() for e in row] for row in rows])),
         "steps_to_success": table([[e.steps_to_success() for e in row] for row in rows]),
     }

@@ -13,6 +13,7 @@ from metarl.device import DeviceName
 from metarl.evaluation import EvaluationConfig, EvaluationResult, meta_evaluate
 from metarl.learner import MetaLearner, RLMetaLearner
 from metarl.report import AdaptationReport, Evaluation, Report
+from metarl.returns import masked_mean
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import SeedKey, Stream, numpy_rng
 from metarl.tasks import TaskDistribution
@@ -167,9 +168,9 @@ class RLExperiment:
 
 
 def _mean_return(episodes: Sequence[Episodes]) -> float:
-    return float(np.mean([float(e.returns_undiscounted().mean()) for e in episodes]))
+    return float(np.mean([float(masked_mean(e.returns_undiscounted(), e.kept)) for e in episodes]))
 
 
 def _mean_success(episodes: Sequence[Episodes]) -> float:
     """At any step of the episode."""
-    return float(np.mean([float(e.success_any().float().mean()) for e in episodes]))
+    return float(np.mean([float(masked_mean(e.success_any().float(), e.kept)) for e in episodes]))

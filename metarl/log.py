@@ -174,7 +174,7 @@ class Console:
         if self._progress:
             self._progress.print(text, markup=False, highlight=False)
         else:
-            print(text, file=self._stream, flush=True)
+            say(text, self._stream)
 
     def _make_progress(self) -> Progress:
         progress = Progress(
@@ -204,6 +204,15 @@ class Console:
 
 
 _ONE_LINE: dict[str, Any] = {"markup": False, "highlight": False, "no_wrap": True, "overflow": "ellipsis"}
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line. Where the reader of a pipe is gone (`metarl train ... | head`) all later ones go nowhere."""
+    out: TextIO = stream or sys.stdout
+    try:
+        print(text, file=out, flush=True)
+    except BrokenPipeError:  # having read enough is no reason to end a run
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 def is_fancy(stream: TextIO) -> bool:

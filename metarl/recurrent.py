@@ -59,6 +59,10 @@ def _orthogonal(size: int, generator: torch.Generator) -> Tensor:
     return q * r.diagonal().sign()
 
 
+_ONE_LAYER = (True, 1, 0.0, True, False, False)
+"""Biases, one layer, no dropout, training (or cuDNN refuses to go backward), one direction, time first."""
+
+
 def _kernel_weights(params: Params) -> list[Tensor]:
     return [params["w_in"], params["w_rec"], params["b_in"], params["b_rec"]]
 
@@ -93,7 +97,8 @@ class GRU:
         return state, state
 
     def sequence(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        outputs, last = torch.gru(x, state.unsqueeze(0), _kernel_weights(params), True, 1, 0.0, False, False, False)
+        start = state.unsqueeze(0).contiguous()  # cuDNN takes no slice of a larger state
+        outputs, last = torch.gru(x, start, _kernel_weights(params), *_ONE_LAYER)
         return outputs, last.squeeze(0)
 
 
@@ -128,7 +133,7 @@ class LSTM:
 
     def sequence(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         start = [part.unsqueeze(0).contiguous() for part in state.chunk(2, dim=-1)]
-        outputs, hidden, cell = torch.lstm(x, start, _kernel_weights(params), True, 1, 0.0, False, False, False)
+        outputs, hidden, cell = torch.lstm(x, start, _kernel_weights(params), *_ONE_LAYER)
         return outputs, torch.cat([hidden, cell], dim=-1).squeeze(0)
 
 
@@ -136,9 +141,9 @@ class LSTM:
 class Attention:
     """One causal transformer block (Vaswani et al. 2017) over the last `window` inputs, the present one among them.
 
-    Its state is those inputs, each with a 1 behind it (0: there was none yet). They do not depend on the parameters,
-    so truncating back-propagation at a chunk's start loses nothing. How long ago an input was is a learned bias for
-    each head and distance (Raffel et al. 2020, section 2.1, without the buckets).
+    Its state is those inputs, each with a 1 behind it (0: there was none yet). Without an encoder before it they do not
+    depend on the parameters, so truncating back-propagation at a chunk's start loses nothing. How long ago an input
+    was is a learned bias for each head and distance (Raffel et al. 2020, section 2.1, without the buckets).
     """
 
     input_dim: int

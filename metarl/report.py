@@ -79,6 +79,8 @@ class AdaptationReport:
         console = console or Console()
         console.print(table)
         for name, result in results.items():
+            if result.dropped_episodes:
+                console.print(f"{name}: {result.dropped_episodes} test episodes had a NaN and are left out")
             if result.also_without:
                 rest = result.without_trained()
                 scores = ", ".join(

@@ -46,9 +46,9 @@ def gae(
     return discounted_returns(delta, mask, gamma=gamma * gae_lambda)
 
 
-def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean over all steps with mask True."""
-    return (x * mask).sum() / mask.sum().clamp(min=1)
+def masked_mean(x: Tensor, mask: Tensor, *, dim: int | None = None) -> Tensor:
+    """Mean over all entries with mask True, or over those along `dim`; 0 where there are none."""
+    return (x * mask).sum(dim) / mask.sum(dim).clamp(min=1)
 
 
 def standardize(advantages: Tensor, mask: Tensor, *, eps: float = 1e-8) -> Tensor:

@@ -18,6 +18,7 @@ from metarl.experiment import RLExperiment
 from metarl.find_experiment import load_experiment
 from metarl.learner import RLMetaLearner
 from metarl.optional import MakesTask
+from metarl.returns import masked_mean
 from metarl.rollout.pool import RolloutPool
 from metarl.run_directory import CHECKPOINTS, read_run_config
 from metarl.seeding import SeedKey
@@ -126,10 +127,10 @@ class Adaptation:
     env_steps: int
 
     def returns(self) -> list[float]:
-        return [float(e.returns_undiscounted().mean()) for e in self.tests]
+        return [float(masked_mean(e.returns_undiscounted(), e.kept)) for e in self.tests]
 
     def success(self) -> list[float]:
-        return [float(e.success_any().float().mean()) for e in self.tests]
+        return [float(masked_mean(e.success_any().float(), e.kept)) for e in self.tests]
 
 
 def adapt_to(

@@ -73,22 +73,23 @@ class Trainer:
                         tasks = self.experiment.sample_tasks(config.meta_batch_size, rng=rng)
                         batch = self.experiment.collect(tasks, seed=(config.seed, Stream.COLLECT, self.iteration))
                     collected = time.perf_counter()
+                    of_batch, new_env_steps = self.experiment.batch_metrics(batch), self.experiment.env_steps(batch)
                     metrics = learner.meta_update(batch)
+                    # counted at once: should the disk be full behind here, theta is that of this many updates
+                    self.iteration += 1
+                    self.env_steps += new_env_steps
+                    self.seconds += time.perf_counter() - evaluated
                     metrics |= {
-                        **self.experiment.batch_metrics(batch),
+                        **of_batch,
                         "seconds/evaluate": evaluated - started,
                         "seconds/collect": collected - evaluated,
                         "seconds/update": time.perf_counter() - collected,
                         **scores,
                     }
-                    new_env_steps = self.experiment.env_steps(batch)
-                    self.env_steps += new_env_steps
-                    self.seconds += time.perf_counter() - evaluated
                     is_shown = self._is_logged() or bool(scores)
                     if is_shown:
-                        log.write(self.iteration, env_steps=self.env_steps, seconds=self.seconds, metrics=metrics)
+                        log.write(self.iteration - 1, env_steps=self.env_steps, seconds=self.seconds, metrics=metrics)
                     console.advance(new_env_steps, metrics, show=is_shown)
-                    self.iteration += 1
                     if self.iteration % config.checkpoint_every_iterations == 0:
                         self._save()
             except Stopped:
@@ -98,8 +99,8 @@ class Trainer:
         return self.iteration >= config.iterations
 
     def _is_logged(self) -> bool:
-        done = self.iteration + 1
-        return done % self.config.log_every_iterations == 0 or done == self.config.iterations
+        done, config = self.iteration, self.config
+        return done % config.log_every_iterations == 0 or done == config.iterations
 
     def _evaluate_if_due(self) -> dict[str, float]:
         """Scores of theta as it is before this iteration's update."""

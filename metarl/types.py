@@ -68,6 +68,11 @@ class Episodes:
         """Environment steps really taken (padding not counted)."""
         return int(self.mask.sum())
 
+    @property
+    def kept(self) -> Tensor:
+        """False for an episode that was left out for a NaN (`drop_episode`) and so has no step, (..., N) bool."""
+        return self.mask.any(-1)
+
     def returns_undiscounted(self) -> Tensor:
         """Sum of rewards of each episode, (..., N)."""
         return (self.rewards * self.mask).sum(-1)

@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from metarl.checkpoint import list_checkpoints, load_latest
 from metarl.cli import main
-from metarl.log import read_metrics
+from metarl.errors import UserError
+from metarl.log import MetricsLog, read_metrics
 
 SMALL = [
     *("--iterations", "4", "--meta-batch-size", "3", "--support-episodes", "3", "--query-episodes", "3"),
@@ -113,6 +116,37 @@ def test_sigkill_then_resume_equals_the_uninterrupted_run(
     process.communicate()
     assert train(out, "--resume") == 0
     assert_same_run(out, reference)
+
+
+def test_an_error_behind_an_update_does_not_have_it_done_twice(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = MetricsLog.write
+
+    def full_at_two(log: MetricsLog, iteration: int, **row: Any) -> None:
+        if iteration == 2:
+            raise UserError("the disk is full")
+        write(log, iteration, **row)
+
+    monkeypatch.setattr(MetricsLog, "write", full_at_two)
+    assert train(tmp_path / "run", "--checkpoint-every-iterations", "9") == 2
+    monkeypatch.undo()
+    assert train(tmp_path / "run", "--resume") == 0
+    learner, rows = learned(tmp_path / "run")
+    expected, expected_rows = learned(reference)
+    assert all(torch.equal(learner["theta"][name], p) for name, p in expected["theta"].items())
+    assert rows == [row for row in expected_rows if row["iteration"] != 2]
+
+
+def test_a_reader_that_has_read_enough_does_not_end_the_run(tmp_path: Path) -> None:
+    process = start(tmp_path / "run")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr:
+        assert process.wait(timeout=60) == 0
+    assert (tmp_path / "run" / "evaluation.json").is_file()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -17,7 +17,7 @@ from metarl.commands.evaluate import evaluate_both
 from metarl.config import apply_overrides, config_to_dict, describe_fields, parse_flags
 from metarl.errors import UserError
 from metarl.find_experiment import load_experiment
-from metarl.log import Console, read_metrics
+from metarl.log import Console, read_metrics, say
 from metarl.plots import plot_training
 from metarl.preset import Preset, find_preset, presets_of
 from metarl.report import Report, save_report
@@ -93,7 +93,7 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                 finished = trainer.run(console, resumed=arguments.resume)
             if not finished:
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
-            print("evaluating on the held-out tasks, before and after meta-training ...", flush=True)
+            say("evaluating on the held-out tasks, before and after meta-training ...")
             try:
                 with StopSignal(cleanup=experiment.close) as stop, stop.interruptible():
                     results = evaluate_both(experiment, config.trainer.seed)
@@ -115,8 +115,7 @@ def _say_stopped(iteration: int, iterations: int) -> int:
 
 
 def _report(directory: Path, report: Report, results: Any, trainer: Trainer) -> None:
-    report.print_table(results, title="Held-out tasks: mean [95 % interval over tasks]")
-    save_report(
+    save_report(  # before anything is shown: a screen can fail
         directory,
         report,
         results,
@@ -129,8 +128,9 @@ def _report(directory: Path, report: Report, results: Any, trainer: Trainer) -> 
     rows = read_metrics(directory / "metrics.jsonl")
     shown = [name for name in (*report.columns, "entropy") if any(name in row for row in rows)]
     plot_training(directory / "training.png", rows, metrics=shown)
+    report.print_table(results, title="Held-out tasks: mean [95 % interval over tasks]")
     amount = f"{trainer.env_steps:,} env steps" if trainer.env_steps else f"{trainer.iteration:,} iterations"
-    print(
+    say(
         f"{amount} of meta-training in {trainer.seconds:.0f} s; everything is in {directory}\n"
         "  adaptation.png, training.png, evaluation.json, metrics.jsonl, config.json, checkpoints/"
     )
@@ -144,7 +144,6 @@ def _print_presets(presets: Mapping[str, Preset]) -> None:
 
 
 def _print_fields(name: str, config: Any) -> None:
-
     table = Table(title=f"settings of {name}: --NAME VALUE, by any unique end of the name", title_justify="left")
     for heading in ("name", "type", "value", "meaning"):
         table.add_column(heading)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from metarl.collect import collect_meta_batch
+from metarl.errors import NonFiniteError
 from metarl.evaluation import MEASURES, EvaluationConfig, meta_evaluate
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.types import Task
@@ -149,6 +150,32 @@ def test_evaluation_repeats_itself_and_leaves_theta_alone(pool):
         for measure in MEASURES:
             np.testing.assert_array_equal(first.outcomes[mode][measure], second.outcomes[mode][measure])
     assert torch.equal(learner.theta, torch.ones(3))
+
+
+def test_a_dropped_episode_leaves_its_tasks_mean_to_the_others():
+    """It would otherwise be a return of 0, here the worst and where rewards are costs the best there is."""
+    config = EvaluationConfig(adaptation_episodes=1, test_episodes=4, adaptation_rounds=0)
+    results = []
+    for bad in ({}, {"nan_reward_at": 2, "bad_episodes": [1, 3]}):
+        tasks = [Task("whole", {}), Task("holed", {"success_at": 3, **bad})]
+        with RolloutPool(Scripted(), PoolConfig(workers=0, non_finite="drop_episode")) as pool:
+            results.append(meta_evaluate(pool, StubLearner(), tasks, config, seed=SEED))
+    whole, holed = results
+    assert whole.dropped_episodes == 0 and holed.dropped_episodes == 4  # of two modes
+    for mode in ("stochastic", "deterministic"):
+        for measure in MEASURES:
+            expected, values = whole.outcomes[mode][measure][0], holed.outcomes[mode][measure][0]
+            np.testing.assert_array_equal(values[0], expected[0])
+            np.testing.assert_array_equal(values[1, [0, 2]], expected[1, [0, 2]])
+            assert values[1].mean() == pytest.approx(expected[1, [0, 2]].mean())
+    assert holed.to_json()["dropped_episodes"] == 4
+
+
+def test_a_task_without_any_whole_episode_is_named():
+    config = EvaluationConfig(adaptation_episodes=1, test_episodes=2, adaptation_rounds=0)
+    with RolloutPool(Scripted(), PoolConfig(workers=0, non_finite="drop_episode")) as pool:
+        with pytest.raises(NonFiniteError, match="all test episodes of task 'broken'"):
+            meta_evaluate(pool, StubLearner(), [Task("broken", {"nan_reward_at": 2})], config, seed=SEED)
 
 
 def test_metrics_and_json_say_the_same(pool):

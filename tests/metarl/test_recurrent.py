@@ -143,3 +143,20 @@ def test_attention_sees_its_window_and_no_further():
     after, _ = memory.sequence(params, changed, state)
     differs = (after - before).abs().amax((1, 2)) > 1e-9
     assert differs.nonzero().squeeze(1).tolist() == list(range(10, 17))
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_the_fused_kernel_is_called_as_cudnn_can_learn_with(kind, monkeypatch):
+    """cuDNN goes backward only in training mode, and refuses a start that is a slice of a larger state."""
+    calls, kernel = [], getattr(torch, kind)
+
+    def spy(x, start, weights, has_biases, num_layers, dropout, train, bidirectional, batch_first):
+        calls.append((start, train))
+        return kernel(x, start, weights, has_biases, num_layers, dropout, train, bidirectional, batch_first)
+
+    monkeypatch.setattr(torch, kind, spy)
+    memory, params, x, state = random_memory(kind, torch.float32)
+    wider = torch.cat([state, torch.zeros(L, 4)], dim=-1)
+    memory.sequence(params, x, wider[:, : memory.state_dim])
+    ((start, train),) = calls
+    assert train and all(part.is_contiguous() for part in (start if kind == "lstm" else [start]))
