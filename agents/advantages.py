@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from metarl.baseline import explained_variance, fit_linear_baseline, predict_values
-from metarl.returns import discounted_returns, gae, standardize
+from metarl.returns import discounted_returns, gae, standardize, teaches
 from metarl.types import Episodes
 
 
@@ -19,6 +19,9 @@ class Advantages(NamedTuple):
 def linear_baseline_advantages(episodes: Episodes, *, gamma: float, gae_lambda: float) -> Advantages:
     """GAE over a LinearFeatureBaseline fitted to the same episodes' returns, standardised per task.
 
+    A task of one reward throughout and episodes of one length has advantages of 0: what the baseline leaves over of it
+    is noise, which standardising would blow up.
+
     The time limit is treated as the end of the task: the baseline sees the time step and is fitted to returns
     that stop there, so V(last_obs) is near 0 by construction (rllab, MAML and ProMP do the same).
     """
@@ -27,4 +30,5 @@ def linear_baseline_advantages(episodes: Episodes, *, gamma: float, gae_lambda: 
     values, last_values = predict_values(weights, episodes.obs, episodes.last_obs, episodes.mask)
     ended = episodes.terminated | episodes.truncated
     advantages = gae(episodes.rewards, values, last_values, ended, episodes.mask, gamma=gamma, gae_lambda=gae_lambda)
-    return Advantages(standardize(advantages, episodes.mask), explained_variance(values, returns, episodes.mask))
+    advantages = standardize(advantages, episodes.mask) * teaches(episodes.rewards, episodes.mask)[..., None, None]
+    return Advantages(advantages, explained_variance(values, returns, episodes.mask))

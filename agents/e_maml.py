@@ -35,7 +35,7 @@ class EMAMLConfig(TrustRegionConfig):
 
 
 def exploration_advantages(batch: MetaBatch) -> Tensor:
-    """Each task's gain in return from before to after adaptation, standardised over tasks, (B,)."""
+    """Each task's gain in return from before to after adaptation, standardised over tasks, (B,); 0 for one task."""
     gains = batch.query["returns"].double() - batch.supports[0]["returns"].double()
     centred = gains - gains.mean()
     return (centred / (centred.square().mean().sqrt() + 1e-8)).to(batch.query["log_probs"].dtype)

@@ -24,7 +24,7 @@ from metarl.distributions import ActionDistribution
 from metarl.errors import NonFiniteError
 from metarl.inner_loop import adapt_tasks
 from metarl.losses import policy_gradient_loss
-from metarl.policies import Policy, mlp_policy
+from metarl.policies import MAX_STD, Policy, mlp_policy
 from metarl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
 from metarl.types import EnvSpec, Episodes, Metrics, Params, Phi, TaskData
@@ -60,8 +60,9 @@ class FastWeightsConfig:
         check_range(self, "inner_steps", low=1)
         check_range(self, "gamma", low=0, high=1)
         check_range(self, "gae_lambda", low=0, high=1)
-        check_range(self, "init_std", low=0, low_open=True)
+        check_range(self, "hidden", low=1)
         check_range(self, "min_std", low=0, low_open=True)
+        check_range(self, "init_std", low=self.min_std, high=MAX_STD)
 
 
 class StepSizes(Protocol):
@@ -182,7 +183,7 @@ class FastWeights:
         step_sizes: StepSizes | None = None,
         first_order: bool = False,
     ) -> None:
-        self.config, self.device, self.meta_step = config, device, meta_step
+        self.spec, self.config, self.device, self.meta_step = spec, config, device, meta_step
         self.policy = mlp_policy(spec, hidden=config.hidden, init_std=config.init_std, min_std=config.min_std)
         step_sizes = step_sizes or fixed_step_sizes(config)
         weights = self.policy.init(generator)

@@ -20,7 +20,7 @@ from metarl.checkpoint import check_tensors_match
 from metarl.errors import NonFiniteError
 from metarl.losses import clipped_surrogate_loss
 from metarl.meta_optimizer import Adam
-from metarl.policies import Policy, mlp_policy
+from metarl.policies import MAX_STD, Policy, mlp_policy
 from metarl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
 from metarl.seeding import Stream, numpy_rng
@@ -47,10 +47,11 @@ class PPOConfig:
     min_std: float = 1e-3
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "minibatches"):
+        for name in ("epochs", "minibatches", "hidden"):
             check_range(self, name, low=1)
-        for name in ("lr", "clip", "max_grad_norm", "init_std", "min_std"):
+        for name in ("lr", "clip", "max_grad_norm", "min_std"):
             check_range(self, name, low=0, low_open=True)
+        check_range(self, "init_std", low=self.min_std, high=MAX_STD)
         for name in ("gamma", "gae_lambda"):
             check_range(self, name, low=0, high=1)
         check_range(self, "entropy_coef", low=0)
@@ -94,7 +95,8 @@ class MultiTaskPPO:
         trained: bool = True,
     ) -> None:
         """`trained=False`: theta stays at its random beginning, whatever the meta-batches."""
-        self.config, self.device, self.adaptation, self.trained = config, device, adaptation, trained
+        self.spec, self.config, self.device = spec, config, device
+        self.adaptation, self.trained = adaptation, trained
         self.policy = mlp_policy(spec, hidden=config.hidden, init_std=config.init_std, min_std=config.min_std)
         self.theta = P.to(self.policy.init(generator), device)
         self.meta_optimizer = Adam(lr=config.lr, eps=1e-5, max_grad_norm=config.max_grad_norm)

@@ -32,6 +32,7 @@ class RandomAgent:
         device: torch.device | None = None,
     ) -> None:
         """All but `spec` is there to be called as every agent is."""
+        self.spec = spec
         self._actor = UniformActor(action_dim=spec.action_dim, discrete=spec.discrete)
 
     def actor(self, *, deterministic: bool = False) -> UniformActor:

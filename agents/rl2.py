@@ -24,16 +24,17 @@ from agents.trial_ppo import TrialPPO
 from metarl import params as P
 from metarl.baseline import explained_variance, fit_linear_baseline, predict_values
 from metarl.checkpoint import check_tensors_match
-from metarl.errors import NonFiniteError, UserError
+from metarl.errors import NonFiniteError, SettingError, UserError
 from metarl.meta_optimizer import Adam
 from metarl.moments import sums
-from metarl.recurrent import MemoryKind
+from metarl.policies import MAX_STD
+from metarl.recurrent import NUM_HEADS, MemoryKind
 from metarl.recurrent_policy import RecurrentPolicy
 from metarl.returns import masked_mean, standardize
 from metarl.seeding import Stream, numpy_rng
 from metarl.trials import Trials, join_episodes, to_episode_steps, to_trial_steps, trial_gae, trial_returns
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData, stack_episodes
-from metarl.validate import check_range
+from metarl.validate import check_choices, check_range
 
 CPU = torch.device("cpu")
 
@@ -96,6 +97,13 @@ class RL2Config:
             check_range(self, name, low=0, high=1)
         for name in ("entropy_coef", "value_coef", "reward_input_scale"):
             check_range(self, name, low=0)
+        check_range(self, "init_std", low=self.min_std, high=MAX_STD)
+        check_choices(self)
+        if self.memory == "attention" and self.hidden_dim % NUM_HEADS:
+            raise SettingError(
+                f"hidden_dim={self.hidden_dim} must be a multiple of {NUM_HEADS}, the heads of an attention memory; "
+                "give such a one"
+            )
 
 
 class RL2:
@@ -112,7 +120,7 @@ class RL2:
         generator: torch.Generator,
         device: torch.device = CPU,
     ) -> None:
-        self.config, self.device = config, device
+        self.spec, self.config, self.device = spec, config, device
         self.policy = RecurrentPolicy(
             spec=spec,
             memory_kind=config.memory,

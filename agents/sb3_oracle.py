@@ -16,7 +16,7 @@ from envs.single_task_env import SingleTaskEnv
 from metarl.errors import UserError
 from metarl.tasks import TaskDistribution
 from metarl.types import Task
-from metarl.validate import check_range
+from metarl.validate import check_choices, check_range
 
 Algorithm = Literal["ppo", "sac"]
 
@@ -37,6 +37,9 @@ class OracleConfig:
             check_range(self, name, low=1)
         check_range(self, "gamma", low=0, high=1)
         check_range(self, "seed", low=0)
+        check_choices(self)
+        if self.algorithm == "ppo":  # SB3's PPO learns from two steps or more
+            check_range(self, "eval_every_env_steps", low=2)
 
 
 @dataclass(frozen=True)

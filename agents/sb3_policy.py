@@ -1,13 +1,14 @@
 """Policies that stable-baselines3 saved, read without unpickling: their file cannot run code here.
 
 An SB3 zip holds `policy.pth`, a torch archive: raw tensor data, and a pickle stream that says which bytes are which
-tensor. Only that much of the stream is followed; any other instruction or name in it is refused. The pickled objects
-in SB3's `data` are never looked at.
+tensor. Only that much of the stream is followed; any other instruction or name in it is refused. Of SB3's `data`, which
+is JSON, the plain texts are read that tell the kind of the net, and the pickled objects in it are never looked at.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import math
 import pickletools  # a disassembler: it lists instructions and executes none
 import zipfile
@@ -29,6 +30,7 @@ DTYPES = {
     "IntStorage": np.dtype("<i4"),
     "BoolStorage": np.dtype("?"),
 }
+TANH = "<class 'torch.nn.modules.activation.Tanh'>"
 MARK = object()
 MAX_BYTES = 1 << 30
 
@@ -48,10 +50,25 @@ def read_sb3_policy(path: Path) -> tuple[Policy, Params]:
     """The actor of an on-policy SB3 agent (PPO, A2C, TRPO) with an MLP of tanh layers, as our policy and its weights.
 
     Raises UserError for a file that is no such zip, is damaged, holds anything but tensors, or another kind of policy.
-    SB3 clips sampled actions to the action space and so must the env that the policy acts in.
+    SB3 clips sampled actions to the action space and so must the env that the policy acts in. Where it was trained
+    behind a VecNormalize its observations must be normalised as there: the zip does not say.
     """
     tensors = read_sb3_tensors(path)
+    _check_kind(path)
     return _to_policy(tensors, path)
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse a net of other layers, or with noise that depends on the state: its tensors look like those of ours."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            data = json.loads(_read(archive, "data"))
+        activation, use_sde = data["policy_kwargs"].get("activation_fn", TANH), data.get("use_sde", False)
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} does not say what its net is ({error!r}); save it again with SB3") from error
+    if activation != TANH or use_sde:
+        what = "state-dependent noise (use_sde)" if use_sde else f"layers of {activation}"
+        raise UserError(f"{path} has a policy with {what}, and only tanh and Gaussian noise are read; use SB3 itself")
 
 
 def read_sb3_tensors(path: Path) -> dict[str, Tensor]:

@@ -34,9 +34,12 @@ def experiment_on(
     agents = all_agents()
     if agent not in agents:
         raise UserError(f"unknown agent {agent!r}{nearest(agent, agents)}; `metarl list` names them all")
+    own = agents[agent].config
+    if agent_config is not None and not isinstance(agent_config, type(own)):
+        raise UserError(f"{agent} takes a {type(own).__name__}, not a {type(agent_config).__name__}; give such a one")
     parts = {
         "trainer": trainer,
-        "agent": agents[agent].config if agent_config is None else agent_config,
+        "agent": own if agent_config is None else agent_config,
         "tasks": tasks,
         "rl": RLSettings() if rl is None else rl,
     }

@@ -10,6 +10,10 @@ class UserError(Exception):
     """Something the user can mend. The CLI prints the message alone, without a traceback, and exits with 2."""
 
 
+class SettingError(UserError, ValueError):
+    """A setting that its config refuses, wherever it is made: on the command line, in an experiment file, in Python."""
+
+
 class NonFiniteError(UserError):
     """A NaN or an infinity in obs, reward, loss or parameters; the message names task, seed and step."""
 

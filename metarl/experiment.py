@@ -10,13 +10,14 @@ import numpy as np
 
 from metarl.collect import collect_meta_batch
 from metarl.device import DeviceName
+from metarl.errors import UserError
 from metarl.evaluation import EvaluationConfig, EvaluationResult, meta_evaluate
 from metarl.learner import MetaLearner, RLMetaLearner
 from metarl.report import AdaptationReport, Evaluation, Report
 from metarl.returns import masked_mean
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import SeedKey, Stream, numpy_rng
-from metarl.tasks import TaskDistribution
+from metarl.tasks import TaskDistribution, check_fits
 from metarl.types import Episodes, Metrics, Task, TaskData
 from metarl.validate import check_range
 
@@ -91,7 +92,7 @@ class RLSettings:
     """How a meta-RL experiment collects and evaluates."""
 
     support_episodes: int = 10
-    """Of one task in one meta-update, for each adaptation round."""
+    """Of one task in one meta-update, for each adaptation round; an agent that keeps a memory has none of those."""
     query_episodes: int = 10
     """Of one task in one meta-update, with the adapted policy."""
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -117,6 +118,7 @@ class RLExperiment:
         self.tasks, self.settings, self.references = tasks, settings, references
         self._make_learner = make_learner
         self.learner = make_learner()
+        _check_fit(self.learner, tasks, settings)
         self.pool = RolloutPool(tasks, settings.pool)
         self.report = AdaptationReport()
 
@@ -165,6 +167,18 @@ class RLExperiment:
 
     def close(self) -> None:
         self.pool.close()
+
+
+def _check_fit(learner: RLMetaLearner, tasks: TaskDistribution, settings: RLSettings) -> None:
+    """Raise UserError, before any worker starts, where the learner cannot be trained or tested on the tasks."""
+    check_fits(learner.spec, tasks, made_for="another environment")
+    if learner.keeps_memory and settings.pool.non_finite == "drop_episode":
+        raise UserError(
+            "the agent keeps a memory, which would have lived through the episodes that non_finite='drop_episode' "
+            "leaves out; mend the environment and take 'raise'"
+        )
+    if not tasks.meta_test():
+        raise UserError(f"{tasks.name} has no held-out tasks (its meta_test() is empty); give it some")
 
 
 def _mean_return(episodes: Sequence[Episodes]) -> float:

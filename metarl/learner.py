@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from metarl.rollout.actor import Actor
-from metarl.types import Metrics, Phi, TaskData
+from metarl.types import EnvSpec, Metrics, Phi, TaskData
 
 
 class MetaLearner(Protocol):
@@ -39,6 +39,11 @@ class MetaLearner(Protocol):
 
 class RLMetaLearner(MetaLearner, Protocol):
     """A MetaLearner whose data are episodes, with the policy that takes them."""
+
+    @property
+    def spec(self) -> EnvSpec:
+        """Of the environments that it was made for."""
+        ...
 
     @property
     def adaptation_rounds(self) -> int:

@@ -102,12 +102,19 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def tensorboard_writer(path: Path) -> SummaryWriter:
-    """Raises UserError if the extra is not installed."""
+def check_tensorboard() -> None:
+    """Raise UserError if the extra is not installed."""
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        import torch.utils.tensorboard  # noqa: F401
     except ImportError as error:
         raise UserError('TensorBoard is missing; pip install "metarl-suite[tensorboard]"') from error
+
+
+def tensorboard_writer(path: Path) -> SummaryWriter:
+    """Raises UserError if the extra is not installed."""
+    check_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
+
     return SummaryWriter(str(path))
 
 

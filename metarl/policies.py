@@ -17,6 +17,9 @@ from torch import Tensor
 from metarl.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.types import EnvSpec, Params
 
+MAX_STD = 10.0
+"""Of a Gaussian policy's noise; a log_std beyond it, or below min_std, would have no gradient."""
+
 
 class Policy(Protocol):
     """obs -> action distribution, with its parameters as an argument."""
@@ -68,7 +71,7 @@ class GaussianMLP:
     hidden: tuple[int, ...] = (128, 128)
     init_std: float = 1.0
     min_std: float = 1e-3
-    max_std: float = 10.0
+    max_std: float = MAX_STD
 
     discrete = False
 

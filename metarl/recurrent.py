@@ -19,6 +19,8 @@ from torch import Tensor
 from metarl.types import Params
 
 MemoryKind = Literal["gru", "lstm", "attention"]
+NUM_HEADS = 4
+"""Of an attention memory."""
 
 
 class Memory(Protocol):
@@ -149,7 +151,7 @@ class Attention:
     input_dim: int
     hidden_dim: int
     window: int
-    num_heads: int = 4
+    num_heads: int = NUM_HEADS
 
     @property
     def state_dim(self) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metarl.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.moments import mean_and_std
-from metarl.policies import init_mlp, linear, mlp
+from metarl.policies import MAX_STD, init_mlp, linear, mlp
 from metarl.recurrent import Memory, MemoryKind, make_memory
 from metarl.types import EnvSpec, Params
 
@@ -38,7 +38,7 @@ class RecurrentPolicy:
     """tanh layers between the input and the memory."""
     init_std: float = 1.0
     min_std: float = 1e-3
-    max_std: float = 10.0
+    max_std: float = MAX_STD
     reward_scale: float = 1.0
     """The previous reward is fed times this: a memory's gates saturate on large numbers."""
     normalize_inputs: bool = False

@@ -51,6 +51,18 @@ def masked_mean(x: Tensor, mask: Tensor, *, dim: int | None = None) -> Tensor:
     return (x * mask).sum(dim) / mask.sum(dim).clamp(min=1)
 
 
+def teaches(rewards: Tensor, mask: Tensor) -> Tensor:
+    """Whether anything that was done in a task's episodes made a difference, (..., N, T) -> (...,) bool.
+
+    Not where all rewards are the same and all episodes that were kept equally long.
+    """
+    lowest = rewards.masked_fill(~mask, torch.inf).amin((-2, -1))
+    highest = rewards.masked_fill(~mask, -torch.inf).amax((-2, -1))
+    lengths, horizon = mask.sum(-1), mask.shape[-1]
+    shortest = lengths.masked_fill(lengths == 0, horizon).amin(-1)  # an episode without a step was left out
+    return ~((lowest == highest) & (shortest == lengths.amax(-1)))
+
+
 def standardize(advantages: Tensor, mask: Tensor, *, eps: float = 1e-8) -> Tensor:
     """(A - mean) / std over one task's valid steps, for (..., N, T); padded steps get 0.
 

@@ -35,6 +35,16 @@ class TaskDistribution(Protocol):
         ...
 
 
+def check_fits(spec: EnvSpec, tasks: TaskDistribution, *, made_for: str) -> None:
+    """Raise UserError where a policy for `spec` cannot act in the environments of `tasks`."""
+    a, b = ((s.obs_dim, s.action_dim, "discrete" if s.discrete else "continuous") for s in (spec, tasks.spec))
+    if a != b:
+        raise UserError(
+            f"the policy is made for {made_for}, with {a[0]} observations and {a[1]} {a[2]} actions, and {tasks.name} "
+            f"has {b[0]} and {b[1]} {b[2]}; give an env of the same spaces"
+        )
+
+
 def params_key(task: Task) -> str:
     """Equal for tasks with equal parameters, whatever their ids."""
     return json.dumps(task.params, sort_keys=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,7 +85,7 @@ def find_task(tasks: TaskDistribution, text: str) -> Task:
             params = json.loads(text)
         except json.JSONDecodeError as error:
             raise UserError(f"--task {text!r} is no JSON: {error}; write e.g. '{{\"velocity\": 1.5}}'") from error
-        return tasks.task(params) if isinstance(tasks, MakesTask) else Task(text, params)
+        return _task_of(tasks, params)
     held_out = tasks.meta_test()
     if text.isdigit():
         if int(text) >= len(held_out):
@@ -102,16 +102,19 @@ def find_task(tasks: TaskDistribution, text: str) -> Task:
     return by_id[text]
 
 
-def check_fits(learner_tasks: TaskDistribution, other: TaskDistribution) -> None:
-    """Raise UserError where a policy for the one cannot act in the other."""
-    ours, theirs = learner_tasks.spec, other.spec
-    a, b = ((s.obs_dim, s.action_dim, s.discrete) for s in (ours, theirs))
-    if a != b:
+def _task_of(tasks: TaskDistribution, params: Mapping[str, Any]) -> Task:
+    example = tasks.meta_test()[0].params
+    try:
+        if isinstance(tasks, MakesTask):
+            return tasks.task(params)
+        if wrong := example.keys() ^ params.keys():
+            raise ValueError(f"{', '.join(sorted(wrong))} missing or unknown")
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UserError(
-            f"the policy was trained on {learner_tasks.name}, with {a[0]} observations and {a[1]} "
-            f"{'discrete' if a[2] else 'continuous'} actions, and {other.name} has {b[0]} and {b[1]} "
-            f"{'discrete' if b[2] else 'continuous'}; give an env of the same spaces"
-        )
+            f"--task {json.dumps(params)} is no task of {tasks.name} ({error}); its params are like "
+            f"{json.dumps(dict(example))[:150]}"
+        ) from error
+    return Task(json.dumps(params), params)
 
 
 @dataclass(frozen=True)

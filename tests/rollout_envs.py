@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from metarl.errors import UserError
 from metarl.rollout.actor import ActorInput
 from metarl.rollout.batch_env import BatchEnv, EnvStep, LaneStep, LoopedLanes
 from metarl.rollout.jobs import RolloutJob
@@ -112,6 +113,13 @@ class Scripted:
 
     def make_env(self, num_lanes: int) -> BatchEnv:
         return LoopedLanes(ScriptedLane, num_lanes, self.spec)
+
+
+class Unmakeable(Scripted):
+    """Its environments want something that the user has to install first."""
+
+    def make_env(self, num_lanes: int) -> BatchEnv:
+        raise UserError("the simulator is missing; pip install it")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ OWN_ENV = '''"""My own env."""
 import gymnasium as gym, numpy as np
 from envs.any_gym import GymTasks, Uniform
 from experiments import experiment_on
+from metarl.experiment import RLSettings
+from metarl.rollout.pool import PoolConfig
 
 class Thrower(gym.Env):
     observation_space = gym.spaces.Box(-10, 10, (1,))
@@ -108,6 +110,7 @@ def test_other_agents_on_the_same_tasks(agent: str, tmp_path: Path, monkeypatch:
             ("False, False, {}", "False, {}"),
             "step returned 4 values instead of (obs, reward, terminated, truncated, info)",
         ),
+        (("AGENT)", "AGENT, rl=RLSettings(pool=PoolConfig(workers=1.5)))"), "workers=1.5 must be a whole number"),
         (("horizon_steps=5", "num_test_tasks=5"), "registered without a time limit; give horizon_steps"),
     ],
 )

@@ -19,7 +19,9 @@ from metarl.config import parse_flags
 from metarl.rollout.pool import RolloutPool
 from metarl.run_directory import environment
 from metarl.seeding import Stream
-from metarl.trained import adapt_to, check_fits, find_task, load_trained
+from metarl.tasks import check_fits
+from metarl.trained import adapt_to, find_task, load_trained
+from metarl.validate import check_counts
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class AdaptArguments:
 
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(AdaptArguments, args=rest, prog="metarl adapt", return_unknown_args=True)
+    check_counts(rounds=arguments.rounds, episodes=arguments.episodes, test_episodes=arguments.test_episodes)
     trained = load_trained(arguments.run_dir, parse_flags(flags))
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation
     pool = experiment.pool
@@ -53,7 +56,7 @@ def main(rest: list[str]) -> int:
             if os.getcwd() not in sys.path:
                 sys.path.insert(0, os.getcwd())
             tasks = importlib.import_module("envs.check_env").find_tasks(arguments.env)
-            check_fits(experiment.tasks, tasks)
+            check_fits(experiment.tasks.spec, tasks, made_for=experiment.tasks.name)
             pool = RolloutPool(tasks, experiment.settings.pool)
         task = find_task(tasks, arguments.task)
         rounds = evaluation.adaptation_rounds if arguments.rounds is None else arguments.rounds

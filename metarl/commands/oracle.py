@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 from tyro.conf import Positional
 
 from metarl.errors import UserError
@@ -42,24 +40,25 @@ class OracleArguments:
 def main(rest: list[str]) -> int:
     arguments = tyro.cli(OracleArguments, args=rest, prog="metarl oracle")
     oracle = importlib.import_module("agents.sb3_oracle")
-    tasks = load_experiment(arguments.experiment).config().tasks
+    for file in (arguments.save, arguments.json):  # before the training that is to be kept in it
+        if file is not None and not file.absolute().parent.is_dir():
+            raise UserError(f"cannot write {file}: {file.parent} is no directory; make it, or give another place")
+    tasks = getattr(load_experiment(arguments.experiment).config(), "tasks", None)
+    if tasks is None:
+        raise UserError(f"{arguments.experiment} has no environments to act in; give an experiment of meta-RL")
     held_out = tasks.meta_test()
     if not 0 <= arguments.task < len(held_out):
         raise UserError(f"task={arguments.task} must be in 0..{len(held_out) - 1}, the held-out tasks of {tasks.name}")
     task = held_out[arguments.task]
     names = ("algorithm", "env_steps", "eval_every_env_steps", "eval_episodes", "seed")
-    try:
-        config = oracle.OracleConfig(**{name: getattr(arguments, name) for name in names})
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    config = oracle.OracleConfig(**{name: getattr(arguments, name) for name in names})
     print(f"SB3 {arguments.algorithm.upper()} on {task.id}, from scratch; mean action, {config.eval_episodes} episodes")
-    table = Table("env steps", "return", "success, any step")
     points, model = [], None
+    print(f"{'env steps':>12} {'return':>10} {'success, any step':>18}")
     for point, trained in oracle.train_oracle(tasks, task, config):
         model = trained
         points.append(point)
-        table.add_row(f"{point.env_steps:,}", f"{point.mean_return:.1f}", f"{point.success_any:.0%}")
-    Console().print(table)
+        print(f"{point.env_steps:12,} {point.mean_return:10.1f} {point.success_any:18.0%}", flush=True)
     if arguments.save is not None and model is not None:
         model.save(arguments.save)
     if arguments.json is not None:

@@ -14,10 +14,9 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from metarl.commands.evaluate import evaluate_both
-from metarl.config import apply_overrides, config_to_dict, describe_fields, parse_flags
-from metarl.errors import UserError
+from metarl.config import apply_overrides, config_from_dict, config_to_dict, describe_fields, parse_flags
 from metarl.find_experiment import load_experiment
-from metarl.log import Console, read_metrics, say
+from metarl.log import Console, check_tensorboard, read_metrics, say
 from metarl.plots import plot_training
 from metarl.preset import Preset, find_preset, presets_of
 from metarl.report import Report, save_report
@@ -51,21 +50,16 @@ def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(TrainArguments, args=words, prog="metarl train", return_unknown_args=True)
     module = load_experiment(arguments.experiment)
     preset = None if arguments.preset is None else find_preset(module, arguments.preset)
-    config = _user_config(module.config) if preset is None else preset.config
+    config = module.config() if preset is None else preset.config
     if wants_help:
         _print_fields(arguments.experiment, config)
         _print_presets(presets_of(module))
         return 0
     config = apply_overrides(config, parse_flags(flags))
+    config_from_dict(type(config), config_to_dict(config))  # what an experiment file sets has the types it is to have
+    if arguments.tensorboard:
+        check_tensorboard()
     return _run_training(arguments, module.build, config)
-
-
-def _user_config(make: Callable[[], Any]) -> Any:
-    """A range error in the experiment file itself is the user's to mend as well."""
-    try:
-        return make()
-    except ValueError as error:
-        raise UserError(str(error)) from error
 
 
 def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config: Any) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metarl.errors import SettingError
 from metarl.fewshot.examples import count_ways
 from metarl.fewshot.learner import FewShotLearner, Mode
 from metarl.fewshot.losses import accuracy, squared_error
@@ -45,7 +46,7 @@ class FewShotEvaluationConfig:
         check_range(self, "out_of_scope_ways", low=2)
         check_range(self, "episodes_seed", low=0)
         if not self.suites or not self.modes:
-            raise ValueError("suites and modes must not be empty; give at least one of each, such as 5w1s, inductive")
+            raise SettingError("suites and modes must not be empty; give at least one of each, such as 5w1s, inductive")
 
 
 @dataclass(frozen=True)

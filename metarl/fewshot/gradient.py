@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from metarl import params as P
+from metarl.errors import SettingError
 from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Examples, count_ways
 from metarl.fewshot.losses import accuracy, cross_entropy, squared_error
@@ -53,7 +54,7 @@ class GradientConfig(ScheduleConfig):
         check_range(self, "inner_steps", low=1)
         check_range(self, "test_steps", low=0)
         if list(self.test_steps) != sorted(set(self.test_steps)) or not self.test_steps:
-            raise ValueError(f"test_steps={self.test_steps} must rise; give the numbers of steps in order, each once")
+            raise SettingError(f"test_steps={self.test_steps} must rise; give the numbers of steps in order, each once")
 
 
 LOOP_FROM_IMAGES = 25

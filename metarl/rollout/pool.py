@@ -17,7 +17,7 @@ from typing import Protocol, Self
 
 import torch
 
-from metarl.errors import NonFiniteError, WorkerError
+from metarl.errors import WorkerError
 from metarl.rollout.actor import Actor
 from metarl.rollout.buffer import episodes_by_job, new_arrays
 from metarl.rollout.jobs import RolloutJob, cut_groups
@@ -25,6 +25,7 @@ from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
 from metarl.rollout.worker import Failed, Finished, Worker
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes
+from metarl.validate import check_choices, check_range
 
 Group = list[RolloutJob]
 GroupResult = tuple[list[Episodes], GroupTimes]
@@ -46,14 +47,11 @@ class PoolConfig:
     """What a NaN in obs or reward does: stop the run, or leave the episode out."""
 
     def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise ValueError(f"workers={self.workers} must be >= 0; 0 runs in this process")
-        if self.lanes_per_group < 1:
-            raise ValueError(f"lanes_per_group={self.lanes_per_group} must be >= 1; 50 is a good value")
-        if self.max_tries < 1:
-            raise ValueError(f"max_tries={self.max_tries} must be >= 1")
-        if not self.deadline_seconds > 0:
-            raise ValueError(f"deadline_seconds={self.deadline_seconds} must be > 0")
+        check_range(self, "workers", low=0, remedy="0 runs in this process")
+        check_range(self, "lanes_per_group", low=1, remedy="50 is a good value")
+        check_range(self, "max_tries", low=1)
+        check_range(self, "deadline_seconds", low=0, low_open=True)
+        check_choices(self)
 
 
 @dataclass
@@ -93,7 +91,8 @@ class RolloutPool:
     def collect(self, jobs: Sequence[RolloutJob], actor: Actor) -> list[Episodes]:
         """The episodes of each job, in the order of the jobs; the same bytes whatever `workers` is.
 
-        Raises NonFiniteError for a NaN in obs or reward, and WorkerError after `max_tries` failures of a group.
+        Raises NonFiniteError for a NaN in obs or reward, an env's own UserError, and WorkerError after `max_tries`
+        failures of a group.
         """
         started = time.perf_counter()
         groups = [[jobs[i] for i in group] for group in cut_groups(jobs, lanes_per_group=self.config.lanes_per_group)]
@@ -229,8 +228,8 @@ class ProcessRunner:
         return Failed(f"worker {worker.pid} died{starting}")
 
     def _on_failure(self, failed: Failed, jobs: Group, tries: int) -> None:
-        if failed.not_finite is not None:
-            raise NonFiniteError(failed.not_finite)
+        if failed.for_people is not None:
+            raise failed.for_people
         where = "; ".join(f"task {job.task.id!r}, seed {job.seed}" for job in jobs)
         if tries >= self._config.max_tries:
             raise WorkerError(

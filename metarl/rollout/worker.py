@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from metarl.errors import NonFiniteError, UserError
+from metarl.errors import UserError
 from metarl.rollout.actor import Actor
 from metarl.rollout.buffer import arrays_in, episodes_by_job, num_bytes
 from metarl.rollout.jobs import RolloutJob
@@ -47,8 +47,8 @@ class Finished:
 @dataclass(frozen=True)
 class Failed:
     traceback: str
-    not_finite: str | None = None
-    """The message of a NonFiniteError: the same seeds would give it again, so it is not tried again."""
+    for_people: UserError | None = None
+    """Says itself what to mend. The same seeds would give it again, so it is not tried again."""
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
@@ -104,8 +104,9 @@ def worker_main(connection: Connection, tasks: TaskDistribution, non_finite: Non
                 assert memory is not None and memory.buf is not None, "attach comes before run"
                 arrays = arrays_in(memory.buf, tasks.spec, sum(job.num_episodes for job in jobs))
                 answer = Finished(runner.run(jobs, actor, arrays))
-        except NonFiniteError as error:
-            answer = Failed(traceback.format_exc(), not_finite=str(error))
+        except UserError as error:  # a NonFiniteError is one
+            # its cause stays here: it may hold what cannot be pickled
+            answer = Failed(traceback.format_exc(), for_people=type(error)(str(error)))
         except Exception:
             answer = Failed(traceback.format_exc())
         try:

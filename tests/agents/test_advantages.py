@@ -43,6 +43,19 @@ def test_with_lambda_1_they_are_standardised_returns_minus_values(episodes):
     assert 0 < actual.explained_variance < 1
 
 
+def test_a_task_where_nothing_makes_a_difference_has_none(episodes):
+    """-1 a step until success, and no success: what the baseline leaves over is noise, and was a whole step."""
+    mask = torch.ones_like(episodes.mask)
+    mask[0, 2] = False  # dropped; the others are equally long
+    rewards = torch.stack([torch.full((N, T), -1.0), episodes.rewards[1]]) * mask
+    values = linear_baseline_advantages(
+        dataclasses.replace(episodes, rewards=rewards, mask=mask), gamma=0.99, gae_lambda=0.95
+    ).values
+    assert not values[0].any() and values[1].any()
+    shorter = dataclasses.replace(episodes, rewards=-1.0 * episodes.mask)  # how long it took does make one
+    assert linear_baseline_advantages(shorter, gamma=0.99, gae_lambda=0.95).values[0].any()
+
+
 def test_each_task_has_a_fit_and_a_scale_of_its_own(episodes):
     both = linear_baseline_advantages(episodes, gamma=0.9, gae_lambda=0.95).values
     other = dataclasses.replace(episodes, rewards=torch.stack([episodes.rewards[0], 100 * episodes.rewards[1]]))

@@ -99,3 +99,13 @@ def test_a_tensor_outside_its_storage_is_refused(tmp_path):
             archive.writestr(name, data[:8] if name.endswith("data/0") else data)
     with pytest.raises(UserError, match="outside its 2 stored values"):
         read_sb3_tensors(with_policy(tmp_path, shorter.getvalue()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"policy_kwargs": {"activation_fn": torch.nn.ReLU}}, "layers of .*ReLU"), ({"use_sde": True}, "use_sde")],
+)
+def test_a_net_that_only_looks_like_ours_is_refused(tmp_path, settings, said):
+    _, path = saved(tmp_path, PPO, "Pendulum-v1", **settings)
+    with pytest.raises(UserError, match=said):
+        read_sb3_policy(path)

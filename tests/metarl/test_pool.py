@@ -22,7 +22,7 @@ from metarl.policies import GaussianMLP
 from metarl.rollout.actor import PolicyActor
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.types import Task
-from tests.rollout_envs import NoisyActor, Scripted, job, same_bytes
+from tests.rollout_envs import NoisyActor, Scripted, Unmakeable, job, same_bytes
 
 ROOT = Path(__file__).parents[2]
 
@@ -180,6 +180,14 @@ def test_non_finite_numbers_in_a_worker_are_raised_at_once(pool):
         warnings.simplefilter("error")  # a second try would warn
         pool.collect(jobs, NoisyActor())
     assert pool.stats.restarts == restarts
+
+
+def test_what_the_user_has_to_mend_is_said_at_once_and_as_it_is():
+    for workers in (0, 1):
+        with RolloutPool(Unmakeable(), PoolConfig(workers=workers)) as pool, warnings.catch_warnings():
+            warnings.simplefilter("error")  # a second try would warn
+            with pytest.raises(UserError, match=r"^the simulator is missing; pip install it$"):
+                pool.collect([job({})], NoisyActor())
 
 
 def test_a_hanging_worker_is_replaced(faultless, tmp_path):

@@ -1,0 +1,80 @@
+"""What is refused when an experiment is built, before any worker starts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from agents.maml import MAMLConfig, maml
+from agents.registry import AGENTS
+from agents.rl2 import RL2, RL2Config
+from envs.bandits import Bandits
+from envs.navigation import Navigation
+from experiments import experiment_on
+from metarl.errors import UserError
+from metarl.experiment import RLExperiment, RLSettings
+from metarl.rollout.pool import PoolConfig
+from metarl.seeding import torch_rng
+
+SMALL_MEMORY = RL2Config(hidden_dim=8)
+
+
+def built(make, tasks, **pool) -> RLExperiment:
+    settings = RLSettings(pool=PoolConfig(workers=0, **pool))
+    return RLExperiment(tasks=tasks, make_learner=make, settings=settings)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_an_agent_for_other_spaces(name):
+    def make():
+        return AGENTS[name].make(Bandits().spec, torch_rng((0,)))
+
+    built(make, Bandits()).close()
+    with pytest.raises(UserError, match="10 discrete actions, and navigation has 2 and 2 continuous"):
+        built(make, Navigation())
+
+
+def test_a_memory_and_episodes_left_out():
+    def memory():
+        return RL2(Navigation().spec, SMALL_MEMORY, generator=torch_rng((0,)))
+
+    with pytest.raises(UserError, match=r"keeps a memory.*take 'raise'"):
+        built(memory, Navigation(), non_finite="drop_episode")
+    built(
+        lambda: maml(Navigation().spec, MAMLConfig(hidden=(8,)), generator=torch_rng((0,))),
+        Navigation(),
+        non_finite="drop_episode",
+    ).close()
+
+
+def test_no_held_out_tasks():
+    tasks = dataclasses.replace(Navigation(), num_test_tasks=0)
+    with pytest.raises(UserError, match="navigation has no held-out tasks"):
+        built(lambda: AGENTS["random"].make(tasks.spec, torch_rng((0,))), tasks)
+
+
+def test_the_config_of_another_agent():
+    with pytest.raises(UserError, match="rl2 takes a RL2Config, not a MAMLConfig"):
+        experiment_on(Navigation(), "rl2", agent_config=MAMLConfig())
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"memory": "rnn"}, "memory='rnn' must be 'gru' or 'lstm' or 'attention'"),
+        ({"episode_ends": "Cut"}, "did you mean 'cut'"),
+        ({"memory": "attention", "hidden_dim": 30}, "hidden_dim=30 must be a multiple of 4"),
+        ({"hidden_dim": 16.0}, "must be a whole number"),
+        ({"init_std": 1e-4}, "init_std=0.0001 must be >= 0.001 and <= 10.0; raise it"),
+    ],
+)
+def test_settings_that_no_memory_can_have(settings, said):
+    with pytest.raises(ValueError, match=said):
+        RL2Config(**settings)
+
+
+@pytest.mark.parametrize("sizes", [(0,), (-5,), (8, 0)])
+def test_layers_have_a_size(sizes):
+    with pytest.raises(ValueError, match=r"hidden=.* must be >= 1"):
+        MAMLConfig(hidden=sizes)
