@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from metarl.errors import UserError
 from metarl.evaluation import Measure, Mode
 from metarl.log import read_metrics
+from metarl.same_settings import settings_of
 from metarl.stats import Interval, iqm
 
 POLICY = "meta-trained"
@@ -42,17 +43,16 @@ class Entry:
 def read_entries(paths: Sequence[Path]) -> list[Entry]:
     """Run directories, or folders of stored seeds, as entries; runs that differ in nothing but their seed are one.
 
-    Raises UserError for a run that was not evaluated, is no meta-RL run, or was evaluated on other tasks than the rest.
+    Raises UserError for a run that was not evaluated, is no meta-RL run, was given twice, or was evaluated on other
+    tasks than the rest.
     """
     groups: dict[str, list[tuple[Path, dict[str, Any], dict[str, Any]]]] = {}
     for path in (run for given in paths for run in _runs_in(given)):
         config, evaluation = _read(path / "config.json"), _read(path / "evaluation.json")
         if "kind" in evaluation.get("policies", {}).get(POLICY, {"kind": None}):
             raise UserError(f"{path} is no meta-RL run; `metarl fewshot table` compares the supervised ones")
-        rest = {**config["config"], "trainer": {**config["config"]["trainer"], "seed": None}}
-        groups.setdefault(json.dumps([config["experiment"], rest], sort_keys=True), []).append(
-            (path, config, evaluation)
-        )
+        key = json.dumps(settings_of(config), sort_keys=True)
+        groups.setdefault(key, []).append((path, config, evaluation))
     entries = [_entry(runs) for runs in groups.values()]
     _check_same_tasks(entries)
     return _with_distinct_labels(entries)
@@ -134,6 +134,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _entry(runs: Sequence[tuple[Path, dict[str, Any], dict[str, Any]]]) -> Entry:
     path, config, first = runs[0]
+    seeds = [config["config"]["trainer"]["seed"] for _, config, _ in runs]
+    if len(set(seeds)) < len(seeds):
+        twice = ", ".join(str(run) for run, _, _ in runs)
+        raise UserError(f"{twice} are of one experiment and of the seeds {sorted(seeds)}; give each seed once")
     policies = [evaluation["policies"][POLICY] for _, _, evaluation in runs]
     scores: dict[Mode, dict[Measure, NDArray[np.float64]]] = {
         mode: {

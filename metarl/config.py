@@ -32,7 +32,8 @@ def config_to_dict(config: Any) -> dict[str, Any]:
         items = value if isinstance(value, tuple) else (value,)
         if any(isinstance(item, float) and not math.isfinite(item) for item in items):
             raise UserError(f"{name}={value} must be finite; a config is stored as JSON")
-    return msgspec.json.decode(msgspec.json.encode(config))  # to_builtins leaves tuples, which JSON has not
+    # asdict: msgspec would leave out what it filled in by default itself; JSON: there are no tuples in it
+    return msgspec.json.decode(msgspec.json.encode(dataclasses.asdict(config)))
 
 
 def config_from_dict(cls: type[Config], data: Mapping[str, Any]) -> Config:

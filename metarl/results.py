@@ -18,6 +18,7 @@ from metarl.evaluation import MEASURES
 from metarl.fewshot.results import is_few_shot, section
 from metarl.fewshot.stored_episodes import share_episodes
 from metarl.files import replace_file
+from metarl.same_settings import differences, settings_of
 from metarl.side_by_side import side_by_side
 from metarl.stats import Interval, stratified_bootstrap
 
@@ -31,7 +32,7 @@ FILES = (*COPIED, "evaluation.json")
 def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     """Copy a finished run's record below `results`, replacing that of the same name and seed.
 
-    Raises UserError if the run has not been evaluated to its end.
+    Raises UserError if the run has not been evaluated to its end, or has other settings than the seeds stored there.
     """
     missing = [file for file in FILES if not (run / file).is_file()]
     if missing:
@@ -39,6 +40,7 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     stored = json.loads((run / "config.json").read_text())
     seed = stored["config"]["trainer"]["seed"]
     target = results / (name or Path(stored["experiment"]).stem) / f"seed{seed}"
+    _check_same_settings(stored, run, target)
     target.mkdir(parents=True, exist_ok=True)
     evaluation = json.loads((run / "evaluation.json").read_text())
     small = share_episodes(evaluation, results) if is_few_shot(evaluation) else condensed(evaluation)
@@ -46,6 +48,17 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     for file in COPIED:
         shutil.copyfile(run / file, target / file)
     return target
+
+
+def _check_same_settings(stored: dict[str, Any], run: Path, target: Path) -> None:
+    """Against the other seeds of the same name: a mean over runs of different settings is of nothing."""
+    for other in sorted(set(target.parent.glob("seed*")) - {target}):
+        settings = settings_of(json.loads((other / "config.json").read_text()))
+        if found := differences(settings, settings_of(stored)):
+            raise UserError(
+                f"{run} has other settings than {other}: {'; '.join(found)}; store it under another --name, or remove "
+                "those seeds first"
+            )
 
 
 def condensed(evaluation: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +19,12 @@ import metarl
 from metarl.errors import UserError
 from metarl.files import replace_file
 from metarl.lock import Lock
+from metarl.same_settings import differences, flatten
 from metarl.versions import library_versions
 
 CONFIG, VERSIONS, LOCK = "config.json", "versions.json", "run.lock"
 METRICS, CHECKPOINTS = "metrics.jsonl", "checkpoints"
+Complete = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class RunDirectory:
         experiment: str,
         config: Mapping[str, Any],
         may_differ: Collection[str] = (),
+        complete: Complete = dict,
     ) -> RunDirectory:
         """Make or reopen a run directory, lock it, and write config.json and versions.json.
 
         Raises UserError, and leaves everything as it was, if the place is not writable or is in use; if it
         holds a run and `resume` is off, or none and it is on; or if a resumed run has another experiment or
-        config, apart from the fields (dotted names, or their last part) in `may_differ`.
+        config, apart from the fields (dotted names, or their last part) in `may_differ`. `complete` gives an older
+        run's config the fields that came into being after it.
         """
         path = Path(path).absolute()
         made = _make_directories(path)
@@ -54,7 +58,7 @@ class RunDirectory:
         try:
             lock = _lock(path)
             if resume:
-                _check_same(path, experiment, config, may_differ)
+                _check_same(path, experiment, config, may_differ, complete)
             elif any((path / name).exists() for name in (CONFIG, METRICS, CHECKPOINTS)):
                 raise UserError(f"{path} already holds a run; give --resume to go on, or choose another --out")
             new_files = [path / name for name in (VERSIONS, CONFIG) if not (path / name).exists()]
@@ -164,28 +168,17 @@ def _write_json(path: Path, data: Mapping[str, Any]) -> None:
         raise _not_writable(path.parent, error) from error
 
 
-def _check_same(path: Path, experiment: str, config: Mapping[str, Any], may_differ: Collection[str]) -> None:
+def _check_same(
+    path: Path, experiment: str, config: Mapping[str, Any], may_differ: Collection[str], complete: Complete
+) -> None:
     if not (path / CONFIG).exists():
         raise UserError(f"{path} holds no run to resume; leave out --resume or give the --out of an earlier run")
     old_experiment, old_config = read_run_config(path)
-    old = {"experiment": old_experiment, **_flatten(old_config)}
-    new = {"experiment": experiment, **_flatten(json.loads(json.dumps(config)))}
-    differing = [
-        f"{name} was {old.get(name, 'absent')!r}, now {new.get(name, 'absent')!r}"
-        for name in {**old, **new}
-        if (name not in old or name not in new or old[name] != new[name])
-        and name not in may_differ
-        and name.rpartition(".")[2] not in may_differ
-    ]
-    if differing:
+    old = {"experiment": old_experiment, **flatten(complete(old_config))}
+    new = {"experiment": experiment, **flatten(json.loads(json.dumps(config)))}
+    old, new = (
+        {name: value for name, value in flat.items() if not {name, name.rpartition(".")[2]} & set(may_differ)}
+        for flat in (old, new)
+    )
+    if differing := differences(old, new):
         raise UserError(f"cannot resume {path} with other settings: {'; '.join(differing)}; leave them as they were")
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat

@@ -9,21 +9,12 @@ from metarl.checkpoint import load_latest, save_checkpoint
 from metarl.experiment import Experiment, TrainerConfig
 from metarl.log import Console, MetricsLog, tensorboard_writer
 from metarl.run_directory import RunDirectory
+from metarl.same_settings import WITHOUT_EFFECT
 from metarl.seeding import Stream, numpy_rng
 from metarl.stop import Stopped, StopSignal
 
-MAY_DIFFER = (
-    "iterations",
-    "workers",
-    "device",
-    "deadline_seconds",
-    "max_tries",
-    "eval_every_iterations",
-    "log_every_iterations",
-    "checkpoint_every_iterations",
-    "keep_checkpoints",
-)
-"""Settings that may change when a run is resumed: none of them changes what an iteration computes on a CPU."""
+MAY_DIFFER = ("iterations", *WITHOUT_EFFECT)
+"""Settings that may change when a run is resumed."""
 
 
 class Trainer:

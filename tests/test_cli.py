@@ -81,6 +81,16 @@ def test_two_iterations_then_resume_equal_four_at_once(reference: Path, tmp_path
     assert_same_run(tmp_path / "run", reference)
 
 
+def test_a_run_from_before_a_setting_came_into_being_can_be_resumed(reference: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert train(run, "--iterations", "2") == 0
+    stored = json.loads((run / "config.json").read_text())
+    del stored["config"]["agent"]["judge_every_step"]
+    (run / "config.json").write_text(json.dumps(stored))
+    assert train(run, "--resume") == 0
+    assert_same_run(run, reference)
+
+
 def test_the_number_of_workers_does_not_show(reference: Path, tmp_path: Path) -> None:
     assert train(tmp_path / "run", "--workers", "2") == 0
     assert_same_run(tmp_path / "run", reference)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import tyro
 from rich.console import Console as RichConsole
+from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
@@ -94,7 +95,7 @@ def main(rest: list[str]) -> int:
 
 
 def _print(title: str, returns: list[float], success: list[float]) -> None:
-    table = Table("after", "return", "success", title=title, title_justify="left")
+    table = Table("after", "return", "success", title=escape(title), title_justify="left")
     for rounds, (score, solved) in enumerate(zip(returns, success, strict=True)):
         after = f"{rounds} round{'s' if rounds != 1 else ''}" if rounds else "nothing"
         table.add_row(after, f"{score:.2f}", f"{solved:.0%}")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
@@ -63,29 +62,27 @@ def _measure(arguments: CompareArguments, entries: list[Entry]) -> Measure:
 
 def _print(entries: list[Entry], arguments: CompareArguments, measure: Measure) -> None:
     first = entries[0]
-    table = Table(
-        title=f"{measure.replace('_', ', ')} on {len(first.task_ids)} held-out tasks, {arguments.mode} actions",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("run", "step"):
-        table.add_column(heading)
-    for heading in ("mean [95 %]", "IQM [95 %]", f"P(better than\n{first.label})"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("mean [95 %]", "IQM [95 %]", "P(better than 1)"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for entry in entries:
+    for number, entry in enumerate(entries, start=1):
         values, base = entry.values(arguments.mode, measure), first.values(arguments.mode, measure)
         for k in range(values.shape[1]):
             better = ""
             if entry is not first and k < base.shape[1]:
                 better = _text(probability_of_improvement(values[:, k], base[:, k], entry.strata))
             mean, middle = mean_interval(values[:, k], entry.strata), iqm_interval(values[:, k], entry.strata)
-            table.add_row(entry.label if k == 0 else "", str(k), _text(mean), _text(middle), better)
-        table.add_row()
-    for entry in entries:
+            table.add_row(str(number) if k == 0 else "", str(k), _text(mean), _text(middle), better)
+    # names may be long paths: in the table they would leave no room for the numbers
+    for number, entry in enumerate(entries, start=1):
         steps = sum(entry.env_steps) / len(entry.env_steps)
-        print(f"{entry.label}: {len(entry.paths)} seed(s), {steps:,.0f} env steps of meta-training each")
-    Console().print(table)
+        print(f"{number}  {entry.label}: {len(entry.paths)} seed(s), {steps:,.0f} env steps of meta-training each")
+    print(f"\n{measure.replace('_', ', ')} on {len(first.task_ids)} held-out tasks, {arguments.mode} actions")
+    console = Console()
+    # in a pipe rich takes 80 columns, and would cut numbers off
+    console.print(table, width=None if console.is_terminal else 120)
 
 
 def _text(interval: Interval) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console as RichConsole
+from rich.markup import escape
 from rich.table import Table
 
 from metarl.commands.words import no_arguments
@@ -14,6 +15,6 @@ def main(rest: list[str]) -> int:
     colors = {"ok": "green", "warn": "yellow", "fail": "red"}
     table = Table("what", "found", "")
     for name, value, status in report():
-        table.add_row(name, value, f"[{colors[status]}]{status}[/]")
+        table.add_row(name, escape(value), f"[{colors[status]}]{status}[/]")
     RichConsole().print(table)
     return 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,6 @@ from typing import Any
 
 import tyro
 from rich.console import Console as RichConsole
-from rich.table import Table
 from tyro.conf import Positional
 
 from metarl.commands.evaluate import evaluate_both
@@ -73,6 +74,7 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
             experiment=arguments.experiment,
             config=config_to_dict(config),
             may_differ=MAY_DIFFER,
+            complete=lambda old: config_to_dict(config_from_dict(type(config), old)),
         )
         with run:
             trainer = Trainer(experiment, config.trainer, run, tensorboard=arguments.tensorboard)
@@ -138,9 +140,12 @@ def _print_presets(presets: Mapping[str, Preset]) -> None:
 
 
 def _print_fields(name: str, config: Any) -> None:
-    table = Table(title=f"settings of {name}: --NAME VALUE, by any unique end of the name", title_justify="left")
-    for heading in ("name", "type", "value", "meaning"):
-        table.add_column(heading)
-    for row in describe_fields(config):
-        table.add_row(*row)
-    RichConsole().print(table)
+    """Plain lines: a table of four columns would cut names off, or leave no room for what they mean."""
+    width = shutil.get_terminal_size().columns
+    print(f"settings of {name}: --NAME VALUE, by any unique end of the name\n")
+    for field, kind, value, meaning in describe_fields(config):
+        print(f"{field} = {value}  ({kind})")
+        for line in textwrap.wrap(
+            meaning, width=min(width, 100), initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+        ):
+            print(line)

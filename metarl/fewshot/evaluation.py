@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -49,6 +51,10 @@ class FewShotEvaluationConfig:
             raise SettingError("suites and modes must not be empty; give at least one of each, such as 5w1s, inductive")
 
 
+DIVERGED_ERROR = 1e12
+"""Squared error of a task whose adaptation diverged, in place of an infinity, which JSON has not."""
+
+
 @dataclass(frozen=True)
 class SuiteScores:
     """Of one suite: an accuracy in [0, 1] (of a regression the mean squared error) of each episode."""
@@ -58,6 +64,8 @@ class SuiteScores:
     """By mode and number of adaptation steps, (episodes,) each."""
     rejection: Rejection | None = None
     """Of out-of-scope requests by phi after the last step, where the data set has such."""
+    diverged: dict[int, int] = field(default_factory=dict)
+    """By number of steps, episodes (of all modes) whose answers were not finite; they are scored as `_score` says."""
 
     def interval(self, mode: Mode, steps: int) -> Interval:
         return normal_interval(self.scores[mode][steps])
@@ -102,6 +110,7 @@ class FewShotResult:
                         for mode, curve in result.scores.items()
                     },
                     "episodes": pack_episodes(result.episodes),
+                    **({"diverged": {str(k): n for k, n in result.diverged.items()}} if result.diverged else {}),
                     **_rejection_to_json(result.rejection),
                 }
                 for suite, result in self.suites.items()
@@ -163,6 +172,7 @@ def score_tasks(
     inside: list[Tensor] = []
     outside: list[Tensor] = []
     scores: dict[Mode, dict[int, list[float]]] = {mode: {} for mode in modes}
+    diverged: Counter[int] = Counter()
     for start in range(0, len(tasks), tasks_at_once):
         batch = source.data(tasks[start : start + tasks_at_once], rng=numpy_rng((*seed, start)))
         curve = learner.adapt_curve([data.supports[0] for data in batch])
@@ -170,6 +180,8 @@ def score_tasks(
             for mode in modes:
                 outputs = learner.predict(phis, [data.query.x for data in batch], mode=mode)
                 outputs = [_of_classes(output, data) for output, data in zip(outputs, batch, strict=True)]
+                if lost := sum(not torch.isfinite(output).all() for output in outputs):
+                    diverged[steps] += lost
                 scores[mode].setdefault(steps, []).extend(
                     _score(output, data.query.y) for output, data in zip(outputs, batch, strict=True)
                 )
@@ -181,6 +193,7 @@ def score_tasks(
         list(tasks),
         {mode: {steps: np.array(values) for steps, values in by_steps.items()} for mode, by_steps in scores.items()},
         tell_apart(inside, outside) if strangers is not None else None,
+        dict(diverged),
     )
 
 
@@ -191,6 +204,9 @@ def _of_classes(output: Tensor, data: TaskData) -> Tensor:
 
 
 def _score(output: Tensor, y: Tensor) -> float:
+    """Where adaptation has diverged there is no answer: an accuracy of 0, an error that no mean can hide."""
+    if not torch.isfinite(output).all():
+        return DIVERGED_ERROR if y.is_floating_point() else 0.0
     return float(squared_error(output, y) if y.is_floating_point() else accuracy(output, y))
 
 

@@ -76,7 +76,12 @@ class FastWeights:
     def adapt(self, phis: Sequence[Phi], supports: Sequence[Examples]) -> list[Phi]:
         """The last of `test_steps` gradient steps from each phi, on all of its task's support set."""
         last = self.config.test_steps[-1]
-        return self._adapt(phis, supports, (last,))[last]
+        adapted = self._adapt(phis, supports, (last,))[last]
+        if not all(map(P.is_finite, adapted)):
+            raise NonFiniteError(
+                f"{last} inner steps gave non-finite parameters; lower inner_lr={self.config.inner_lr} or test_steps"
+            )
+        return adapted
 
     def adapt_curve(self, supports: Sequence[Examples]) -> dict[int, list[Phi]]:
         steps = self.config.test_steps
@@ -88,10 +93,6 @@ class FastWeights:
             stacked = P.to(self.inner_loop.weights(P.stack(phis)), self.device)
             curve = {}
             for step, adapted in zip(steps, self.inner_loop.curve(self.theta, stacked, support, steps), strict=True):
-                if not P.is_finite(adapted):
-                    raise NonFiniteError(
-                        f"{step} inner steps gave non-finite parameters; lower inner_lr={self.config.inner_lr}"
-                    )
                 beside = self._support_statistics(adapted, support)
                 curve[step] = P.unstack(P.to(P.detach(adapted | beside), CPU))
         return curve

@@ -18,6 +18,9 @@ from metarl.fewshot.step_sizes import LearnedStepSizes
 class MetaSGDConfig(MAMLConfig):
     """`inner_lr` is where all step sizes start from."""
 
+    test_steps: tuple[int, ...] = (1,)
+    """Step sizes learned for one step may diverge in ten of them."""
+
 
 def meta_sgd(
     spec: DataSpec,

@@ -41,6 +41,10 @@ class FewShotReport:
             table.add_row()
         console = console or Console()
         console.print(table)
+        for name, result in results.items():
+            for suite, scores in result.suites.items():
+                for steps, count in scores.diverged.items():
+                    console.print(f"{name}, {suite}: adaptation diverged {count} times in {steps} steps")
         if any(scores.rejection for result in results.values() for scores in result.suites.values()):
             console.print(_rejection_table(results))
 

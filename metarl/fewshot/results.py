@@ -180,15 +180,16 @@ def _rows(record: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _cell(records: list[dict[str, Any]], policy: str, suite: str, mode: str, steps: str) -> str:
-    """Mean over seeds and its interval over episodes of all seeds, then each seed's mean."""
+    """Mean over seeds and its interval over episodes, then each seed's mean."""
     entries = [record["policies"][policy] for record in records]
     scores = [np.array(entry["suites"][suite]["scores"][mode][steps]) for entry in entries]
     return _with_seeds(scores, entries[0]["measure"])
 
 
 def _with_seeds(scores: list[NDArray], measure: str) -> str:
-    """scores: the episodes of each seed."""
-    text = format_score(normal_interval(np.concatenate(scores)), measure)
+    """scores: of each seed, on the same episodes. An episode is hard for all seeds alike, so that seeds together are no
+    larger sample of episodes than one."""
+    text = format_score(normal_interval(np.mean(scores, axis=0)), measure)
     if len(scores) == 1:
         return text
     means = ", ".join(format_score(Interval(float(s.mean()), 0, 0), measure).split(" ±")[0] for s in scores)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from metarl.cli import main
-from metarl.errors import UserError
+from metarl.errors import NonFiniteError, UserError
 from metarl.fewshot.evaluation import (
+    DIVERGED_ERROR,
     FewShotEvaluationConfig,
     few_shot_evaluate,
     normal_interval,
@@ -47,6 +48,22 @@ def test_an_evaluation_is_the_same_each_time_and_leaves_theta_alone():
     for suite in first["suites"].values():
         assert set(suite["scores"]) == {"inductive", "transductive"}
         assert all(len(values) == 7 for curve in suite["scores"].values() for values in curve.values())
+
+
+def test_a_task_whose_adaptation_diverges_is_scored_as_one_and_the_others_are_too():
+    """After hours of training one such task is no reason to have no table at all."""
+    source = Sinusoid(SinusoidConfig(shots=5))
+    config = MAMLConfig(inner_lr=1e20, test_steps=(1, 40), net=SMALL_MLP)
+    learner = METHODS["maml"].make(source.spec, torch_rng((0,)), config=config)
+    result = few_shot_evaluate(learner, source, FewShotEvaluationConfig(suites=("5s",), num_episodes=3))
+    scores = result.suites["5s"]
+    assert scores.diverged[40] == 3 and (scores.scores["inductive"][40] == DIVERGED_ERROR).all()
+    assert 0 not in scores.diverged and (scores.scores["inductive"][0] < DIVERGED_ERROR).all()
+    stored = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert stored["suites"]["5s"]["diverged"]["40"] == 3
+    support = source.data(scores.episodes[:1], rng=numpy_rng((0,)))[0].supports[0]
+    with pytest.raises(NonFiniteError, match="40 inner steps gave non-finite parameters; lower inner_lr"):
+        learner.adapt([learner.prior()], [support])
 
 
 def test_scores_are_those_of_each_stored_episode():
@@ -166,7 +183,10 @@ def test_stored_runs_make_the_tables(runs, tmp_path):
     scores = [np.array(r["policies"]["meta-trained"]["suites"]["5w5s"]["scores"]["inductive"]["1"]) for r in records]
     mean = 100 * np.concatenate(scores).mean()
     (row,) = [line for line in text.splitlines() if line.startswith("| meta-trained | 5w5s | inductive")]
-    assert f"{mean:.2f} ±" in row and f"({100 * scores[0].mean():.2f}, {100 * scores[1].mean():.2f})" in row
+    per_episode = np.mean(scores, axis=0)  # an episode is hard for all seeds alike
+    half = 100 * 1.96 * per_episode.std(ddof=1) / len(per_episode) ** 0.5
+    assert f"{mean:.2f} ± {half:.2f} %" in row
+    assert f"({100 * scores[0].mean():.2f}, {100 * scores[1].mean():.2f})" in row
     table = "\n".join(overview(tmp_path / "results"))
     assert "| digits_prototypical | inductive |" in table and f"{mean:.2f} ±" in table
 

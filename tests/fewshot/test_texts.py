@@ -22,7 +22,7 @@ from metarl.fewshot.out_of_scope import auroc, draw_strangers, false_acceptance,
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.report import FewShotReport
 from metarl.fewshot.results import overview, section
-from metarl.fewshot.robot_failures import RobotFailuresConfig, compress, robot_failures
+from metarl.fewshot.robot_failures import RobotFailuresConfig, compress, robot_failures, splits
 from metarl.fewshot.source import EpisodeConfig, HasOutOfScope
 from metarl.seeding import numpy_rng, torch_rng
 
@@ -214,8 +214,22 @@ def test_robot_failures_hold_whole_problems_out():
     source = robot_failures(RobotFailuresConfig(), EpisodeConfig(ways=3, queries=4))
     assert source.spec.input_shape == (90,)
     tasks = source.test_tasks("3w1s", 30, rng=numpy_rng((0,)))
-    assert {source.class_name(c)[:3] for t in tasks for c in t.params["classes"]} == {"lp1", "lp4"}
+    assert {source.class_name(c)[:3] for t in tasks for c in t.params["classes"]} == {"lp1"}
     assert torch.isfinite(source.task_data(tasks[0]).query.x).all()
+
+
+@needs_data
+@pytest.mark.parametrize(("problem", "left"), [(1, {"lp2", "lp3", "lp4", "lp5"}), (4, {"lp1", "lp2", "lp3", "lp5"})])
+def test_a_reading_under_two_names_is_not_trained_on_and_tested_on(problem, left):
+    """LP5 is LP2's and LP4's readings under other names."""
+    config = RobotFailuresConfig(test_problems=(problem,))
+    data = robot_failures(config, EpisodeConfig(ways=3, queries=4)).data_set
+    by_split = {
+        split: {row.tobytes() for c in classes for row in data.rows[data.starts[c] : data.starts[c + 1]]}
+        for split, classes in splits(data, config).items()
+    }
+    assert by_split["train"] and not by_split["train"] & by_split["test"]
+    assert {data.names[c][:3] for c in splits(data, config)["train"]} == left
 
 
 def test_forces_are_compressed_by_sign_and_logarithm():

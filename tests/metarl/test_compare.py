@@ -7,9 +7,13 @@ import json
 import numpy as np
 import pytest
 
+from experiments import navigation_maml
 from metarl.cli import main
 from metarl.compare import iqm_interval, probability_of_improvement, read_entries
+from metarl.config import config_to_dict
 from metarl.errors import UserError
+from metarl.find_experiment import experiments_directory
+from metarl.same_settings import differences, settings_of
 from metarl.stats import iqm
 
 
@@ -74,6 +78,28 @@ def test_runs_that_differ_in_their_seed_alone_are_one_entry(tmp_path):
     assert entries[0].scores["stochastic"]["return"].mean() == 2.0
 
 
+def test_settings_without_effect_and_later_fields_do_not_part_the_seeds(tmp_path):
+    returns = np.ones((2, 4, 3))
+    paths = [make_run(tmp_path / f"a{seed}", name="navigation_maml", seed=seed, returns=returns) for seed in (1, 2, 3)]
+    for path, workers in zip(paths, (0, 1, 2), strict=True):
+        config = config_to_dict(navigation_maml.config())
+        config["trainer"]["seed"], config["rl"]["pool"]["workers"] = workers + 1, workers
+        if workers == 2:
+            del config["agent"]["judge_every_step"]  # of a run made before there was such a thing
+        (path / "config.json").write_text(json.dumps({"experiment": "navigation_maml", "config": config}))
+    (entry,) = read_entries(paths)
+    assert len(entry.paths) == 3
+    with pytest.raises(UserError, match="give each seed once"):
+        read_entries([*paths, paths[0]])
+
+
+@pytest.mark.parametrize("directory", sorted((experiments_directory() / "results").glob("*_*")), ids=lambda p: p.name)
+def test_the_seeds_of_our_own_records_are_one_experiment(directory):
+    seeds = sorted(directory.glob("seed*"))
+    settings = [settings_of(json.loads((seed / "config.json").read_text())) for seed in seeds]
+    assert seeds and not any(differences(settings[0], other) for other in settings[1:])
+
+
 def test_the_command_prints_a_table_and_draws_a_picture(tmp_path, capsys):
     before, after = np.full((1, 5, 2), -5.0), np.full((1, 5, 2), 4.0)
     a = make_run(tmp_path / "a", name="weak", seed=1, returns=np.concatenate([before, before]), success=True)
@@ -82,7 +108,7 @@ def test_the_command_prints_a_table_and_draws_a_picture(tmp_path, capsys):
     assert main(["compare", str(a), str(b), "--measure", "return", "--plot", str(plot)]) == 0
     table = capsys.readouterr().out
     rows = [line.split() for line in table.splitlines()]
-    assert any("weak" in row for row in rows)
+    assert [row[:2] for row in rows[:2]] == [["1", "weak:"], ["2", "strong:"]]
     assert any(row[-6:] == ["4.00", "[4.00,", "4.00]", "1.00", "[1.00,", "1.00]"] for row in rows)
     assert plot.stat().st_size > 10_000
     assert main(["compare", str(a), str(b), "--plot", str(plot)]) == 0  # success, by itself

@@ -73,6 +73,15 @@ configs = st.builds(RunConfig, seed=st.integers(0, 2**63), env_name=st.text(), a
 
 
 @given(configs)
+def test_what_a_stored_config_lacks_is_stored_with_its_default(config):
+    """As of a run that was made before the field was."""
+    data = config_to_dict(config)
+    del data["agent"]["first_order"]
+    again = config_to_dict(config_from_dict(RunConfig, data))
+    assert again["agent"]["first_order"] is AgentConfig().first_order
+
+
+@given(configs)
 def test_round_trip_through_json(config):
     data = config_to_dict(config)
     assert json.loads(json.dumps(data)) == data

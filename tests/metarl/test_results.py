@@ -51,6 +51,20 @@ def test_a_run_that_was_not_evaluated_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
+def test_runs_of_other_settings_are_no_seeds_of_a_result(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / f"run{seed}", seed=seed, success=[[1.0]]) for seed in (1, 2)]
+    for run, workers, inner_lr in zip(runs, (1, 2), (0.1, 0.5), strict=True):
+        stored = json.loads((run / "config.json").read_text())
+        stored["config"] |= {"agent": {"inner_lr": inner_lr}, "rl": {"pool": {"workers": workers}}}
+        (run / "config.json").write_text(json.dumps(stored))
+    add_result(tmp_path / "results", runs[0])
+    with pytest.raises(UserError, match=r"agent\.inner_lr was 0\.1, now 0\.5; store it under another --name"):
+        add_result(tmp_path / "results", runs[1])
+    assert not (tmp_path / "results" / "some_maml" / "seed2").exists()
+    add_result(tmp_path / "results", runs[1], name="some_maml_faster")
+    add_result(tmp_path / "results", runs[0])  # again: it replaces itself
+
+
 def test_seeds_of_different_mujocos_are_not_merged(tmp_path: Path) -> None:
     for seed in (1, 2):
         run = make_run(tmp_path / f"run{seed}", seed=seed, success=[[1.0]])
