@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing.reduction import ForkingPickler
@@ -21,10 +21,13 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from numpy.typing import NDArray
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
-from envs.any_gym.inspect_env import inspect_env
+from envs.any_gym import GymTasks
+from envs.any_gym.inspect_env import SameTasksWarning, inspect_env
 from envs.any_gym.lane import GymLane
-from envs.any_gym.make import make_env, registered_horizon
+from envs.any_gym.make import accepts_keyword, make_env, registered_horizon
+from envs.any_gym.own_tasks import missing_methods
 from envs.any_gym.suggest import suggestion
+from envs.any_gym.task_params import check_attribute, id_of, placed
 from envs.mujoco_v5.physics import make_data, mj_step
 from envs.registry import all_envs
 from envs.single_task_env import env_of
@@ -62,8 +65,11 @@ class OneTask:
 
     @cached_property
     def spec(self) -> EnvSpec:
+        return self._inspect(Task(self.reference, {}))
+
+    def _inspect(self, task: Task) -> EnvSpec:
         # without a registered limit, an episode of the checks is as long as this
-        return inspect_env(self.reference, {}, [Task(self.reference, {})], registered_horizon(self.reference) or 200)
+        return inspect_env(self.reference, {}, [task], registered_horizon(self.reference) or 200)
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         return [Task(self.reference, {})] * num_tasks
@@ -71,11 +77,27 @@ class OneTask:
     def meta_test(self) -> list[Task]:
         return [Task(self.reference, {})]
 
+    def task(self, params: Mapping[str, Any]) -> Task:
+        """The env with these keywords of its constructor or, where it takes no such, attributes. Raises UserError.
+
+        Groups of names, such as {"options": {...}}, are taken as they are.
+        """
+        groups = placed(params, lambda name: "kwargs" if accepts_keyword(self.reference, name) else "attributes")
+        env = make_env(self.reference, groups.get("kwargs", {}))
+        try:
+            for name in groups.get("attributes", {}):
+                check_attribute(self.reference, env, name, "mend the name in the task")
+        finally:
+            env.close()
+        task = Task(f"{self.reference}[{id_of(groups)}]", groups)
+        self._inspect(task)
+        return task
+
     def make_env(self, num_lanes: int) -> LoopedLanes:
         return LoopedLanes(lambda: GymLane(self.reference, {}), num_lanes, self.spec)
 
     def gym_env(self, task: Task) -> gym.Env:
-        return make_env(self.reference, {})
+        return GymLane(self.reference, {}).become(task.params)
 
 
 def find_tasks(name: str) -> Any:
@@ -93,7 +115,7 @@ def check(name: str) -> Iterator[Finding]:
     """Findings one by one, since some take seconds. Nothing else is looked at where the rules are broken."""
     tasks = find_tasks(name)
     try:
-        spec = tasks.spec
+        spec = _spec_of(tasks)
         drawn = tasks.sample(4, rng=np.random.default_rng(0))
     except UserError as error:
         yield Finding("mend", "gymnasium's rules", str(error))
@@ -104,12 +126,20 @@ def check(name: str) -> Iterator[Finding]:
     for what, function in _CHECKS.items():
         try:
             status, sentence = function(tasks, drawn)
+        except UserError as error:
+            status, sentence = "mend", str(error)
         except Exception as error:
             cause = error.__cause__ or error
             status, sentence = "mend", f"it raised {type(cause).__name__}: {cause} ({error}); mend the env"
         yield Finding(status, what, sentence)
     if isinstance(tasks, OneTask):
         yield Finding("note", "tasks", suggestion(tasks.reference))
+
+
+def _spec_of(tasks: Any) -> EnvSpec:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SameTasksWarning)  # here a finding of its own, on more tasks
+        return tasks.spec
 
 
 # ---- other people's checkers
@@ -186,6 +216,10 @@ def _repeats_itself(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
 
 def _tasks_differ(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
     if isinstance(tasks, OneTask):
+        env = make_env(tasks.reference, {})
+        env.close()
+        if not missing_methods(env):  # raises for tasks that do not repeat, or that set_task does not take
+            _spec_of(GymTasks(tasks.reference, own_tasks=True, horizon_steps=tasks.spec.horizon_steps))
         return Found("note", "nothing varies yet, so there is no task to compare with")
     # each from the start of an env of its own, with the same seed and actions
     for num_steps in (30, tasks.spec.horizon_steps):

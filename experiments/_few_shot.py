@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 from metarl.device import resolve_device
 from metarl.experiment import TrainerConfig
@@ -12,6 +13,19 @@ from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.learner import FewShotLearner
 from metarl.fewshot.source import EpisodeSource
 from metarl.seeding import Stream, torch_rng
+
+Method = Literal[
+    "maml",
+    "anil",
+    "meta_sgd",
+    "reptile",
+    "prototypical",
+    "matching",
+    "siamese",
+    "relation",
+    "transfer",
+    "nearest_centroid",
+]
 
 
 class Config(Protocol):
@@ -23,6 +37,15 @@ class Config(Protocol):
 
     @property
     def evaluation(self) -> FewShotEvaluationConfig: ...
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The part of a Config that the one method chosen sees."""
+
+    trainer: TrainerConfig
+    method: object
+    evaluation: FewShotEvaluationConfig
 
 
 def build_with(method: Callable[..., FewShotLearner], source: EpisodeSource, config: Config) -> FewShotExperiment:

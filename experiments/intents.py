@@ -7,9 +7,8 @@ learns the training intents by heart. Settings come from two training domains of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from experiments._few_shot import build_with
+from experiments._few_shot import Chosen, Method, build_with
 from metarl.experiment import TrainerConfig
 from metarl.fewshot.anil import ANILConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
@@ -34,19 +33,6 @@ OF_PAIRS = NetConfig(keep_input=True, projection=256)  # every query meets every
 # and what is below the head stays near the inputs; one step of 0.5 gives class scores of 5 times the cosine (20 ways).
 UNDER_HEAD = NetConfig(keep_input=True, projection=256, scale=10.0)
 MOVED = NetConfig(keep_input=True, projection=128, scale=10.0)  # each task moves a projection of its own
-
-Method = Literal[
-    "maml",
-    "anil",
-    "meta_sgd",
-    "reptile",
-    "prototypical",
-    "matching",
-    "siamese",
-    "relation",
-    "transfer",
-    "nearest_centroid",
-]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +76,6 @@ class Config:
 
 def config() -> Config:
     return Config()
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The part of a Config that the one method chosen sees."""
-
-    trainer: TrainerConfig
-    method: object
-    evaluation: FewShotEvaluationConfig
 
 
 def build(config: Config) -> FewShotExperiment:

@@ -60,6 +60,18 @@ def test_adapt_to_an_env_of_ones_own(point: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a" / "adapted.json").read_text())["env"] == "tests.envs.gym_envs:Walk"
 
 
+def test_adapt_to_a_task_of_an_env_of_ones_own(point: Path, tmp_path: Path) -> None:
+    records = {}
+    for task in ('{"speed": 0.01}', '{"speed": 0.5}', '{"goal": [1, 1]}'):  # keyword, keyword, attribute
+        out = tmp_path / str(len(records))
+        command = ["adapt", str(point), "--env", "tests.envs.gym_envs:Walk", "--task", task, "--out", str(out)]
+        assert main([*command, "--rounds", "1"]) == 0
+        records[task] = json.loads((out / "adapted.json").read_text())
+    params = [record["task"]["params"] for record in records.values()]
+    assert params == [{"kwargs": {"speed": 0.01}}, {"kwargs": {"speed": 0.5}}, {"attributes": {"goal": [1, 1]}}]
+    assert len({tuple(record["return_after_rounds"]) for record in records.values()}) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -71,6 +83,13 @@ def test_adapt_to_an_env_of_ones_own(point: Path, tmp_path: Path) -> None:
         (["--rounds", "-1"], "--rounds -1 must be >= 1"),
         (["--env", "Pendulum-v1"], "with 2 observations and 2 continuous actions, and Pendulum-v1 has 3 and 1"),
         (["--env", "no-such-env"], "not registered"),
+        (
+            ["--env", "tests.envs.gym_envs:Walk", "--task", '{"sped": 1}'],
+            "neither a constructor keyword nor an attribute 'sped' (did you mean 'speed'?); mend the name in the task",
+        ),
+        (["--env", "tests.envs.gym_envs:Walk", "--task", '{"attributes": {"gaol": 1}}'], "did you mean 'goal'?"),
+        (["--env", "tests.envs.gym_envs:Walk", "--task", '{"speed": "fast"}'], "step raised "),
+        (["--env", "tests.envs.gym_envs:Attributes", "--task", '{"fixed": 0.1}'], "reset overwrites the attribute"),
     ],
 )
 def test_bad_tasks_are_one_line(point: Path, arguments: list[str], said: str, capsys) -> None:

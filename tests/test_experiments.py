@@ -16,6 +16,7 @@ from metarl.cli import main
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.find_experiment import experiment_names, load_experiment
 from metarl.log import read_metrics
+from tests.fewshot.test_image_folder import make
 
 NEEDS_DATA = ("omniglot_", "intents", "robot_failures_")
 """Beginnings of the names of experiments on files in METARL_DATA."""
@@ -28,6 +29,9 @@ SMALL = [
 ]
 
 
+SMALL_IMAGES = [
+    *("--ways", "2", "--queries", "1", "--suites", "2w1s", "--test-queries", "2", "--size", "16"),
+]
 SMALL_MEMORY = ["--epochs", "1", "--hidden-dim", "8", "--adaptation-rounds", "1"]
 
 
@@ -47,6 +51,8 @@ def test_experiment_runs(name: str, tmp_path: Path) -> None:
     config = vars(load_experiment(name).config())
     small = SMALL_FEW_SHOT if isinstance(config.get("evaluation"), FewShotEvaluationConfig) else SMALL
     more = SMALL_MEMORY if isinstance(config.get("agent"), RL2Config) else []
+    if name == "images":
+        more = [*SMALL_IMAGES, "--root", str(make(tmp_path / "images", "folder"))]
     assert main(["train", name, "--out", str(tmp_path / "run"), *small, *more]) == 0
     rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
     assert len(rows) == 2 and all(row["meta_step_accepted"] in (0.0, 1.0) for row in rows)

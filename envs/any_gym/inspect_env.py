@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import Space
 from gymnasium.spaces import Box, Dict
+from numpy.typing import NDArray
 
+from envs.any_gym.checked_calls import checked_reset, checked_step
 from envs.any_gym.lane import GymLane
 from envs.any_gym.spaces import env_action, observation_vector, space_fault
 from metarl.errors import UserError
+from metarl.tasks import params_key
 from metarl.types import EnvSpec, Task
+
+
+class SameTasksWarning(UserWarning):
+    """Tasks that nothing told apart at the first look."""
 
 
 def inspect_env(reference: str, fixed: Mapping[str, Any], tasks: Sequence[Task], horizon_steps: int) -> EnvSpec:
@@ -26,7 +36,8 @@ def inspect_env(reference: str, fixed: Mapping[str, Any], tasks: Sequence[Task],
             _check_same_spaces(reference, first, env)
         for env, task in zip(envs, tasks, strict=True):
             _check_episode(reference, env, task)
-        _check_seed(reference, envs[0], tasks[0])
+        _check_seed(reference, lanes[0], tasks[0])
+        _warn_of_same_tasks(reference, lanes, tasks, horizon_steps)
         _, obs_dim = observation_vector(first.observation_space, f"env {reference!r}: its observation")
         _, action_dim, discrete = env_action(first.action_space, f"env {reference!r}: its action space")
     finally:
@@ -54,50 +65,17 @@ def _same_but_for_bounds(a: Space, b: Space) -> bool:
     return a == b or (isinstance(a, Box) and isinstance(b, Box) and a.shape == b.shape)
 
 
-def checked_reset(reference: str, env: gym.Env, seed: int, options: Mapping[str, Any] | None) -> Any:
-    """The observation of a reset that keeps to gymnasium's rules. Raises UserError."""
-    try:
-        result = env.reset(seed=seed, options=None if options is None else dict(options))
-    except TypeError as error:
-        raise UserError(
-            f"env {reference!r}: reset(seed=, options=) failed ({error}); gymnasium's signature is "
-            "reset(self, *, seed=None, options=None)"
-        ) from error
-    except ValueError as error:  # unpacking by a wrapper
-        result = error
-    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
-        raise UserError(
-            f"env {reference!r}: reset returned {_shape_of(result)} instead of (obs, info), gymnasium's form "
-            "since 0.26; return the observation and a dict"
-        )
-    return result[0]
-
-
-def checked_step(reference: str, env: gym.Env, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-    """A step that keeps to gymnasium's rules. Raises UserError."""
-    try:
-        result = env.step(action)
-    except ValueError as error:
-        if "unpack" not in str(error):
-            raise
-        result = error
-    if not (isinstance(result, tuple) and len(result) == 5):
-        raise UserError(
-            f"env {reference!r}: step returned {_shape_of(result)} instead of (obs, reward, terminated, truncated, "
-            "info), gymnasium's form since 0.26; split `done` into terminated and truncated"
-        )
-    return result
-
-
-def _shape_of(result: Any) -> str:
-    if isinstance(result, Exception):
-        return f"what its wrapper could not unpack ({result})"
-    return f"{len(result)} values" if isinstance(result, tuple) else f"one {type(result).__name__}"
-
-
 def _check_episode(reference: str, env: gym.Env, task: Task, num_steps: int = 5) -> None:
-    options = task.params.get("options")
+    options, given = task.params.get("options"), _attributes(env, task)
     obs = checked_reset(reference, env, 0, options)
+    kept = _attributes(env, task)
+    for name in given.keys() & kept.keys():
+        # by their text too: a ragged list is no array
+        if not np.array_equal(given[name], kept[name]) and repr(given[name]) != repr(kept[name]):
+            raise UserError(
+                f"env {reference!r}: reset overwrites the attribute {name!r}, which varies between tasks: it was "
+                f"{given[name]!r:.60} and is {kept[name]!r:.60} after reset; set its default in __init__ instead"
+            )
     _check_obs(reference, env, obs, "reset")
     env.action_space.seed(0)
     for step in range(1, num_steps + 1):
@@ -111,6 +89,15 @@ def _check_episode(reference: str, env: gym.Env, task: Task, num_steps: int = 5)
             checked_reset(reference, env, step, options)
 
 
+def _attributes(env: gym.Env, task: Task) -> dict[str, Any]:
+    """Copies of those that the task set, where they can be read: a property may give another value than it took."""
+    found = {}
+    for name in task.params.get("attributes", {}):
+        with suppress(Exception):  # a property that only reset makes readable
+            found[name] = deepcopy(getattr(env.unwrapped, name))
+    return found
+
+
 def _check_obs(reference: str, env: gym.Env, obs: Any, when: str) -> None:
     fault = space_fault(obs, env.observation_space)
     if fault is not None:
@@ -120,22 +107,42 @@ def _check_obs(reference: str, env: gym.Env, obs: Any, when: str) -> None:
         )
 
 
-def _check_seed(reference: str, env: gym.Env, task: Task) -> None:
-    """The same seed, the same episode: in one env, after another episode went before."""
-    options, rolls = task.params.get("options"), []
+def _roll(reference: str, lane: GymLane, task: Task, num_steps: int) -> NDArray[np.floating]:
+    """Everything that an episode shows under the same seed and actions, up to its end, as a vector."""
+    env = lane.become(task.params)
     to_vector, _ = observation_vector(env.observation_space, f"env {reference!r}: its observation")
-    for _ in range(2):
-        seen = [to_vector(checked_reset(reference, env, 7, options))]
-        env.action_space.seed(7)
-        for _ in range(5):
-            obs, reward, terminated, truncated, _ = checked_step(reference, env, env.action_space.sample())
-            seen += [to_vector(obs), np.array([reward])]
-            if terminated or truncated:
-                break
-        rolls.append(np.concatenate(seen))
-    if not np.array_equal(*rolls):
+    seen = [to_vector(checked_reset(reference, env, 7, task.params.get("options")))]
+    env.action_space.seed(7)
+    for _ in range(num_steps):
+        obs, reward, terminated, truncated, _ = checked_step(reference, env, env.action_space.sample())
+        seen += [to_vector(obs), np.array([reward])]
+        if terminated or truncated:
+            break
+    return np.concatenate(seen)
+
+
+def _check_seed(reference: str, lane: GymLane, task: Task) -> None:
+    """The same seed, the same episode: in one env, after another episode went before."""
+    rolls = [_roll(reference, lane, task, 5) for _ in range(2)]
+    if not np.array_equal(rolls[0], rolls[1]):
         where = "the first observation" if not np.array_equal(rolls[0][:1], rolls[1][:1]) else "an episode"
         raise UserError(
             f"env {reference!r} ignores its seed: two reset(seed=7) gave different episodes ({where} differs), so no "
             "run could be repeated; call super().reset(seed=seed) and draw from self.np_random alone"
         )
+
+
+def _warn_of_same_tasks(reference: str, lanes: Sequence[GymLane], tasks: Sequence[Task], horizon_steps: int) -> None:
+    """Only a warning: a sparse reward may tell them apart later."""
+    if len({params_key(task) for task in tasks}) < 2:
+        return
+    for num_steps in (5, horizon_steps):  # the whole episode only where a few steps look alike
+        rolls = [_roll(reference, lane, task, num_steps) for lane, task in zip(lanes, tasks, strict=True)]
+        if not all(np.array_equal(rolls[0], other) for other in rolls[1:]):
+            return
+    warnings.warn(
+        f"env {reference!r}: {len(tasks)} different tasks gave the same episode under the same actions, so there may "
+        "be nothing to adapt to; run `metarl check-env` on the experiment's file",
+        SameTasksWarning,
+        stacklevel=2,
+    )

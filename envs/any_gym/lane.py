@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.any_gym.faults import faults_of
 from envs.any_gym.make import make_env
 from envs.any_gym.model_fields import ModelScaler
 from envs.any_gym.own_tasks import from_json
@@ -68,13 +69,15 @@ class GymLane:
             self._to_action, _, _ = env_action(self.env.action_space, f"env {self._reference!r}: its action space")
         own: Any = self.env.unwrapped
         for name, value in params.get("attributes", {}).items():
-            setattr(own, name, value)
+            with faults_of(self._reference, f"setting {name} = {value!r:.60}"):
+                setattr(own, name, value)
         if "model" in params:
             if self._scaler is None:
                 self._scaler = ModelScaler(mujoco_model(self.env, self._reference), params["model"], self._reference)
             self._scaler.scale(params["model"])
         if "own" in params:
-            own.set_task(from_json(params["own"]))
+            with faults_of(self._reference, "set_task"):
+                own.set_task(from_json(params["own"]))
         return self.env
 
     def close(self) -> None:

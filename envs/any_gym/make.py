@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
+from gymnasium import Space
 from gymnasium.envs.registration import load_env_creator
 
+from envs.any_gym.faults import sentence_of
 from metarl.errors import UserError, nearest
 
 Factory = Callable[..., gym.Env]
@@ -42,9 +44,10 @@ def factory_of(reference: str) -> Factory:
         return _from_registry(reference)
     try:
         found: Any = importlib.import_module(module_name)
-    except ImportError as error:
+    except Exception as error:  # the module's own faults as well
         raise UserError(
-            f"env {reference!r}: module {module_name!r} cannot be imported ({error}); mend its name"
+            f"env {reference!r}: module {module_name!r} cannot be imported ({sentence_of(error)}); mend its name or "
+            "the module"
         ) from error
     module = found
     for part in name.split("."):
@@ -90,27 +93,44 @@ def constructor_of(reference: str) -> Factory:
     entry_point = gym.registry[name].entry_point if name in gym.registry else None
     if entry_point is None:
         return factory
-    creator: Any = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    try:
+        creator: Any = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    except Exception as error:
+        raise UserError(
+            f"env {reference!r}: its entry point {entry_point!r} cannot be loaded ({sentence_of(error)}); mend the "
+            "entry point or its module"
+        ) from error
     return creator
+
+
+def keywords_of(reference: str) -> dict[str, inspect.Parameter]:
+    """What the constructor names; nothing for one whose signature Python cannot tell."""
+    try:
+        return dict(inspect.signature(constructor_of(reference)).parameters)
+    except (TypeError, ValueError):
+        return {}
 
 
 def accepts_keyword(reference: str, keyword: str) -> bool:
     """Whether the constructor names this keyword (`**kwargs` does not count: it may drop what it is given)."""
-    try:
-        return keyword in inspect.signature(constructor_of(reference)).parameters
-    except (TypeError, ValueError):
-        return False
+    return keyword in keywords_of(reference)
 
 
 def make_env(reference: str, kwargs: Mapping[str, Any]) -> gym.Env:
-    """Raises UserError, naming env and keywords, where the constructor fails."""
+    """Raises UserError, naming env and keywords, where the constructor fails or gives no env with its spaces."""
     try:
         env = factory_of(reference)(**kwargs)
     except UserError:
         raise
     except Exception as error:
         given = ", ".join(f"{name}={value!r}" for name, value in kwargs.items()) or "no keywords"
-        raise UserError(f"env {reference!r} cannot be made with {given}: {type(error).__name__}: {error}") from error
+        raise UserError(f"env {reference!r} cannot be made with {given}: {sentence_of(error)}") from error
     if not isinstance(env, gym.Env):
         raise UserError(f"env {reference!r} made a {type(env).__name__}, not a gymnasium.Env; return one")
+    for what in ("observation_space", "action_space"):
+        space = getattr(env, what, None)
+        if not isinstance(space, Space):
+            raise UserError(
+                f"env {reference!r}: its {what} is {space!r}, not a gymnasium Space; set it in the class or in __init__"
+            )
     return env

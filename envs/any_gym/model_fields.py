@@ -24,6 +24,13 @@ _OBJECTS = {
     "tendon": "TENDON",
     "eq": "EQUALITY",
 }
+_DOFS = {
+    int(_mujoco.mjtJoint.mjJNT_FREE): 6,
+    int(_mujoco.mjtJoint.mjJNT_BALL): 3,
+    int(_mujoco.mjtJoint.mjJNT_SLIDE): 1,
+    int(_mujoco.mjtJoint.mjJNT_HINGE): 1,
+}
+"""Degrees of freedom of a joint, by its type; no field that can be scaled has a row a coordinate (7 and 4 of them)."""
 
 
 def parse_field(field: str) -> tuple[str, str | None]:
@@ -48,7 +55,8 @@ def rows_of(model: Any, field: str, env: str) -> tuple[str, slice | int]:
     kind = name.partition("_")[0]
     if kind == "dof":  # degrees of freedom have no names; their joints do
         joint = _element(model, "JOINT", element, env, name)
-        return name, int(model.jnt_dofadr[joint])
+        first = int(model.jnt_dofadr[joint])
+        return name, slice(first, first + _DOFS[int(model.jnt_type[joint])])
     return name, _element(model, _OBJECTS[kind], element, env, name)
 
 
@@ -69,7 +77,7 @@ class ModelScaler:
     """Sets fields of one env's model to its own values times a task's factors."""
 
     def __init__(self, model: Any, fields: Mapping[str, Any], env: str) -> None:
-        self._model = model
+        self._model, self._env = model, env
         self._rows = {field: rows_of(model, field, env) for field in fields}
         self._own = {name: getattr(model, name).copy() for name, _ in self._rows.values()}
         self._scratch = _mujoco.MjData(model)
@@ -79,6 +87,13 @@ class ModelScaler:
             getattr(self._model, name)[...] = own
         for field, factor in factors.items():
             name, rows = self._rows[field]
-            getattr(self._model, name)[rows] *= factor
+            array = getattr(self._model, name)
+            try:
+                array[rows] *= factor
+            except (TypeError, ValueError) as error:
+                raise UserError(
+                    f"env {self._env!r}: {factor!r} cannot scale model field {field!r} of shape {array[rows].shape}; "
+                    "draw one number for it, without `size`"
+                ) from error
         # inverse weights and the like follow from masses: without it constraints go on with the old ones
         _mujoco.mj_setConst(self._model, self._scratch)

@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from envs.any_gym.faults import faults_of
+from envs.any_gym.make import make_env
 from metarl.errors import UserError
 
 
+def missing_methods(env: gym.Env) -> list[str]:
+    return [name for name in ("sample_tasks", "set_task") if not callable(getattr(env.unwrapped, name, None))]
+
+
 def check_has_own_tasks(env: gym.Env, reference: str) -> None:
-    missing = [name for name in ("sample_tasks", "set_task") if not callable(getattr(env.unwrapped, name, None))]
-    if missing:
+    if missing := missing_methods(env):
         raise UserError(
             f"env {reference!r} has no {' and no '.join(missing)}, which own_tasks=True needs; add it or use `vary`"
+        )
+
+
+def check_own_tasks_repeat(reference: str, kwargs: Mapping[str, Any], num_tasks: int = 20) -> None:
+    """Raises UserError for an env that draws its tasks from elsewhere than the generator that it is given."""
+    draws = []
+    for _ in range(2):
+        env, rng = make_env(reference, kwargs), np.random.default_rng(0)
+        try:
+            # one at a time: an env may have fewer different tasks; many: two draws from a few may agree by luck
+            draws.append([draw_own_tasks(env, 1, rng, reference) for _ in range(num_tasks)])
+        finally:
+            env.close()
+    if draws[0] != draws[1]:
+        raise UserError(
+            f"env {reference!r}: sample_tasks gave other tasks for an equal generator, so the held-out tasks would "
+            "change from run to run; draw from self.np_random or take rng="
         )
 
 
 def draw_own_tasks(env: gym.Env, num_tasks: int, rng: np.random.Generator, reference: str) -> list[Any]:
     """The env's tasks as JSON values; their randomness is `rng`, as its argument or as the env's np_random."""
     own: Any = env.unwrapped
-    if "rng" in inspect.signature(own.sample_tasks).parameters:
-        drawn = own.sample_tasks(num_tasks, rng=rng)
-    else:
-        own.np_random = rng
-        drawn = own.sample_tasks(num_tasks)
+    with faults_of(reference, f"sample_tasks({num_tasks})"):
+        if "rng" in inspect.signature(own.sample_tasks).parameters:
+            drawn = list(own.sample_tasks(num_tasks, rng=rng))
+        else:
+            own.np_random = rng
+            drawn = list(own.sample_tasks(num_tasks))
     if len(drawn) != num_tasks:
         raise UserError(f"env {reference!r}: sample_tasks({num_tasks}) gave {len(drawn)} tasks; give as many as asked")
     return [to_json(task, reference) for task in drawn]

@@ -32,6 +32,30 @@ class Range:
             drawn = np.exp(rng.uniform(math.log(self.low), math.log(self.high), self.size))
         return float(drawn) if self.size is None else np.asarray(drawn).tolist()
 
+    def fault(self, value: Any) -> str | None:
+        """How `value` differs in kind or size from what is drawn, in words; it may lie outside the interval."""
+        shape = self._shape()
+        if shape is None:
+            return None
+        try:
+            array = np.asarray(value)
+        except ValueError:  # a ragged list
+            array = np.asarray(None)
+        if array.dtype.kind in "iuf" and array.shape == shape and np.isfinite(array).all():
+            return None
+        wanted = "a finite number" if not shape else f"{' x '.join(map(str, shape))} finite numbers"
+        return f"must be {wanted}, as {self} draws; give such a value"
+
+    def _shape(self) -> tuple[int, ...] | None:
+        """Of a draw; None for a choice of other things than numbers of one shape."""
+        if self.kind != "choice":
+            return () if self.size is None else (self.size,)
+        try:
+            examples = np.asarray(self.values)
+        except ValueError:  # lists of different lengths
+            return None
+        return examples.shape[1:] if examples.dtype.kind in "iuf" else None
+
     def __str__(self) -> str:
         if self.kind == "choice":
             return f"Choice({', '.join(map(repr, self.values))})"

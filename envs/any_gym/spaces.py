@@ -70,7 +70,10 @@ def space_fault(obs: Any, space: Space) -> str | None:
         faults = {key: space_fault(obs[key], inner) for key, inner in space.spaces.items()}
         return next((f"at {key!r} {fault}" for key, fault in faults.items() if fault is not None), None)
     if isinstance(space, Box):
-        array = np.asarray(obs)
+        try:
+            array = np.asarray(obs, np.float64)
+        except (TypeError, ValueError):
+            return f"it is {obs!r:.60}, no array of numbers"
         if array.shape != space.shape:
             return f"it has shape {array.shape} and its space {space.shape}"
         outside = ~((array >= space.low) & (array <= space.high))

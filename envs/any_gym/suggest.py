@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-from envs.any_gym.make import constructor_of, make_env
+from envs.any_gym.make import keywords_of, make_env
+from envs.any_gym.own_tasks import missing_methods
 
 
 def suggestion(reference: str) -> str:
     """One sentence with a line to paste."""
     keywords = {
         name: float(parameter.default)
-        for name, parameter in _parameters(reference).items()
+        for name, parameter in keywords_of(reference).items()
         if isinstance(parameter.default, (int, float)) and not isinstance(parameter.default, bool)
     }
     env = make_env(reference, {})
     try:
         own: Any = env.unwrapped
-        if all(callable(getattr(own, name, None)) for name in ("sample_tasks", "set_task")):
+        if not missing_methods(env):
             return f"make tasks of it with GymTasks({reference!r}, own_tasks=True)"
         if type(vars(own).get("model")).__name__ == "MjModel":
             return f'make tasks of it with GymTasks({reference!r}, model={{"body_mass": LogUniform(0.5, 2)}})'
@@ -34,10 +34,3 @@ def suggestion(reference: str) -> str:
         f'make tasks of it with GymTasks({reference!r}, vary={{"{name}": Uniform({value / 2:g}, {value * 1.5:g})}})'
         f"{'; it also has ' + others if others else ''}"
     )
-
-
-def _parameters(reference: str) -> dict[str, inspect.Parameter]:
-    try:
-        return dict(inspect.signature(constructor_of(reference)).parameters)
-    except (TypeError, ValueError):
-        return {}

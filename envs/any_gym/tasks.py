@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
@@ -17,8 +15,9 @@ from envs.any_gym.inspect_env import inspect_env
 from envs.any_gym.lane import GymLane, mujoco_model
 from envs.any_gym.make import accepts_keyword, make_env, reference_to, registered_horizon
 from envs.any_gym.model_fields import rows_of
-from envs.any_gym.own_tasks import check_has_own_tasks, draw_own_tasks
+from envs.any_gym.own_tasks import check_has_own_tasks, check_own_tasks_repeat, draw_own_tasks
 from envs.any_gym.ranges import Range
+from envs.any_gym.task_params import check_attribute, check_values, id_of, placed
 from metarl.errors import UserError, nearest
 from metarl.optional import is_shown
 from metarl.rollout.batch_env import LoopedLanes
@@ -66,6 +65,13 @@ class GymTasks:
         check_range(self, "test_seed", low=0)
         if not (self.vary or self.model or self.options or self.own_tasks):
             raise UserError(f"env {self.env!r}: nothing varies between tasks; give vary, model, options or own_tasks")
+        for group in (self.vary, self.model, self.options):
+            for name, values in group.items():
+                if not isinstance(values, Range):
+                    raise UserError(
+                        f"env {self.env!r}: {name}={values!r} must be Uniform, LogUniform or Choice; write e.g. "
+                        "Uniform(5, 15)"
+                    )
 
     @property
     def name(self) -> str:
@@ -90,17 +96,14 @@ class GymTasks:
         rng = numpy_rng((self.test_seed, 2))
         env = make_env(self.env, {**self.kwargs, **{n: r.draw(rng) for n, r in self.vary.items() if as_keyword[n]}})
         try:
-            attributes = [name for name in dir(env.unwrapped) if not name.startswith("__")]
             for name in self.vary:
-                if not as_keyword[name] and name not in attributes:
-                    raise UserError(
-                        f"env {self.env!r} has neither a constructor keyword nor an attribute {name!r}"
-                        f"{nearest(name, attributes)}; mend the name in `vary`"
-                    )
+                if not as_keyword[name]:
+                    check_attribute(self.env, env, name, "mend the name in `vary`")
             for name in self.model:
                 rows_of(mujoco_model(env, self.env), name, self.env)
             if self.own_tasks:
                 check_has_own_tasks(env, self.env)
+                check_own_tasks_repeat(self.env, self.kwargs)
         finally:
             env.close()
 
@@ -138,20 +141,18 @@ class GymTasks:
 
         Names that stand alone, {"g": 12}, are put where they belong; {"attributes": {...}} is taken as it is.
         """
-        groups = ("kwargs", "attributes", "model", "options", "own")
-        placed: dict[str, Any] = {name: value for name, value in params.items() if name in groups}
-        for name, value in params.items():
-            if name in groups:
-                continue
-            known = [*self.vary, *self.model, *self.options]
-            if name not in known:
-                raise UserError(f"env {self.env!r}: no parameter {name!r}{nearest(name, known)}; it varies {known}")
-            if name in self.vary:
-                group = "kwargs" if self._as_keyword[name] else "attributes"
-            else:
-                group = "model" if name in self.model else "options"
-            placed.setdefault(group, {})[name] = value
-        return Task(f"{self.name}[{_id_of(placed)}]", placed)
+        groups = placed(params, self._group_of)
+        vary = {"kwargs": self.vary, "attributes": self.vary}
+        check_values(self.env, groups, {**vary, "model": self.model, "options": self.options})
+        return Task(f"{self.name}[{id_of(groups)}]", groups)
+
+    def _group_of(self, name: str) -> str:
+        known = [*self.vary, *self.model, *self.options]
+        if name not in known:
+            raise UserError(f"env {self.env!r}: no parameter {name!r}{nearest(name, known)}; it varies {known}")
+        if name in self.vary:
+            return "kwargs" if self._as_keyword[name] else "attributes"
+        return "model" if name in self.model else "options"
 
     def make_env(self, num_lanes: int) -> LoopedLanes:
         return LoopedLanes(lambda: GymLane(self.env, self.kwargs), num_lanes, self.spec)
@@ -195,17 +196,3 @@ class GymTasks:
             "options": {name: values.draw(rng) for name, values in self.options.items()},
         }
         return {name: group for name, group in groups.items() if group}
-
-
-def _id_of(params: Mapping[str, Any]) -> str:
-    """Readable where that is short: 'g=9.8123,l=0.5120'."""
-    pairs = [
-        f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value}"
-        for group, values in params.items()
-        if isinstance(values, Mapping) and group != "own"
-        for name, value in values.items()
-    ]
-    text = ",".join(pairs)
-    if "own" not in params and text and len(text) <= 60:
-        return text
-    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:10]

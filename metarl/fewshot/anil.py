@@ -19,7 +19,7 @@ from metarl.fewshot.examples import Examples
 from metarl.fewshot.fast_weights import FastWeights
 from metarl.fewshot.gradient import CPU, TaskLoss, net_with_head
 from metarl.fewshot.maml import MAMLConfig
-from metarl.fewshot.nets import HEAD, Net, WithHead
+from metarl.fewshot.nets import HEAD, Net, WithHead, check_outputs
 from metarl.fewshot.schedule import ScheduledAdam
 from metarl.fewshot.source import DataSpec
 from metarl.inner_loop import adapt_tasks
@@ -133,6 +133,7 @@ def anil(
     net = net or net_with_head(spec, config)
     if not isinstance(net, WithHead):
         raise UserError("ANIL adapts the head of a net alone, and this net has none; give WithHead(body, outputs)")
+    check_outputs(net, spec.outputs)
     weights = net.init(generator)
     inner_loop = HeadDescent(net, TaskLoss(net=net, regression=spec.regression), config, tuple(weights))
     return FastWeights(

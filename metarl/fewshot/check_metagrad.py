@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from metarl import params as P
 from metarl.fewshot.losses import cross_entropy
+from metarl.fewshot.norm import wrong_under_vmap
 from metarl.inner_loop import Backend, adapt_tasks
 from metarl.types import Params
 
@@ -131,10 +132,7 @@ def _first_line(error: Exception) -> str:
 
 def _suspects(model: nn.Module) -> str:
     """' (nn.BatchNorm2d 1: ...)' for the layers that torch differentiates wrongly."""
-    wrong = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm)
     found = [
-        f"{type(layer).__name__} {name or 'itself'}"
-        for name, layer in model.named_modules()
-        if isinstance(layer, wrong)
+        f"{type(layer).__name__} {name or 'itself'}" for name, layer in model.named_modules() if wrong_under_vmap(layer)
     ]
     return f" (torch's own {', '.join(found)} is the cause)" if found else ""

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from metarl.errors import UserError, nearest
-from metarl.fewshot.class_episodes import ClassEpisodes, by_class
-from metarl.fewshot.examples import Examples, check_examples, count_ways
+from metarl.fewshot.arrays import ArrayTask, inputs_of, labels_of, support_of, task_data, with_train_classes
+from metarl.fewshot.class_episodes import ROTATIONS, ClassEpisodes, by_class
+from metarl.fewshot.examples import Examples, Shape, check_examples, count_ways
 from metarl.fewshot.learner import FewShotLearner, Mode
+from metarl.fewshot.metric import MetricLearner
 from metarl.fewshot.nets import Net
+from metarl.fewshot.out_of_scope import confidence, threshold
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.source import DataSpec, EpisodeConfig
 from metarl.seeding import Stream, numpy_rng, torch_rng
-from metarl.types import Phi, Task, TaskData
-
-ArrayTask = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
-"""(X_support, y_support, X_query, y_query), inputs (N, C, H, W) or (N, D), labels (N,) of any kind."""
+from metarl.types import Phi
 
 
 class FewShotClassifier:
@@ -53,57 +53,122 @@ class FewShotClassifier:
         self.epochs, self.tasks_per_update, self.seed = epochs, tasks_per_update, seed
         self.learner: FewShotLearner | None = None
         self.classes_: NDArray = np.zeros(0)
+        self.threshold_: float | None = None
         self._phi: Phi = None
+        self._input_shape: Shape = ()
 
     def fit(self, tasks: Iterable[ArrayTask]) -> FewShotClassifier:
         """Meta-train on tasks. Tasks of one meta-update must have equal sizes.
 
         Only the transfer baseline takes equal labels in two tasks for the same class.
         """
-        data = with_train_classes([_task_data(i, *task) for i, task in enumerate(tasks)])
+        data = [task_data(i, task) for i, task in enumerate(tasks)]
         if not data:
             raise UserError("fit was given 0 tasks; give at least one (X_support, y_support, X_query, y_query)")
+        data = with_train_classes(data)
         spec = DataSpec(
             input_shape=tuple(data[0].supports[0].x.shape[1:]),
             outputs=max(count_ways(d.supports[0].y) for d in data),
             train_classes=len({c for d in data for c in d.task.params["train_classes"]}),
         )
-        self.learner = METHODS[self.method].make(
-            spec, torch_rng((self.seed, Stream.INIT)), config=self.config, net=self.net
-        )
+        learner = METHODS[self.method].make(spec, torch_rng((self.seed, Stream.INIT)), config=self.config, net=self.net)
         for epoch in range(self.epochs):
             order = numpy_rng((self.seed, Stream.TASKS, epoch)).permutation(len(data))
             for start in range(0, len(order), self.tasks_per_update):
-                self.learner.meta_update([data[i] for i in order[start : start + self.tasks_per_update]])
-        self._phi = None
+                learner.meta_update([data[i] for i in order[start : start + self.tasks_per_update]])
+        self.learner, self._input_shape = learner, spec.input_shape
+        self._phi, self.threshold_ = None, None
+        return self
+
+    def fit_threshold(self, tasks: Iterable[ArrayTask], *, accepted: float = 0.95) -> FewShotClassifier:
+        """Set `threshold_` so that `accepted` of the queries of held-out tasks pass it.
+
+        Give tasks of classes that `fit` has not seen, of the ways and shots to come: scores depend on them.
+        """
+        learner = self._fitted()
+        if not 0 < accepted < 1:
+            raise UserError(f"accepted={accepted} must be > 0 and < 1; give the share of known queries that pass")
+        inside = []
+        for data in (task_data(i, task) for i, task in enumerate(tasks)):
+            check_examples(data.query, input_shape=self._input_shape, what=f"query set of {data.task.id}")
+            support: Examples = data.supports[0]
+            (scores,) = learner.predict(learner.adapt([learner.prior()], [support]), [data.query.x])
+            inside.append(confidence(scores[:, : count_ways(support.y)]).numpy())
+        if not inside:
+            raise UserError("fit_threshold was given 0 tasks; give held-out ones, a few hundred queries together")
+        self.threshold_ = threshold(np.concatenate(inside), accepted=accepted)
         return self
 
     def adapt(self, X_support: ArrayLike, y_support: ArrayLike) -> FewShotClassifier:
         """Take in a support set; its labels are those that `predict` answers with. Replaces an earlier one."""
         learner = self._fitted()
-        self.classes_, y = np.unique(np.asarray(y_support), return_inverse=True)
-        support = Examples(_inputs(X_support), torch.from_numpy(y.astype(np.int64)))
+        support, classes = support_of(X_support, y_support)
         (self._phi,) = learner.adapt([learner.prior()], [support])
-        self._input_shape = tuple(support.x.shape[1:])
+        self.classes_ = classes
         return self
 
-    def predict(self, X_query: ArrayLike, *, mode: Mode = "inductive") -> NDArray:
-        """The likeliest label of each query, (Q,)."""
-        return self.classes_[self.predict_proba(X_query, mode=mode).argmax(1)]
+    @property
+    def phi_(self) -> Phi:
+        """What the method made of the support set: fast weights, prototypes, ... by name."""
+        if self._phi is None:
+            raise UserError("there is no support set yet; call adapt(X_support, y_support) first")
+        return self._phi
+
+    def predict(self, X_query: ArrayLike, *, mode: Mode = "inductive", unknown: Any = None) -> NDArray:
+        """The likeliest label of each query, (Q,); with `unknown`, that label where no class scores `threshold_`.
+
+        `unknown` must be of the kind of the labels (-1 beside numbers, "unknown" beside text), and the mode inductive.
+        """
+        scores = self._scores(X_query, mode)
+        labels = self.classes_[scores.argmax(1).numpy()]
+        if unknown is None:
+            return labels
+        if self.threshold_ is None:
+            raise UserError("there is no threshold for unknown classes yet; call fit_threshold(held_out_tasks) first")
+        if mode != "inductive":  # for a stranger's own statistics must not help to know it
+            raise UserError(f"mode={mode!r} has no threshold for unknown classes; use the inductive mode with unknown=")
+        labels_of([*self.classes_.tolist(), unknown], what="support set and unknown=")
+        return np.where((confidence(scores) >= self.threshold_).numpy(), labels, unknown)
 
     def predict_proba(self, X_query: ArrayLike, *, mode: Mode = "inductive") -> NDArray[np.float64]:
         """Probabilities (Q, classes), columns in the order of `classes_`."""
+        return self._scores(X_query, mode).double().softmax(-1).numpy()
+
+    def scores(self, X_query: ArrayLike, *, mode: Mode = "inductive") -> NDArray[np.float32]:
+        """Class scores (Q, classes) before the softmax, which hides how far a query is from all classes."""
+        return self._scores(X_query, mode).numpy()
+
+    def _scores(self, X_query: ArrayLike, mode: Mode) -> Tensor:
         learner = self._fitted()
-        if self._phi is None:
-            raise UserError("there is no support set yet; call adapt(X_support, y_support) first")
-        x = _inputs(X_query)
-        check_examples(Examples(x, torch.zeros(len(x))), input_shape=self._input_shape, what="query set")
-        (scores,) = learner.predict([self._phi], [x], mode=mode)
-        return scores[:, : len(self.classes_)].double().softmax(-1).numpy()
+        (scores,) = learner.predict([self.phi_], [self._inputs(X_query, "query set")], mode=mode)
+        return scores[:, : len(self.classes_)]
+
+    def features(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Embeddings (N, D) by the net of a metric method. Raises UserError for a method without."""
+        learner = self._fitted()
+        if not isinstance(learner, MetricLearner):
+            raise UserError(f"method {self.method!r} has no embedding of its own; use a metric one, as prototypical")
+        return learner.features(self._inputs(X, "inputs")).numpy()
 
     def score(self, X_query: ArrayLike, y_query: ArrayLike) -> float:
-        """Accuracy in [0, 1]."""
-        return float((self.predict(X_query) == np.asarray(y_query)).mean())
+        """Accuracy in [0, 1]. Raises UserError for labels that are all strange to the support set."""
+        labels, answers = labels_of(y_query, what="query set"), self.predict(X_query)
+        if len(labels) != len(answers):
+            raise UserError(
+                f"the query set has {len(answers)} inputs and {len(labels)} labels; give one label for each input"
+            )
+        asked, known = labels.tolist(), self.classes_.tolist()
+        if set(asked).isdisjoint(known):
+            raise UserError(
+                f"the query set has the label {asked[0]!r}, and none of the support set's, as {known[0]!r}; "
+                "give the labels of the support set"
+            )
+        return float((answers == labels).mean())
+
+    def _inputs(self, X: ArrayLike, what: str) -> Tensor:
+        x = inputs_of(X, what=what)
+        check_examples(Examples(x, torch.zeros(len(x))), input_shape=self._input_shape, what=what)
+        return x
 
     def _fitted(self) -> FewShotLearner:
         if self.learner is None:
@@ -115,45 +180,16 @@ def make_tasks(
     X: ArrayLike, y: ArrayLike, *, num_tasks: int, ways: int = 5, shots: int = 1, queries: int = 5, seed: int = 0
 ) -> list[ArrayTask]:
     """Few-shot tasks from labelled arrays; the labels in a task are those of y."""
-    data_set = by_class(np.asarray(X), np.asarray(y))
+    labels = labels_of(y, what="data set")
+    data_set = by_class(inputs_of(X, what="data set").numpy(), labels)
+    names = np.unique(labels)  # in the order of by_class, which keeps them as text
     episodes = EpisodeConfig(ways=ways, shots=shots, queries=queries)
     source = ClassEpisodes(data_set, {"train": range(len(data_set.names))}, episodes)
     rng = numpy_rng((seed, Stream.TASKS))
     tasks = []
     for task in source.sample_tasks(num_tasks, rng=rng):
         data = source.task_data(task)
-        names = np.array([source.class_name(c) for c in task.params["classes"]])
+        own = names[np.array(task.params["classes"]) // ROTATIONS]
         support, query = data.supports[0], data.query
-        tasks.append((support.x.numpy(), names[support.y.numpy()], query.x.numpy(), names[query.y.numpy()]))
+        tasks.append((support.x.numpy(), own[support.y.numpy()], query.x.numpy(), own[query.y.numpy()]))
     return tasks
-
-
-def _task_data(
-    index: int, X_support: ArrayLike, y_support: ArrayLike, X_query: ArrayLike, y_query: ArrayLike
-) -> TaskData:
-    names, y = np.unique(np.asarray(y_support), return_inverse=True)
-    place = {name: i for i, name in enumerate(names.tolist())}
-    queries = np.asarray(y_query).tolist()
-    if strange := [label for label in queries if label not in place]:
-        raise UserError(
-            f"task {index} asks for class {strange[0]!r}, which its support set lacks; add an example of it"
-        )
-    support = Examples(_inputs(X_support), torch.from_numpy(y.astype(np.int64)))
-    query = Examples(_inputs(X_query), torch.tensor([place[label] for label in queries]))
-    return TaskData(Task(f"task{index}", {"labels": names.tolist()}), (support,), query)
-
-
-def _inputs(X: ArrayLike) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(np.asarray(X), np.float32))
-
-
-def with_train_classes(tasks: Sequence[TaskData]) -> list[TaskData]:
-    """For the transfer baseline: labels that are equal in two tasks are one class."""
-    labels = sorted({label for data in tasks for label in data.task.params["labels"]})
-    place = {label: i for i, label in enumerate(labels)}
-    return [
-        replace(
-            d, task=Task(d.task.id, {**d.task.params, "train_classes": [place[c] for c in d.task.params["labels"]]})
-        )
-        for d in tasks
-    ]

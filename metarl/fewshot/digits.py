@@ -36,6 +36,7 @@ class DigitsConfig:
     def __post_init__(self) -> None:
         check_range(self, "canvas", low=SIDE, high=64)
         check_range(self, "test_digits", low=0, high=9)
+        check_range(self, "test_queries", low=1)
 
 
 def digits(config: DigitsConfig, episodes: EpisodeConfig) -> ClassEpisodes:

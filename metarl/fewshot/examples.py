@@ -92,9 +92,16 @@ def stack_supports(supports: Sequence[Examples], *, input_shape: Shape, max_ways
 
 
 def stack_queries(queries: Sequence[Examples], *, input_shape: Shape) -> Examples:
-    """(B, Q, ...) of query sets of equal size, each checked as by `check_examples`."""
+    """(B, Q, ...) of query sets of equal size, not empty, each checked as by `check_examples`."""
+    size = len(queries[0].x)
+    shapes = {(*query.x.shape, len(query.y)) for query in queries}
+    if size == 0 or shapes != {(size, *input_shape, size)}:  # else one look at all of them together is enough
+        for query in queries:
+            check_examples(query, input_shape=input_shape, what="query set")
+            if len(query.x) == 0:
+                raise UserError("the query set has 0 examples; give at least one")
     stacked = stack_examples(queries)
-    if stacked.x.shape[2:] != input_shape or not torch.isfinite(stacked.x).all():
+    if not torch.isfinite(stacked.x).all():
         for query in queries:
             check_examples(query, input_shape=input_shape, what="query set")
     return stacked

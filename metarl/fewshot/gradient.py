@@ -63,11 +63,21 @@ CPU-ms: 10 images 421 looped and 211 by vmap, 80 images 956 and 1398; by hand wi
 
 
 def choose_backend(net: Net, wanted: BackendChoice, device: torch.device, *, examples: int) -> Backend:
-    """What `auto` means for a net, a device and the examples (support and query) of a task."""
+    """What `auto` means for a net, a device and the examples (support and query) of a task.
+
+    Raises SettingError for `batched` with a net that does not broadcast over stacked params.
+    """
+    body = net.body if isinstance(net, WithHead) else net
+    broadcasts = isinstance(body, BesideInput) or (isinstance(body, MLP) and body.norm == "none")
+    if wanted == "batched" and not broadcasts:
+        norm = f" with norm={body.norm!r}" if isinstance(body, MLP) else ""
+        raise SettingError(
+            f"backend='batched' is for dense nets without normalisation, and this is {type(body).__name__}{norm}; "
+            "use auto, vmap or loop"
+        )
     if wanted != "auto":
         return wanted
-    body = net.body if isinstance(net, WithHead) else net
-    if isinstance(body, BesideInput) or (isinstance(body, MLP) and body.norm == "none"):
+    if broadcasts:
         return "batched"
     return "loop" if len(net.input_shape) == 3 and device.type == "cpu" and examples >= LOOP_FROM_IMAGES else "vmap"
 

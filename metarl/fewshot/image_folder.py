@@ -1,10 +1,12 @@
 """Images on a user's disk: a folder a class, and the layouts in which few-shot benchmarks are handed round.
 
-folder          ROOT/{train,val,test}/CLASS/*.png, or ROOT/CLASS/*.png with the classes of each split given
+folder          ROOT/{train,val,test}/CLASS/*.png
 mini-ImageNet   ROOT/images/*.jpg with ROOT/{train,val,test}.csv of filename,label (Ravi and Larochelle 2017)
 CIFAR-FS        ROOT/data/CLASS/*.png with ROOT/splits/bertinetto/{train,val,test}.txt (Bertinetto et al. 2019)
 CUB             ROOT/images/CLASS/*.jpg with ROOT/split/{train,val,test}.json of {"label_names", ...} (Chen et al.
                 2019), or with every second class in train, then val and test by turns, as that paper draws them
+
+Images may have any of the endings in SUFFIXES. Grey images of 16 bits (depth cameras) are scaled to 8: 65,535 is white.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from metarl.validate import check_range
 
 Layout = Literal["folder", "mini-imagenet", "cifar-fs", "cub"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 Files = dict[Split, dict[str, list[Path]]]
 """Image files by split and class."""
@@ -45,6 +47,7 @@ class ImageFolderConfig:
 
     def __post_init__(self) -> None:
         check_range(self, "size", low=8)
+        check_range(self, "test_queries", low=1)
 
 
 def image_folder(config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpisodes:
@@ -79,14 +82,26 @@ def from_files(files: Files, config: ImageFolderConfig, episodes: EpisodeConfig)
 
 
 def read_image(path: Path, *, size: int, channels: int) -> NDArray[np.uint8]:
-    """(channels, size, size). Raises UserError for a file that is no image."""
+    """(channels, size, size). Raises UserError for a file that is no image, or one of unknown range."""
     try:
         with Image.open(path) as image:
-            scaled = image.convert("RGB" if channels == 3 else "L").resize((size, size), Image.Resampling.LANCZOS)
+            eight_bits = _eight_bits(image, path)
+            scaled = eight_bits.convert("RGB" if channels == 3 else "L").resize((size, size), Image.Resampling.LANCZOS)
     except (OSError, UnidentifiedImageError) as error:
         raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from error
     array = np.asarray(scaled, np.uint8)
     return array.transpose(2, 0, 1) if channels == 3 else array[None]
+
+
+def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
+    """Grey of 16 bits scaled by 1 / 257, which `convert` would cut off at 255; others as they are."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(np.round(np.asarray(image, np.float32) / 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise UserError(
+            f"{path} has pixels of 32 bits (mode {image.mode}), whose range is not known; save it with 8 or 16 bits"
+        )
+    return image
 
 
 def to_image(rows: NDArray) -> NDArray[np.float32]:
@@ -105,7 +120,7 @@ def read_mini_imagenet(root: Path) -> Files:
 def read_cifar_fs(root: Path) -> Files:
     lists = root / "splits" / "bertinetto"
     return {
-        split: _named(root / "data", (lists / f"{split}.txt").read_text().split())
+        split: _named(root / "data", _text(lists / f"{split}.txt").split())
         for split in SPLITS
         if (lists / f"{split}.txt").is_file()
     }
@@ -114,11 +129,9 @@ def read_cifar_fs(root: Path) -> Files:
 def read_cub(root: Path) -> Files:
     lists: dict[Split, Path] = {split: root / "split" / f"{split}.json" for split in SPLITS}
     if lists["train"].is_file():
-        return {
-            split: _named(root / "images", json.loads(path.read_text())["label_names"])
-            for split, path in lists.items()
-            if path.is_file()
-        }
+        return {split: _named(root / "images", _label_names(path)) for split, path in lists.items() if path.is_file()}
+    if not (root / "images").is_dir():
+        raise UserError(f"{root} has no folder images; give the folder that holds images/CLASS/*.jpg as --root")
     names = sorted(path.name for path in (root / "images").iterdir() if path.is_dir())
     turns: Mapping[Split, list[str]] = {"train": names[::2], "val": names[1::4], "test": names[3::4]}
     return {split: _named(root / "images", chosen) for split, chosen in turns.items()}
@@ -148,19 +161,46 @@ def _named(folder: Path, names: list[str]) -> dict[str, list[Path]]:
 
 
 def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    """Sorted. Raises UserError for a folder of files that are all of another kind."""
+    files = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    images = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
+    others = [path.name for path in files if not path.name.startswith(".")]
+    if others and not images:
+        raise UserError(
+            f"{folder} holds {min(others)} and no image of a kind that is read ({' '.join(SUFFIXES)}); convert them"
+        )
+    return images
 
 
 def _from_csv(root: Path, path: Path) -> dict[str, list[Path]]:
     classes: dict[str, list[Path]] = {}
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            if "filename" not in row or "label" not in row:
-                raise UserError(f"{path} has the columns {sorted(row)}, which must be filename and label; rename them")
-            image = root / "images" / row["filename"]
-            if not image.is_file():
-                raise UserError(f"{path} names {image}, which is not there; unpack the images into {root / 'images'}")
-            classes.setdefault(row["label"], []).append(image)
+    rows = csv.DictReader(_text(path).splitlines())
+    columns = sorted(rows.fieldnames or ())
+    if not {"filename", "label"} <= set(columns):
+        raise UserError(f"{path} has the columns {columns}, which must be filename and label; rename them")
+    for row in rows:
+        if not row["filename"] or not row["label"]:
+            raise UserError(f"{path}, line {rows.line_num}, has no filename or no label; complete or remove it")
+        image = root / "images" / row["filename"]
+        if not image.is_file():
+            raise UserError(f"{path} names {image}, which is not there; unpack the images into {root / 'images'}")
+        classes.setdefault(row["label"], []).append(image)
     return classes
+
+
+def _label_names(path: Path) -> list[str]:
+    try:
+        content = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is no JSON ({error}); mend it or unpack it again") from error
+    names = content.get("label_names") if isinstance(content, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path} has no list of names under 'label_names'; add it: the folders of the split's classes")
+    return names
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")  # a spreadsheet's byte order mark is no part of the first column
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not in UTF-8 ({error}); save it as UTF-8") from error

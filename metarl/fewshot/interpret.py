@@ -55,7 +55,7 @@ def attention_map(learner: MetricLearner, phi: Params, queries: Tensor) -> np.nd
     if not isinstance(learner.head, (Attention, FullContext)):
         raise UserError(f"{type(learner.head).__name__} has no attention over the support set; use matching")
     with torch.no_grad():
-        embedded, _ = learner.embed(learner.theta, queries, statistics=learner.statistics)
+        embedded = learner.features(queries)
         kept = {name: p.unsqueeze(0) for name, p in phi.items() if name in ("support", "one_hot")}
         compare = learner.compare_params(learner.theta)
         return learner.head.attention(compare, kept, embedded.unsqueeze(0))[0].numpy()
@@ -63,13 +63,11 @@ def attention_map(learner: MetricLearner, phi: Params, queries: Tensor) -> np.nd
 
 def nearest_supports(learner: MetricLearner, phi: Params, queries: Tensor, *, count: int = 3) -> np.ndarray:
     """Rows of the support set nearest to each query by cosine of embeddings, best first, (Q, count)."""
-    with torch.no_grad():
-        both = torch.cat([phi["support_x"], queries])
-        features, _ = learner.embed(learner.theta, both, statistics=learner.statistics)
-        features = features / features.norm(dim=1, keepdim=True).clamp(min=1e-12)
-        size = len(phi["support_x"])
-        alike = features[size:] @ features[:size].T
-        return alike.topk(min(count, size), dim=1).indices.numpy()
+    features = learner.features(torch.cat([phi["support_x"], queries]))
+    features = features / features.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    size = len(phi["support_x"])
+    alike = features[size:] @ features[:size].T
+    return alike.topk(min(count, size), dim=1).indices.numpy()
 
 
 def plot_attention(path: Path, weights: np.ndarray, *, support: Tensor, queries: Tensor) -> None:

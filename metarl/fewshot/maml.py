@@ -8,7 +8,7 @@ import torch
 
 from metarl.fewshot.fast_weights import FastWeights
 from metarl.fewshot.gradient import CPU, GradientConfig, GradientDescent, MetaGradient, TaskLoss, net_with_head
-from metarl.fewshot.nets import Net
+from metarl.fewshot.nets import Net, check_outputs
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.step_sizes import FixedStepSize, StepSizes
 
@@ -42,6 +42,7 @@ def with_step_sizes(
 ) -> FastWeights:
     """MAML with inner steps of the given sizes."""
     net = net or net_with_head(spec, config)
+    check_outputs(net, spec.outputs)
     weights = net.init(generator)
     inner_loop = GradientDescent(
         loss=TaskLoss(net=net, regression=spec.regression),

@@ -158,6 +158,11 @@ class MetricLearner:
         """Features (N, D) of inputs (N, ...), and the batch statistics used."""
         return self.net.apply({name: theta[name] for name in self._names}, x, groups=groups, statistics=statistics)
 
+    def features(self, x: Tensor) -> Tensor:
+        """Embeddings (N, D) of inputs (N, ...), normalised by the moving averages; not differentiated."""
+        with torch.no_grad():
+            return self.embed(self.theta, x.to(self.device), statistics=self.statistics)[0].cpu()
+
     def compare_params(self, theta: Params) -> Params:
         """The head's own part of theta."""
         return {name.removeprefix(HEAD_PREFIX): p for name, p in theta.items() if name.startswith(HEAD_PREFIX)}

@@ -10,29 +10,29 @@ from torch import Tensor, nn
 from metarl.errors import UserError
 from metarl.fewshot.examples import Shape
 from metarl.fewshot.nets import Statistics
+from metarl.fewshot.norm import wrong_under_vmap
 from metarl.types import Params
-
-BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 
 
 class ModuleNet:
     """Implements `Net` by `torch.func.functional_call`; the module itself is copied and never changed.
 
-    Its parameters start from the values it has. Raises UserError for a module with batch normalisation, whose
-    statistics cannot be told from outside and whose second derivatives are wrong under vmap (see `check_metagrad`).
+    Its parameters start from the values it has. Raises UserError for a module that has a normalisation with wrong
+    second derivatives under vmap (see `check_metagrad`) or active dropout, or does not take float32 of `input_shape`.
     """
 
     def __init__(self, module: nn.Module, input_shape: Shape) -> None:
-        for name, layer in module.named_modules():
-            if isinstance(layer, BATCH_NORMS):
-                raise UserError(
-                    f"the module has batch normalisation ({name or 'itself'}), whose second derivatives are wrong "
-                    "under vmap; use nn.GroupNorm, or metarl.fewshot.nets with norm='batch'"
-                )
+        check_layers(module)
         self.input_shape = input_shape
         self._module = copy.deepcopy(module)
-        with torch.no_grad():
-            outputs = self._module(torch.zeros(2, *input_shape))
+        try:
+            with torch.no_grad():
+                outputs = self._module(torch.zeros(2, *input_shape))
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise UserError(
+                f"the module does not take 2 float32 inputs of input_shape={input_shape} "
+                f"({str(error).strip().partition(chr(10))[0]}); give the shape it was built for"
+            ) from error
         if outputs.dim() != 2:
             raise UserError(
                 f"the module gives {tuple(outputs.shape)} for 2 inputs, it must give (2, outputs); flatten it"
@@ -52,3 +52,22 @@ class ModuleNet:
     ) -> tuple[Tensor, Statistics]:
         own = {name: params[name] for name, _ in self._module.named_parameters()}
         return torch.func.functional_call(self._module, {**own, **self._buffers}, (x,)), {}
+
+
+def check_layers(module: nn.Module) -> None:
+    """Raises UserError naming a layer that would be wrong without a word, or weights that are not float32."""
+    for name, layer in module.named_modules():
+        kind = f"nn.{type(layer).__name__} ({name or 'itself'})"
+        if wrong_under_vmap(layer):
+            raise UserError(
+                f"the module has {kind}, whose second derivatives are wrong under vmap; use nn.GroupNorm (of 1 group "
+                "for a layer norm) or the functions of metarl.fewshot.norm"
+            )
+        if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.training and layer.p > 0:
+            raise UserError(
+                f"the module has {kind} with p={layer.p} in training mode, which would drop features of queries too; "
+                "call module.eval() first, or take it out"
+            )
+    for name, p in module.named_parameters():
+        if p.dtype != torch.float32:
+            raise UserError(f"the module's {name} is {p.dtype}, inputs are torch.float32; call module.float() first")

@@ -263,6 +263,15 @@ class WithHead:
 HEAD = ("head.weight", "head.bias")
 
 
+def check_outputs(net: Net, outputs: int) -> None:
+    """Raises UserError for a net of one's own with fewer outputs than a task has classes."""
+    if net.output_dim < outputs:
+        raise UserError(
+            f"the net has {net.output_dim} outputs, but tasks have up to {outputs} classes, each of which needs one; "
+            "give the net more outputs, or lower the ways"
+        )
+
+
 def initial_statistics(net: Net) -> Statistics:
     """Mean 0 and variance 1: moving averages before any data."""
     return {

@@ -16,6 +16,7 @@ from metarl.fewshot.class_episodes import ROTATIONS, ClassData, ClassEpisodes, C
 from metarl.fewshot.data_files import find_file, read_arrays
 from metarl.fewshot.source import EpisodeConfig
 from metarl.types import Task
+from metarl.validate import check_range
 
 DRAWERS = 20
 CHARACTERS = 1623
@@ -38,6 +39,9 @@ class OmniglotConfig:
     """Characters turned by 90, 180 and 270 degrees are classes of their own (Santoro et al. 2016)."""
     test_queries: int = 5
     """Query examples a class in held-out tasks."""
+
+    def __post_init__(self) -> None:
+        check_range(self, "test_queries", low=1)
 
 
 def omniglot(config: OmniglotConfig, episodes: EpisodeConfig) -> ClassEpisodes:

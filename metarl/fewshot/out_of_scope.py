@@ -31,7 +31,12 @@ def auroc(inside: NDArray, outside: NDArray) -> float:
 
 def false_acceptance(inside: NDArray, outside: NDArray, *, accepted: float = 0.95) -> float:
     """Share of `outside` above the threshold that lets `accepted` of `inside` through."""
-    return float((outside >= np.quantile(inside, 1 - accepted)).mean())
+    return float((outside >= threshold(inside, accepted=accepted)).mean())
+
+
+def threshold(inside: NDArray, *, accepted: float) -> float:
+    """Of the confidence: `accepted` of the values (n,) are at or above it."""
+    return float(np.quantile(inside, 1 - accepted))
 
 
 @dataclass(frozen=True)

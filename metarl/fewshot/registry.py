@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from metarl.errors import UserError
 from metarl.fewshot.anil import ANILConfig, anil
 from metarl.fewshot.digits import DigitsConfig, digits
 from metarl.fewshot.image_folder import ImageFolderConfig, image_folder
@@ -43,8 +44,22 @@ class MethodEntry:
     def make(
         self, spec: DataSpec, generator: torch.Generator, *, config: Any = None, net: Net | None = None
     ) -> FewShotLearner:
-        """The method on the CPU, with its defaults where no config is given."""
-        return self.build(spec, config or self.config, generator=generator, net=net)
+        """The method on the CPU, with its defaults where no config is given.
+
+        Raises UserError for a config of another method, and for a net of one's own that takes inputs of another shape.
+        """
+        config = self.config if config is None else config
+        if type(config) is not type(self.config):
+            raise UserError(
+                f"config is of {type(config).__name__}, but this method takes {type(self.config).__name__}; "
+                "give one of those or another method"
+            )
+        if net is not None and tuple(net.input_shape) != tuple(spec.input_shape):
+            raise UserError(
+                f"the net takes inputs of shape {tuple(net.input_shape)}, but those of the tasks have "
+                f"{tuple(spec.input_shape)}; build the net for their shape or convert the inputs"
+            )
+        return self.build(spec, config, generator=generator, net=net)
 
 
 METHODS = {
@@ -91,6 +106,9 @@ DATASETS = {
         "faults of a robot by force and torque (UCI)", RobotFailuresConfig(), robot_failures, "a file in METARL_DATA"
     ),
     "image_folder": DataEntry(
-        "your images: folders, mini-ImageNet, CIFAR-FS, CUB", ImageFolderConfig(), image_folder, "--root"
+        "your images: folders, mini-ImageNet, CIFAR-FS, CUB",
+        ImageFolderConfig(),
+        image_folder,
+        "a folder: metarl train images --root FOLDER",
     ),
 }

@@ -19,7 +19,7 @@ from metarl.checkpoint import check_tensors_match
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.fast_weights import FastWeights
 from metarl.fewshot.gradient import CPU, GradientConfig, TaskLoss, choose_backend, net_with_head
-from metarl.fewshot.nets import Net
+from metarl.fewshot.nets import Net, check_outputs
 from metarl.fewshot.source import DataSpec
 from metarl.meta_optimizer import Interpolation
 from metarl.types import Metrics, Params
@@ -171,6 +171,7 @@ def reptile(
     net: Net | None = None,
 ) -> FastWeights:
     net = net or net_with_head(spec, config)
+    check_outputs(net, spec.outputs)
     weights = net.init(generator)
     loop = ReptileLoop(TaskLoss(net=net, regression=spec.regression), config, weights)
     return FastWeights(spec, config, net=net, theta=weights, inner_loop=loop, meta_step=loop, device=device)

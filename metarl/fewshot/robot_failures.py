@@ -36,6 +36,7 @@ class RobotFailuresConfig:
     def __post_init__(self) -> None:
         check_range(self, "test_problems", low=1, high=5)
         check_range(self, "min_examples", low=2)
+        check_range(self, "test_queries", low=1)
 
 
 def robot_failures(config: RobotFailuresConfig, episodes: EpisodeConfig) -> ClassEpisodes:

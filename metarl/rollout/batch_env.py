@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.errors import UserError
 from metarl.seeding import SeedKey
 from metarl.types import EnvSpec, Task
 
@@ -86,6 +87,8 @@ class LoopedLanes:
                 if env is None:
                     env = self._lanes[lane] = self._make_lane()
                 self._obs[lane] = env.reset(task, seed)
+            except UserError:
+                raise  # says itself what to mend
             except Exception as error:
                 raise EnvFault(task, seed, 0) from error
         return self._obs[lanes]
@@ -97,6 +100,8 @@ class LoopedLanes:
             self._num_steps[lane] += 1
             try:
                 obs, reward, terminated, truncated, success = env.step(action)
+            except UserError:
+                raise
             except Exception as error:
                 task, seed = self._now[lane]
                 raise EnvFault(task, seed, self._num_steps[lane]) from error

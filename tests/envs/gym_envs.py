@@ -49,6 +49,23 @@ class OwnTasks(Walk):
         self.goal = task["goal"]
 
 
+class GlobalTasks(OwnTasks):
+    """Draws from numpy's global generator, as ProMP's environments do."""
+
+    def sample_tasks(self, num_tasks: int):
+        return [{"goal": goal} for goal in np.random.uniform(-1, 1, (num_tasks, 2))]
+
+
+class TasksItRefuses(OwnTasks):
+    def set_task(self, task) -> None:
+        raise RuntimeError("the task server is down")
+
+
+class TasksItCannotDraw(OwnTasks):
+    def sample_tasks(self, num_tasks: int):
+        raise RuntimeError("the task server is down")
+
+
 class Rooms(Walk):
     """Dict observations, discrete actions that count from 1."""
 
@@ -68,6 +85,88 @@ class Rooms(Walk):
 
     def _obs(self):
         return {"room": 5 + self.room, "place": np.full((2, 2), self._t / 100, np.float32)}
+
+
+class Attributes(Walk):
+    """Of each kind: kept, made an array, behind a property, computed, and set by reset."""
+
+    gain, offset, fixed = 1.0, (0.0, 0.0), 0.5
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.gain
+
+    @percent.setter
+    def percent(self, value: float) -> None:
+        self.gain = value / 100
+
+    @property
+    def computed(self) -> float:
+        return self.gain + 1
+
+    def reset(self, *, seed=None, options=None):
+        self.fixed, self.offset = 0.5, np.array(self.offset)
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        return super().step(self.gain * np.asarray(action) + self.offset)
+
+
+class RareReward(Walk):
+    """Its tasks look alike for seven steps."""
+
+    def step(self, action):
+        obs, _, *rest = super().step(0.0 * np.asarray(action))
+        return obs, self.speed if self._t == 8 else 0.0, *rest
+
+
+class KeyErrorInStep(Walk):
+    def step(self, action):
+        return {}["goal"]
+
+
+class AttributeErrorInReset(Walk):
+    def reset(self, *, seed=None, options=None):
+        return self.no_such_attribute, {}
+
+
+class TypeErrorInReset(Walk):
+    def reset(self, *, seed=None, options=None):
+        return len(3), {}  # type: ignore[arg-type]
+
+
+class GoalOutside(Walk):
+    def reset(self, *, seed=None, options=None):
+        raise ValueError("goal is outside\nthe workspace")
+
+
+class NoReward(Walk):
+    def step(self, action):
+        obs, _, *rest = super().step(action)
+        return obs, None, *rest
+
+
+class RewardOfShape1(Walk):
+    def step(self, action):
+        obs, reward, *rest = super().step(action)
+        return obs, np.array([reward]), *rest
+
+
+class NoInfo(Walk):
+    def step(self, action):
+        return *super().step(action)[:4], None
+
+
+class NoSpace(gym.Env):
+    action_space = Box(-1.0, 1.0, (2,), np.float32)
+
+    def __init__(self, speed: float = 0.1) -> None:
+        self.speed = speed
+
+
+class NotNumbers(Walk):
+    def reset(self, *, seed=None, options=None):
+        return ["a", "b"], {}
 
 
 class OldStep(Walk):
@@ -167,6 +266,14 @@ class SharedBuffer(Walk):
 
 def make_walk(speed: float = 0.1) -> gym.Env:
     return gym.wrappers.TimeLimit(Walk(speed), 10)
+
+
+def takes_all(g: float, way: int, name: str, lists: list[int]) -> gym.Env:
+    return Walk(g * way)
+
+
+def old_step_in_a_wrapper(speed: float = 0.1) -> gym.Env:
+    return gym.wrappers.TimeLimit(OldStep(speed), 10)
 
 
 not_an_env = dict

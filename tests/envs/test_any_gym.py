@@ -5,10 +5,13 @@ from __future__ import annotations
 import pickle
 
 import gymnasium as gym
+import mujoco
 import numpy as np
 import pytest
 
 from envs.any_gym import Choice, GymTasks, LogUniform, Uniform
+from envs.any_gym.inspect_env import SameTasksWarning
+from envs.any_gym.model_fields import rows_of
 from envs.any_gym.spaces import env_action, observation_vector
 from metarl.errors import UserError
 from metarl.types import Task
@@ -67,6 +70,28 @@ def test_fields_of_the_model_are_scaled_from_its_own_values_each_time() -> None:
         assert model.body_subtreemass[1] == pytest.approx(model.body_mass[1:].sum())  # derived values follow
 
 
+def test_a_joint_is_all_of_its_degrees_of_freedom() -> None:
+    joints = ("free", "ball", "slide", "hinge")
+    bodies = [f'<body><joint name="{kind}" type="{kind}"/><geom size="1"/></body>' for kind in joints]
+    model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{''.join(bodies)}</worldbody></mujoco>")
+    rows = [rows_of(model, f"dof_armature[{kind}]", "env")[1] for kind in joints]
+    assert rows == [slice(0, 6), slice(6, 9), slice(9, 10), slice(10, 11)]
+
+
+def test_attributes_that_stay_as_set_may_vary() -> None:
+    vary = {"gain": Uniform(1, 2), "offset": Uniform(0, 1, size=2)}
+    assert GymTasks(f"{HERE}:Attributes", vary=vary, horizon_steps=5).spec.obs_dim == 2
+    assert GymTasks(f"{HERE}:Attributes", vary={"percent": Uniform(10, 90)}, horizon_steps=5).spec.obs_dim == 2
+
+
+def test_tasks_that_look_alike_get_a_warning_and_no_more() -> None:
+    with pytest.warns(SameTasksWarning, match=r"3 different tasks gave the same episode.*metarl check-env"):
+        assert GymTasks(f"{HERE}:SameTasks", vary=SPEED, horizon_steps=10).spec.obs_dim == 2
+    assert GymTasks(f"{HERE}:RareReward", vary=SPEED, horizon_steps=10).spec  # the whole episode tells them apart
+    same_draws = GymTasks(Walk, vary={"speed": Choice(0.1)}, horizon_steps=5, num_test_tasks=1)
+    assert same_draws.spec  # a warning would be an error here
+
+
 def test_options_reach_reset() -> None:
     tasks = GymTasks(Walk, options={"goal": Uniform(-1, 1, size=2)}, horizon_steps=10)
     (task,) = draw(tasks, 1)
@@ -95,6 +120,31 @@ def test_a_task_from_plain_names() -> None:
     assert tasks.task({"l": 1.0, "g": 9.0}).params == {"attributes": {"l": 1.0}, "kwargs": {"g": 9.0}}
     with pytest.raises(UserError, match="no parameter 'gg'"):
         tasks.task({"gg": 1.0})
+    given = {"attributes": {"l": 1.0}, "g": 9.0}
+    tasks.task(given)
+    assert given == {"attributes": {"l": 1.0}, "g": 9.0}  # not filled in
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"g": "a"}, "g='a' must be a finite number, as Uniform(5, 15) draws; give such a value"),
+        ({"g": True}, "g=True must be a finite number"),
+        ({"kwargs": {"g": float("nan")}}, "g=nan must be a finite number"),
+        ({"g": [9.0]}, "g=[9.0] must be a finite number"),
+        ({"goal": 1.0}, "goal=1.0 must be 2 finite numbers, as Uniform(-1, 1, size=2) draws"),
+        ({"goal": [1.0, [2.0]]}, "goal=[1.0, [2.0]] must be 2 finite numbers"),
+        ({"way": "left"}, "way='left' must be a finite number, as Choice(-1, 1) draws"),
+        ({"attributes": 3}, "attributes=3 must hold names and values"),
+    ],
+)
+def test_a_task_of_other_values_than_are_drawn_is_refused(params, said: str) -> None:
+    vary = {"g": Uniform(5, 15), "way": Choice(-1, 1), "name": Choice("a", "b"), "lists": Choice([1], [1, 2])}
+    tasks = GymTasks(f"{HERE}:takes_all", vary=vary, options={"goal": Uniform(-1, 1, size=2)}, horizon_steps=5)
+    assert tasks.task({"g": 99, "goal": [5, 5], "name": "c", "lists": [3]}).params["kwargs"]["g"] == 99
+    with pytest.raises(UserError) as caught:
+        tasks.task(params)
+    assert said in str(caught.value)
 
 
 # ---- spaces
@@ -124,6 +174,10 @@ def test_spaces_that_cannot_be_a_vector_are_named() -> None:
         observation_vector(gym.spaces.Text(3), "observation")
     with pytest.raises(UserError, match=r"MultiBinary.*must be a Box of floats or Discrete"):
         env_action(gym.spaces.MultiBinary(3), "its action space")
+
+
+def walk(name: str) -> GymTasks:
+    return GymTasks(f"{HERE}:{name}", vary=SPEED, horizon_steps=5)
 
 
 # ---- bad input: each a sentence with env, fact and remedy, before any worker starts
@@ -178,6 +232,42 @@ def test_spaces_that_cannot_be_a_vector_are_named() -> None:
             lambda: GymTasks("Hopper-v5", model={"body_mass[head]": Uniform(0, 1)}),
             "no body 'head'; it has world, torso",
         ),
+        (
+            lambda: GymTasks("Hopper-v5", model={"body_mass": Uniform(1, 2, size=3)}),
+            "cannot scale model field 'body_mass' of shape (5,); draw one number",
+        ),
+        (lambda: GymTasks(Walk, vary={"speed": (0.1, 0.2)}), "speed=(0.1, 0.2) must be Uniform, LogUniform or Choice"),
+        (
+            lambda: GymTasks(f"{HERE}:Attributes", vary={"fixed": Uniform(0, 0.4)}, horizon_steps=5),
+            "reset overwrites the attribute 'fixed', which varies between tasks",
+        ),
+        (
+            lambda: GymTasks(f"{HERE}:Attributes", vary={"computed": Uniform(2, 3)}, horizon_steps=5),
+            "raised AttributeError: property 'computed' of 'Attributes' object has no setter; mend the env",
+        ),
+        (
+            lambda: GymTasks(f"{HERE}:GlobalTasks", own_tasks=True, horizon_steps=5),
+            f"env '{HERE}:GlobalTasks': sample_tasks gave other tasks for an equal generator, so the held-out tasks "
+            "would change from run to run; draw from self.np_random or take rng=",
+        ),
+        (
+            lambda: GymTasks(f"{HERE}:TasksItRefuses", own_tasks=True, horizon_steps=5),
+            "set_task raised RuntimeError: the task server is down; mend the env",
+        ),
+        (
+            lambda: GymTasks(f"{HERE}:TasksItCannotDraw", own_tasks=True, horizon_steps=5),
+            "sample_tasks(1) raised RuntimeError: the task server is down",
+        ),
+        (lambda: walk("KeyErrorInStep"), "step raised KeyError: 'goal'; mend the env"),
+        (lambda: walk("AttributeErrorInReset"), "reset raised AttributeError: 'AttributeErrorInReset' object has no"),
+        (lambda: walk("TypeErrorInReset"), "reset raised TypeError: object of type 'int' has no len(); mend the env"),
+        (lambda: walk("GoalOutside"), "reset raised ValueError: goal is outside the workspace; mend the env"),
+        (lambda: walk("old_step_in_a_wrapper"), "step returned what its wrapper could not unpack"),
+        (lambda: walk("NoReward"), "the reward of step is None, not a number"),
+        (lambda: walk("RewardOfShape1"), "not a number; return a float"),
+        (lambda: walk("NoInfo"), "the info of step is None, not a dict"),
+        (lambda: walk("NoSpace"), "its observation_space is None, not a gymnasium Space; set it in the class"),
+        (lambda: walk("NotNumbers"), "it is ['a', 'b'], no array of numbers"),
         (lambda: GymTasks("Hopper-v5", model={"body mass": Uniform(0, 1)}), "is not NAME or NAME[ELEMENT]"),
         (lambda: GymTasks("Pendulum-v1", model={"body_mass": Uniform(0, 1)}), "has no MuJoCo model"),
         (lambda: GymTasks(Walk, own_tasks=True, horizon_steps=5), "has no sample_tasks and no set_task"),
@@ -192,6 +282,16 @@ def test_bad_input_is_a_sentence(make, said: str) -> None:
         _ = make().spec
     assert any(part in str(caught.value) for part in said.split("|")), str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_faults_of_the_module_itself_are_said(tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "half_written.py").write_text("class Env(\n")
+    with pytest.raises(UserError, match=r"module 'half_written' cannot be imported \(SyntaxError: .*half_written.py"):
+        _ = GymTasks("half_written:Env", vary=SPEED, horizon_steps=5).spec
+    gym.register("metarl-tests/Lost-v0", "no_such_package:Env")
+    with pytest.raises(UserError, match="its entry point 'no_such_package:Env' cannot be loaded"):
+        _ = GymTasks("metarl-tests/Lost-v0", vary=SPEED, horizon_steps=5).spec
 
 
 def test_too_few_tasks_for_a_split_is_said() -> None:

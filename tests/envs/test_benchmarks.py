@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,6 +47,19 @@ def test_ml10_equals_metaworlds_lists() -> None:
         assert [t.params["env_name"] for t in split] == [t.env_name for t in theirs]
         assert [t.params["rand_vec"] for t in split] == [pickle.loads(t.data)["rand_vec"].tolist() for t in theirs]
     assert classes(ours.meta_train()) == list(ML10_V3["train"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("benchmark", ["MT10", "MT50"])
+def test_mt_equals_metaworlds_lists(benchmark: Any) -> None:
+    """Of all 50 tasks: ours are drawn without letting the arm settle before each."""
+    import metaworld
+
+    official = getattr(metaworld, benchmark)(seed=42).train_tasks
+    ours = MT(benchmark=benchmark).meta_train()
+    assert [t.params["env_name"] for t in ours] == [t.env_name for t in official]
+    assert [t.params["rand_vec"] for t in ours] == [pickle.loads(t.data)["rand_vec"].tolist() for t in official]
+    assert classes(ours) == list(MT(benchmark=benchmark).class_names)
 
 
 def custom(**more: object) -> ML:

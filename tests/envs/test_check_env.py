@@ -47,6 +47,9 @@ def test_an_env_without_tasks_is_given_a_line_to_start_from() -> None:
         ("OldReset", "gymnasium's rules", "reset returned one ndarray"),
         ("IgnoresSeed", "gymnasium's rules", "ignores its seed"),
         ("Outside", "gymnasium's rules", "outside its observation_space"),
+        ("GoalOutside", "gymnasium's rules", "reset raised ValueError: goal is outside the workspace; mend the env"),
+        ("NoReward", "gymnasium's rules", "the reward of step is None"),
+        ("NoSpace", "gymnasium's rules", "its observation_space is None"),
         ("SharedBuffer", "buffers", "return a copy"),
         ("NaNLater", "numbers", "NaN or infinity in obs or reward"),
         ("RemembersEpisodes", "seed", "depends on the one before it"),
@@ -55,6 +58,18 @@ def test_an_env_without_tasks_is_given_a_line_to_start_from() -> None:
 def test_what_is_to_mend_is_said(name: str, what: str, sentence: str) -> None:
     status, text = said(f"{HERE}:{name}")[what]
     assert status == "mend" and sentence in text
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("GlobalTasks", "sample_tasks gave other tasks for an equal generator"),
+        ("TasksItRefuses", "set_task raised RuntimeError"),
+    ],
+)
+def test_own_tasks_that_cannot_be_used_are_said(name: str, sentence: str) -> None:
+    to_mend = [finding for finding in check(f"{HERE}:{name}") if finding.status == "mend"]
+    assert [finding.what for finding in to_mend] == ["tasks"] and sentence in to_mend[0].sentence
 
 
 def test_tasks_that_do_not_differ_are_said(tmp_path, monkeypatch) -> None:

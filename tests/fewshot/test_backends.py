@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from metarl import params as P
+from metarl.errors import SettingError
 from metarl.fewshot.anil import ANILConfig, HeadDescent, HeadGradient, anil
 from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Examples
@@ -178,3 +179,16 @@ def test_anil_leaves_the_body_alone():
 def test_auto_takes_what_was_measured_fastest(net, device, examples, expected):
     assert choose_backend(net, "auto", torch.device(device), examples=examples) == expected
     assert choose_backend(net, "loop", torch.device(device), examples=examples) == "loop"
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("dense batch", "MLP with norm='batch'"),
+        ("dense layer", "MLP with norm='layer'"),
+        ("conv batch", "Conv4; use auto"),
+    ],
+)
+def test_batched_is_refused_where_a_net_does_not_broadcast(name, kind):
+    with pytest.raises(SettingError, match=rf"backend='batched' is for dense nets.*this is {kind}"):
+        meta_gradient(NETS[name], "batched")

@@ -39,7 +39,9 @@ def test_a_sound_net_passes(model):
 
 
 @pytest.mark.parametrize(
-    "norm", [nn.BatchNorm2d(4, track_running_stats=False), nn.LayerNorm([4, 2, 2])], ids=["batch norm", "layer norm"]
+    "norm",
+    [nn.BatchNorm2d(4, track_running_stats=False), nn.LayerNorm([4, 2, 2]), nn.InstanceNorm2d(4, affine=True)],
+    ids=["batch norm", "layer norm", "instance norm"],
 )
 def test_torchs_own_norms_are_caught(norm):
     """If this fails, torch has mended its batching rules: then our own primitives may go."""

@@ -8,6 +8,10 @@ from hypothesis import strategies as st
 
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, by_class
+from metarl.fewshot.digits import DigitsConfig
+from metarl.fewshot.image_folder import ImageFolderConfig
+from metarl.fewshot.intents import IntentsConfig
+from metarl.fewshot.omniglot import OmniglotConfig
 from metarl.fewshot.source import EpisodeConfig
 from metarl.fewshot.suites import parse_suite
 from metarl.seeding import numpy_rng
@@ -130,6 +134,13 @@ def test_a_held_out_task_larger_than_the_data_is_refused():
 def test_ways_below_2_and_no_examples_are_refused(field, value, message):
     with pytest.raises(ValueError, match=message):
         EpisodeConfig(**{field: value})
+
+
+@pytest.mark.parametrize("config", [DigitsConfig, ImageFolderConfig, IntentsConfig, OmniglotConfig])
+@pytest.mark.parametrize("number", [0, -1])
+def test_held_out_tasks_without_queries_are_refused(config, number):
+    with pytest.raises(ValueError, match=rf"test_queries={number} must be >= 1; raise it"):
+        config(test_queries=number)
 
 
 def test_by_class_sorts_and_counts():

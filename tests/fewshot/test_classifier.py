@@ -11,11 +11,12 @@ from metarl.fewshot.module_net import ModuleNet
 from metarl.fewshot.nets import NetConfig
 from metarl.fewshot.prototypical import PrototypicalConfig
 from metarl.fewshot.registry import METHODS
+from metarl.fewshot.reptile import ReptileConfig
 from tests.fewshot.test_contract import small
 
 
 def arrays(seed=0, classes=8, size=12):
-    """Blobs in 4 dimensions with names as labels."""
+    """Blobs in 4 dimensions with names as labels; those of the first classes are the same whatever their number."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(1).normal(size=(classes, 4)) * 3
     X = (centres[:, None] + rng.normal(size=(classes, size, 4))).reshape(-1, 4)
@@ -58,13 +59,6 @@ def test_a_net_of_ones_own():
     assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
 
 
-def test_a_module_with_batch_norm_is_refused():
-    with pytest.raises(UserError, match=r"has batch normalisation.*use nn\.GroupNorm"):
-        ModuleNet(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), (4,))
-    with pytest.raises(UserError, match=r"gives \(2, 1, 3\) for 2 inputs"):
-        ModuleNet(nn.Linear(4, 3), (1, 4))
-
-
 def test_what_comes_in_the_wrong_order_is_said():
     classifier = FewShotClassifier(config=PrototypicalConfig(net=NET))
     with pytest.raises(UserError, match=r"call fit\(tasks\) first"):
@@ -87,3 +81,134 @@ def test_bad_tasks_are_refused():
         FewShotClassifier().fit([(X_support, y_support, X_query, ["stranger"] * len(y_query))])
     with pytest.raises(UserError, match="epochs=0"):
         FewShotClassifier(epochs=0)
+
+
+def fitted(method="prototypical", **options):
+    return FewShotClassifier(method=method, config=small(method, NET), **options).fit(TASKS[:4])
+
+
+def test_a_support_set_that_is_refused_leaves_the_one_before():
+    X_support, y_support, X_query, _ = TASKS[0]
+    classifier = fitted().adapt(X_support, y_support)
+    before = classifier.predict(X_query)
+    for X, y in [(np.full((2, 4), np.nan), ["other", "names"]), (np.zeros((2, 5)), ["other", "names"])]:
+        with pytest.raises(UserError):
+            classifier.adapt(X, y)
+    assert set(classifier.classes_) == set(y_support) and (classifier.predict(X_query) == before).all()
+
+
+def test_tasks_keep_the_labels_of_y():
+    X, names = arrays()
+    y = np.unique(names, return_inverse=True)[1] * 10
+    X_support, y_support, X_query, y_query = make_tasks(X, y, num_tasks=1, ways=3, shots=5, queries=5)[0]
+    assert y_support.dtype == y.dtype and set(y_query) <= set(y)
+    for x, label in zip(X_query, y_query, strict=True):
+        assert (np.abs(X[y == label] - x).max(1) < 1e-5).any()
+    assert fitted().adapt(X_support, y_support).score(X_query, [int(label) for label in y_query]) >= 0.7
+
+
+def test_a_score_of_other_labels_is_no_0():
+    X_support, y_support, X_query, y_query = TASKS[0]
+    classifier = fitted().adapt(X_support, y_support)
+    with pytest.raises(UserError, match="the query set has 9 inputs and 8 labels"):
+        classifier.score(X_query, y_query[:-1])
+    with pytest.raises(UserError, match="the query set has the label 3, and none of the support set's, as 'name"):
+        classifier.score(X_query, [3] * 9)
+
+
+X_S, Y_S, X_Q, Y_Q = TASKS[0]
+
+
+@pytest.mark.parametrize(
+    "task, message",
+    [
+        ((X_S, Y_S, X_Q), r"task 0 has 3 parts, which must be \(X_support, y_support, X_query, y_query\)"),
+        ((X_S, Y_S, X_Q, Y_Q[:-1]), "the query set of task 0 has 9 inputs and 8 labels; give one label"),
+        ((X_S, Y_S, X_Q[:-1], Y_Q), "the query set of task 0 has 8 inputs and 9 labels"),
+        ((X_S[:-1], Y_S, X_Q, Y_Q), "the support set of task 0 has 5 inputs and 6 labels"),
+        ((X_S, Y_S, X_Q[:, :3], Y_Q), r"the query set of task 0 has inputs of shape \(3,\), the net takes \(4,\)"),
+        ((X_S, Y_S, X_Q[:0], Y_Q[:0]), "the query set of task 0 has 0 examples; give at least one"),
+        (
+            (X_S, Y_S[:, None], X_Q, Y_Q),
+            r"support set of task 0 have the shape \(6, 1\), which must be \(N,\); flatten",
+        ),
+        (
+            (X_S, [1, "1"] * 3, X_Q, Y_Q),
+            "labels of the support set of task 0 are numbers and text, which must be of one",
+        ),
+        ((X_S, [None] * 6, X_Q, Y_Q), "support set of task 0 are of the type NoneType, which must be text or numbers"),
+        ((X_S, Y_S, [["a"] * 4] * 9, Y_Q), "query set of task 0 are no array of numbers .could not convert string"),
+        ((X_S, Y_S, [[1.0], [1.0, 2.0]] * 4 + [[1.0]], Y_Q), "no array of numbers .setting an array.*equally many"),
+    ],
+)
+def test_arrays_that_are_no_task_are_named(task, message):
+    with pytest.raises(UserError, match=message):
+        FewShotClassifier().fit([task])
+
+
+def test_labels_of_two_kinds_in_two_tasks_are_refused():
+    numbered = (X_S, np.repeat(np.arange(3), 2), X_Q, np.repeat(np.arange(3), 3))
+    with pytest.raises(UserError, match="labels of the tasks taken together are numbers and text"):
+        FewShotClassifier().fit([TASKS[0], numbered])
+
+
+def test_a_config_of_another_method_is_refused():
+    with pytest.raises(UserError, match="config is of ReptileConfig, but this method takes PrototypicalConfig"):
+        FewShotClassifier(config=ReptileConfig()).fit(TASKS[:1])
+
+
+@pytest.mark.parametrize("method", ["maml", "reptile"])
+def test_a_net_that_does_not_fit_the_tasks_is_refused(method):
+    with pytest.raises(UserError, match="the net has 2 outputs, but tasks have up to 3 classes"):
+        FewShotClassifier(method=method, net=ModuleNet(nn.Linear(4, 2), (4,))).fit(TASKS[:1])
+    with pytest.raises(UserError, match=r"net takes inputs of shape \(5,\), but those of the tasks have \(4,\)"):
+        FewShotClassifier(method=method, net=ModuleNet(nn.Linear(5, 3), (5,))).fit(TASKS[:1])
+
+
+def test_phi_and_features_are_open():
+    classifier = fitted()
+    with pytest.raises(UserError, match="call adapt"):
+        _ = classifier.phi_
+    classifier.adapt(X_S, Y_S)
+    features = classifier.features(X_S)
+    means = np.stack([features[y == Y_S].mean(0) for y in classifier.classes_])
+    np.testing.assert_allclose(classifier.phi_["prototypes"].numpy(), means, atol=1e-5)
+    distances = ((classifier.features(X_Q)[:, None] - means) ** 2).sum(-1)
+    np.testing.assert_allclose(classifier.scores(X_Q), -distances, atol=1e-3)
+    with pytest.raises(UserError, match="method 'maml' has no embedding of its own"):
+        fitted("maml").features(X_S)
+
+
+def test_unknown_classes_are_rejected_and_95_of_100_known_queries_pass():
+    classifier = fitted("nearest_centroid")
+    X, y = (a[8 * 12 :] for a in arrays(5, classes=12))  # four classes that it has not seen
+    held_out = make_tasks(X, y, num_tasks=40, ways=3, shots=2, queries=5, seed=1)
+    with pytest.raises(UserError, match=r"call fit_threshold\(held_out_tasks\) first"):
+        classifier.adapt(X_S, Y_S).predict(X_Q, unknown="unknown")
+    classifier.fit_threshold(held_out)
+    passed = [
+        (classifier.adapt(X_support, y_support).predict(X_query, unknown="unknown") != "unknown").mean()
+        for X_support, y_support, X_query, _ in held_out
+    ]
+    assert np.mean(passed) == pytest.approx(0.95, abs=0.002)
+    classifier.adapt(X_S, Y_S)
+    far = -X_S.mean(0, keepdims=True)  # away from all three
+    assert classifier.predict(far, unknown="unknown").tolist() == ["unknown"]
+    known = classifier.predict(X_Q, unknown="unknown")
+    kept = known != "unknown"
+    assert kept.mean() > 0.7 and (known[kept] == classifier.predict(X_Q)[kept]).all()
+
+
+def test_a_rejection_that_cannot_be_meant_is_refused():
+    classifier = fitted().adapt(X_S, Y_S)
+    for share in (0, 1):
+        with pytest.raises(UserError, match=f"accepted={share} must be > 0 and < 1"):
+            classifier.fit_threshold(TASKS[4:8], accepted=share)
+    with pytest.raises(UserError, match="fit_threshold was given 0 tasks"):
+        classifier.fit_threshold([])
+    classifier.fit_threshold(TASKS[4:8])
+    with pytest.raises(UserError, match="numbers and text, which must be of one kind"):
+        classifier.predict(X_Q, unknown=-1)
+    with pytest.raises(UserError, match="mode='transductive' has no threshold"):
+        classifier.predict(X_Q, unknown="unknown", mode="transductive")
+    assert classifier.fit(TASKS[:1]).threshold_ is None

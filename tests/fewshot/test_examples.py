@@ -52,6 +52,21 @@ def test_nan_names_the_example(value):
         stack_queries([bad], input_shape=SHAPE)
 
 
+@pytest.mark.parametrize("others", [[], [support([0, 1])]], ids=["alone", "with a good one"])
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        (Examples(torch.rand(2, *SHAPE), torch.tensor([0])), "query set has 2 inputs and 1 labels; give one label"),
+        (Examples(torch.rand(2, *SHAPE), torch.tensor([0, 1, 0])), "query set has 2 inputs and 3 labels"),
+        (support([0, 1], (1, 4, 5)), r"query set has inputs of shape \(1, 4, 5\), the net takes \(1, 4, 4\)"),
+        (Examples(torch.rand(0, *SHAPE), torch.zeros(0, dtype=torch.int64)), "query set has 0 examples"),
+    ],
+)
+def test_bad_query_sets(bad, message, others):
+    with pytest.raises(UserError, match=message):
+        stack_queries([*others, bad], input_shape=SHAPE)
+
+
 def test_sets_of_different_sizes_are_no_batch():
     with pytest.raises(UserError, match=r"tasks of \[2, 3\] examples cannot be one batch"):
         stack_examples([support([0, 1]), support([0, 1, 1])])

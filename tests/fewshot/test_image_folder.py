@@ -124,3 +124,73 @@ def test_a_palette_image_is_read(tmp_path):
     path = tmp_path / "p.png"
     Image.new("P", (9, 9)).save(path)
     assert read_image(path, size=8, channels=3).shape == (3, 8, 8)
+
+
+def save(path, values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.tile(values, (8, 1))).save(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_of_16_bits_keeps_its_range(tmp_path, suffix, channels):
+    """257 of 65,535 are 1 of 255."""
+    expected = np.array([0, 1, 2, 8, 64, 128, 200, 255], np.uint16)
+    path = save(tmp_path / f"depth.{suffix}", expected * np.uint16(257))
+    assert (read_image(path, size=8, channels=channels) == np.tile(expected, (channels, 8, 1))).all()
+
+
+@pytest.mark.parametrize("kind, mode", [(np.float32, "F"), (np.int32, "I")])
+def test_pixels_of_unknown_range_are_refused(tmp_path, kind, mode):
+    path = save(tmp_path / "depth.tif", np.arange(8).astype(kind))
+    with pytest.raises(UserError, match=rf"depth\.tif has pixels of 32 bits \(mode {mode}\), whose range is not known"):
+        read_image(path, size=8, channels=1)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "tiff", "webp"])
+def test_other_endings_are_read(tmp_path, suffix):
+    root = make(tmp_path, "folder")
+    for path in root.rglob("*.png"):
+        Image.open(path).save(path.with_suffix(f".{suffix}"))
+        path.unlink()
+    assert load(root).spec.train_classes == 3
+
+
+def test_a_class_of_unread_files_is_named(tmp_path):
+    root = make(tmp_path, "folder")
+    for path in (root / "train" / "bee").iterdir():
+        path.rename(path.with_suffix(".gif"))
+    with pytest.raises(UserError, match=r"bee holds bee0\.gif and no image of a kind that is read \(\.png"):
+        load(root)
+
+
+@pytest.mark.parametrize(
+    "layout, place, content, message",
+    [
+        ("cub", "split/train.json", b'{"label_names": [', "train.json is no JSON .* mend it"),
+        ("cub", "split/test.json", b'{"labels": []}', "test.json has no list of names under 'label_names'"),
+        ("cub", "split/test.json", b"[1]", "test.json has no list of names under 'label_names'"),
+        ("cub", "split/test.json", b'{"label_names": [1]}', "test.json has no list of names under 'label_names'"),
+        ("mini-imagenet", "test.csv", "filename,label\nä.png,fox".encode("latin-1"), "test.csv is not in UTF-8"),
+        ("mini-imagenet", "test.csv", b"filename,label\nfox0.png", "test.csv, line 2, has no filename or no label"),
+        ("mini-imagenet", "test.csv", b"", r"test.csv has the columns \[\], which must be"),
+        ("cifar-fs", "splits/bertinetto/test.txt", b"f\xfcchse", "test.txt is not in UTF-8"),
+    ],
+)
+def test_broken_lists_are_named(tmp_path, layout, place, content, message):
+    root = make(tmp_path, layout)
+    (root / place).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        load(root, layout)
+
+
+def test_a_spreadsheets_byte_order_mark_is_no_column(tmp_path):
+    root = make(tmp_path, "mini-imagenet")
+    (root / "train.csv").write_bytes(b"\xef\xbb\xbf" + (root / "train.csv").read_bytes())
+    assert load(root, "mini-imagenet").spec.train_classes == 3
+
+
+def test_cub_without_images_is_named(tmp_path):
+    with pytest.raises(UserError, match="has no folder images; give the folder that holds images/CLASS"):
+        load(tmp_path, "cub")

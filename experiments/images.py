@@ -1,0 +1,66 @@
+"""Few-shot images of one's own by any method: --root FOLDER, and --layout for mini-ImageNet, CIFAR-FS or CUB.
+
+Settings are those of the papers on mini-ImageNet as far as those say them; none was tuned here, and there is no result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments._few_shot import Chosen, Method, build_with
+from metarl.experiment import TrainerConfig
+from metarl.fewshot.anil import ANILConfig
+from metarl.fewshot.evaluation import FewShotEvaluationConfig
+from metarl.fewshot.experiment import FewShotExperiment
+from metarl.fewshot.image_folder import ImageFolderConfig, image_folder
+from metarl.fewshot.maml import MAMLConfig
+from metarl.fewshot.matching import MatchingConfig
+from metarl.fewshot.meta_sgd import MetaSGDConfig
+from metarl.fewshot.nearest_centroid import NearestCentroidConfig
+from metarl.fewshot.nets import NetConfig
+from metarl.fewshot.prototypical import PrototypicalConfig
+from metarl.fewshot.registry import METHODS
+from metarl.fewshot.relation import RelationConfig
+from metarl.fewshot.reptile import ReptileConfig
+from metarl.fewshot.siamese import SiameseConfig
+from metarl.fewshot.source import EpisodeConfig
+from metarl.fewshot.transfer import TransferConfig
+
+MOVED = NetConfig(filters=32, pool="max")  # each task moves a copy: half the filters (Finn et al. 2017, section 5.2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodConfigs:
+    """Settings of each method; those of the one chosen count."""
+
+    maml: MAMLConfig = MAMLConfig(inner_lr=0.01, inner_steps=5, net=MOVED, test_steps=(5, 10))
+    anil: ANILConfig = ANILConfig(inner_lr=0.01, inner_steps=5, net=MOVED, test_steps=(5, 10))
+    meta_sgd: MetaSGDConfig = MetaSGDConfig(inner_lr=0.01, net=MOVED, test_steps=(1,))
+    reptile: ReptileConfig = ReptileConfig(inner_steps=8, net=MOVED, test_steps=(50,))
+    prototypical: PrototypicalConfig = PrototypicalConfig()
+    matching: MatchingConfig = MatchingConfig()
+    siamese: SiameseConfig = SiameseConfig()
+    relation: RelationConfig = RelationConfig()
+    transfer: TransferConfig = TransferConfig()
+    nearest_centroid: NearestCentroidConfig = NearestCentroidConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    trainer: TrainerConfig = TrainerConfig(
+        iterations=10_000, meta_batch_size=2, log_every_iterations=20, checkpoint_every_iterations=500
+    )
+    method: Method = "prototypical"
+    methods: MethodConfigs = MethodConfigs()
+    data: ImageFolderConfig = ImageFolderConfig()
+    episodes: EpisodeConfig = EpisodeConfig(ways=5, shots=1, queries=15)
+    evaluation: FewShotEvaluationConfig = FewShotEvaluationConfig(suites=("5w1s", "5w5s"))
+
+
+def config() -> Config:
+    return Config()
+
+
+def build(config: Config) -> FewShotExperiment:
+    chosen = Chosen(config.trainer, vars(config.methods)[config.method], config.evaluation)
+    return build_with(METHODS[config.method].build, image_folder(config.data, config.episodes), chosen)
