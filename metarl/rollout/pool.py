@@ -7,6 +7,7 @@ shared memory is unlinked as soon as both sides hold it.
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from collections import deque
@@ -142,6 +143,28 @@ class InProcessRunner:
         self._runner.close()
 
 
+def _hand_over(worker: Worker, jobs: Group, actor: Actor, deadline: float) -> None:
+    """Send a group, or kill a worker that does not take it in time: a pipe holds no more than its buffer."""
+    faults: list[Exception] = []
+
+    def send() -> None:
+        try:
+            worker.send(jobs, actor)
+        except ConnectionError:
+            pass  # it is gone: its sentinel tells
+        except Exception as error:
+            faults.append(error)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    thread.join(max(0.0, deadline - time.monotonic()))
+    if thread.is_alive():
+        worker.stop()  # which ends the write
+        thread.join()
+    if faults:
+        raise faults[0]
+
+
 class ProcessRunner:
     """Deals groups to worker processes as they come free, and replaces those that fail."""
 
@@ -164,11 +187,9 @@ class ProcessRunner:
         while pending or running:
             while pending and len(running) < self._config.workers:
                 worker = self._idle_worker(running)
-                running[worker] = (pending.popleft(), time.monotonic() + self._config.deadline_seconds)
-                try:
-                    worker.send(groups[running[worker][0]], actor)
-                except ConnectionError:
-                    pass  # it died while idle: its sentinel tells below
+                index, deadline = pending.popleft(), time.monotonic() + self._config.deadline_seconds
+                running[worker] = (index, deadline)
+                _hand_over(worker, groups[index], actor, deadline)
             for worker in self._wait(running):
                 index, _ = running[worker]
                 answer = self._answer(worker, running[worker][1])
@@ -216,10 +237,10 @@ class ProcessRunner:
         else:
             if time.monotonic() < deadline and worker.is_alive:
                 return None
-            if worker.is_alive:
-                return Failed(
-                    f"worker {worker.pid} hung: no answer within deadline_seconds={self._config.deadline_seconds}"
-                )
+        if time.monotonic() >= deadline:
+            return Failed(
+                f"worker {worker.pid} hung: no answer within deadline_seconds={self._config.deadline_seconds}"
+            )
         starting = (
             ""
             if worker.has_answered

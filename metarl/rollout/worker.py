@@ -169,9 +169,13 @@ class Worker:
         arrays = arrays_in(self._memory.buf, self._tasks.spec, per_job * len(jobs))
         return episodes_by_job(arrays, len(jobs), per_job=per_job)
 
+    def stop(self) -> None:
+        """End the process now."""
+        self._process.kill()
+
     def kill(self) -> None:
         """End the process now and free what it held; safe to call twice."""
-        self._process.kill()
+        self.stop()
         self._process.join()
         self.connection.close()
         self._release_memory()

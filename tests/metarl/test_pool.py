@@ -199,6 +199,19 @@ def test_a_hanging_worker_is_replaced(faultless, tmp_path):
     assert same_bytes(episodes, faultless)
 
 
+def test_a_worker_that_hangs_while_idle_and_takes_no_message_is_replaced():
+    """The phis of 200 tasks, 1 MB, are more than the pipe holds, so that handing them over would wait forever."""
+    tasks = Navigation()
+    jobs, actor = policy_jobs(tasks, tasks=200, episodes=1)
+    with RolloutPool(tasks, PoolConfig(workers=1, lanes_per_group=200, deadline_seconds=7)) as pool:
+        reference = pool.collect(jobs, actor)
+        (worker,) = pool._runner._workers
+        os.kill(worker.pid, signal.SIGSTOP)
+        with pytest.warns(RuntimeWarning, match=r"hung: no answer within deadline_seconds=7"):
+            episodes = pool.collect(jobs, actor)
+        assert pool.stats.restarts == 1 and same_bytes(episodes, reference)
+
+
 def test_opening_and_closing_leaves_nothing_behind(capfd):
     open_and_close_pools(2, capfd)
 
