@@ -1,4 +1,9 @@
-"""RL² on 10-armed Bernoulli bandits of 100 pulls, beside UCB1 and Thompson sampling on the same tasks."""
+"""RL² on 10-armed Bernoulli bandits of 100 pulls, beside UCB1 and Thompson sampling on the same tasks.
+
+Over the last 20 updates, 1,000 new bandits each: 77.2 with sampled arms, UCB1 63.5 as published and 81.3 tuned,
+Thompson sampling 77.1, random 50 (30M pulls, seed 1; 27 minutes on one core, the other one busy). That is 0.950 of
+tuned UCB1.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +24,17 @@ from metarl.types import Metrics, TaskData
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    trainer: TrainerConfig = TrainerConfig(iterations=240, meta_batch_size=400, checkpoint_every_iterations=50)
+    trainer: TrainerConfig = TrainerConfig(iterations=300, meta_batch_size=1000, checkpoint_every_iterations=50)
     agent: RL2Config = RL2Config(
         hidden_dim=64,
         encoder=(64,),  # "this arm paid": what a memory has to count is a product of its inputs
         gae_lambda=0.3,
         lr=2e-3,
         epochs=4,
-        minibatches=4,
+        minibatches=8,
         chunk_steps=100,
         entropy_coef=0.15,  # with 0.02 it settles on an arm before it has learned what an arm is worth
-        anneal_updates=500,
+        anneal_updates=450,
     )
     tasks: Bandits = Bandits()
     rl: RLSettings = RLSettings(
