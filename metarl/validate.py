@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -10,7 +11,7 @@ from metarl.errors import SettingError, UserError, nearest
 
 def check_choices(config: Any) -> None:
     """Raise SettingError, a ValueError, where a field of a Literal type has none of its values."""
-    for field, kind in get_type_hints(type(config)).items():
+    for field, kind in _kinds(type(config)).items():
         choices, value = get_args(kind), getattr(config, field)
         if get_origin(kind) is Literal and value not in choices:
             close = nearest(str(value), map(str, choices))
@@ -41,7 +42,7 @@ def check_range(
     """
     value = getattr(config, field)
     items = value if isinstance(value, tuple) else (value,)
-    kind = get_type_hints(type(config))[field]
+    kind = _kinds(type(config))[field]
     is_whole = float not in (kind, *get_args(kind)) and int in (kind, *get_args(kind))
     for item in items:
         if item is None:
@@ -56,6 +57,12 @@ def check_range(
             rule = _rule(low, high, low_open, high_open)
             advice = remedy or ("raise it" if too_low else "lower it" if too_high else "use a number")
             raise SettingError(f"{field}={value} must be {rule}; {advice}")
+
+
+@functools.cache
+def _kinds(cls: type) -> dict[str, Any]:
+    """The type of each field; kept, for each check of each config would evaluate all annotations again."""
+    return get_type_hints(cls)
 
 
 def _rule(low: float | None, high: float | None, low_open: bool, high_open: bool) -> str:
