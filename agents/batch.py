@@ -17,14 +17,20 @@ Batch = dict[str, Tensor]
 and returns (B,), the mean undiscounted return of the episodes kept."""
 
 
+def stack_tasks(episodes: Sequence[Episodes]) -> Episodes:
+    """Fields with a leading B from B tasks' episodes. Raises UserError where a task has no step at all."""
+    stacked = stack_episodes(episodes)
+    if not stacked.kept.any(-1).all():
+        raise UserError("a task has no step to adapt on: all its episodes are empty or were dropped")
+    return stacked
+
+
 def flat_batch(episodes: Sequence[Episodes], *, gamma: float, gae_lambda: float) -> tuple[Batch, float]:
     """Stack the tasks, compute advantages, flatten (N, T) to M; also the baseline's explained variance.
 
     Raises UserError where a task has no step at all, NonFiniteError where a reward or observation is not finite.
     """
-    stacked = stack_episodes(episodes)
-    if not stacked.kept.any(-1).all():
-        raise UserError("a task has no step to adapt on: all its episodes are empty or were dropped")
+    stacked = stack_tasks(episodes)
     advantages, variance = linear_baseline_advantages(stacked, gamma=gamma, gae_lambda=gae_lambda)
     if not torch.isfinite(advantages).all():
         raise NonFiniteError("NaN or infinity in the advantages; the rewards are too large for float32")

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from agents.batch import stack_tasks
 from agents.chunks import Chunks, cut
 from agents.ppo import shuffled_minibatches
 from agents.return_units import ReturnUnits
@@ -24,16 +25,16 @@ from agents.trial_ppo import TrialPPO
 from metarl import params as P
 from metarl.baseline import explained_variance, fit_linear_baseline, predict_values
 from metarl.checkpoint import check_tensors_match
-from metarl.errors import NonFiniteError, SettingError, UserError
+from metarl.errors import NonFiniteError, SettingError
 from metarl.meta_optimizer import Adam
 from metarl.moments import sums
 from metarl.policies import MAX_STD
 from metarl.recurrent import NUM_HEADS, MemoryKind
 from metarl.recurrent_policy import RecurrentPolicy
-from metarl.returns import masked_mean, standardize
+from metarl.returns import masked_mean, standardize, teaches
 from metarl.seeding import Stream, numpy_rng
 from metarl.trials import Trials, join_episodes, to_episode_steps, to_trial_steps, trial_gae, trial_returns
-from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData, stack_episodes
+from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData
 from metarl.validate import check_choices, check_range
 
 CPU = torch.device("cpu")
@@ -151,7 +152,7 @@ class RL2:
     @torch.no_grad()
     def adapt(self, phis: Sequence[Params], supports: Sequence[Episodes]) -> list[Params]:
         """Roll each task's memory over its support episodes, in the order in which they ran."""
-        trials = _checked_trials(supports)
+        trials = _checked_trials(stack_tasks(supports))
         phi = P.to(P.stack(phis), self.device)
         inputs, transitions = (x.to(self.device) for x in self._inputs(trials, P.stack(phis)["previous"]))
         states = torch.empty_like(phi["state"])
@@ -166,10 +167,11 @@ class RL2:
 
     def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
         """Several epochs of PPO on the trials of a meta-batch; each is taken to start from the prior."""
-        episodes = stack_episodes([data.query for data in batch])
-        trials = _checked_trials([data.query for data in batch])
+        episodes = stack_tasks([data.query for data in batch])
+        trials = _checked_trials(episodes)
         metrics = _episode_metrics(episodes)
-        if _teaches_nothing(trials):
+        # one reward throughout: advantages would be the value head's errors, standardised
+        if not teaches(trials.rewards, trials.mask):
             return metrics | {"meta_step_accepted": 0.0, "rejected_no_improvement": 1.0}
         units = self.return_units
         if not units.known:  # the first update: the head starts out from what is right on average
@@ -321,21 +323,12 @@ class RL2:
         }
 
 
-def _checked_trials(episodes: Sequence[Episodes]) -> Trials:
-    stacked = stack_episodes(episodes)
-    if not stacked.kept.any(-1).all():
-        raise UserError("a task has no step to adapt on: all its episodes are empty or were dropped")
-    trials = join_episodes(stacked)
+def _checked_trials(episodes: Episodes) -> Trials:
+    trials = join_episodes(episodes)
     for name in ("obs", "rewards"):
         if not torch.isfinite(vars(trials)[name]).all():
             raise NonFiniteError(f"NaN or infinity in the {name} of a trial; theta was left as it was")
     return trials
-
-
-def _teaches_nothing(trials: Trials) -> bool:
-    """One reward throughout, and trials of one length: advantages would be the value head's errors, standardised."""
-    rewards = trials.rewards[trials.mask]
-    return bool((rewards == rewards[0]).all() and trials.mask.all())
 
 
 def _episode_metrics(episodes: Episodes) -> Metrics:

@@ -21,6 +21,11 @@ from metarl.fewshot.suites import parse_suite
 from metarl.types import Task, TaskData
 
 ROTATIONS = 4
+TRAIN_CLASSES = "train_classes"
+"""What a training task's params have and a held-out task's do not: its classes' places among the training classes."""
+
+Augment = Callable[[Tensor, np.random.Generator], Tensor]
+"""Inputs (n, ...) of a training task to others of the same classes and shape."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,14 @@ class ClassEpisodes:
         rotations: bool = False,
         test_queries: int = 15,
         own_suites: Mapping[str, Callable[[], list[Task]]] | None = None,
+        augment: Augment | None = None,
     ) -> None:
         """`test_queries` a class in held-out tasks; `rotations` adds rotated classes to every split; `own_suites`
-        are held-out tasks that the data set brings along, by name."""
+        are held-out tasks that the data set brings along, by name; `augment` changes training inputs alone."""
         check_splits(splits, data_set.names)
         self.data_set, self.episodes, self.rotations = data_set, episodes, rotations
         self._own_suites = own_suites or {}
+        self._augment = augment
         self._test_queries = test_queries
         factor = ROTATIONS if rotations else 1
         self._classes: dict[Split, NDArray[np.int64]] = {
@@ -121,15 +128,15 @@ class ClassEpisodes:
         return self._draw(num_tasks, "test", ways, shots, self._test_queries, rng)
 
     def data(self, tasks: Sequence[Task], *, rng: np.random.Generator) -> list[TaskData]:
-        return [self.task_data(task) for task in tasks]
+        return [self.task_data(task, rng if TRAIN_CLASSES in task.params else None) for task in tasks]
 
-    def task_data(self, task: Task) -> TaskData:
-        """Examples class by class: labels 0 0 1 1 2 2 ..."""
+    def task_data(self, task: Task, augment_rng: np.random.Generator | None = None) -> TaskData:
+        """Examples class by class: labels 0 0 1 1 2 2 ...; as they are stored, unless there is `augment_rng`."""
         classes = task.params["classes"]
-        support, query = (
-            Examples(self._inputs(classes, task.params[part]), _labels(task.params[part]))
-            for part in ("support", "query")
-        )
+        inputs = {part: self._inputs(classes, task.params[part]) for part in ("support", "query")}
+        if self._augment is not None and augment_rng is not None:
+            inputs = {part: self._augment(x, augment_rng) for part, x in inputs.items()}
+        support, query = (Examples(x, _labels(task.params[part])) for part, x in inputs.items())
         return TaskData(task, (support,), query)
 
     def train_class(self, class_id: int) -> int:
@@ -155,7 +162,7 @@ class ClassEpisodes:
                 "query": [e[shots:] for e in examples],
             }
             if split == "train":
-                params["train_classes"] = [self._train_index[int(c)] for c in classes]
+                params[TRAIN_CLASSES] = [self._train_index[int(c)] for c in classes]
             tasks.append(Task(f"{split}{i}", params))
         return tasks
 

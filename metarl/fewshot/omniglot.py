@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from metarl.fewshot.class_episodes import ROTATIONS, ClassData, ClassEpisodes, ClassSplits
 from metarl.fewshot.data_files import find_file, read_arrays
+from metarl.fewshot.distort import distort
 from metarl.fewshot.source import EpisodeConfig
 from metarl.types import Task
 from metarl.validate import check_range
@@ -37,6 +38,8 @@ class OmniglotConfig:
     background and evaluation alphabets of the data set's authors, which share no alphabet."""
     rotations: bool = True
     """Characters turned by 90, 180 and 270 degrees are classes of their own (Santoro et al. 2016)."""
+    distort: bool = False
+    """Distort each training image a little, anew in every task (Koch et al. 2015, section 3.3)."""
     test_queries: int = 5
     """Query examples a class in held-out tasks."""
 
@@ -61,6 +64,7 @@ def omniglot(config: OmniglotConfig, episodes: EpisodeConfig) -> ClassEpisodes:
         rotations=config.rotations,
         test_queries=config.test_queries,
         own_suites=own_suites,
+        augment=distort if config.distort else None,
     )
 
 

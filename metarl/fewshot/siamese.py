@@ -31,12 +31,16 @@ class SiameseConfig(MetricConfig):
     """Sum of the weights of the differences at first."""
     offset: float = 1.0
     """Log-odds at first that two equal examples are of one class."""
+    same_weight: float = 0.5
+    """Share of the loss that pairs of one class have together (Koch: half of the pairs). With a smaller one the pairs
+    of two classes that are hard to tell apart, of which an episode has few, weigh more."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, "embedding", low=1)
         check_range(self, "weight_std", low=0, low_open=True)
         check_range(self, "distance", low=0, low_open=True)
+        check_range(self, "same_weight", low=0, high=1, low_open=True, high_open=True)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class PairVerification:
     weight_std: float | None = None
     distance: float = 10.0
     offset: float = 1.0
+    same_weight: float = 0.5
 
     def init(self, features: int, generator: torch.Generator) -> Params:
         return {
@@ -78,12 +83,14 @@ class PairVerification:
         return differences @ params["distance"] + params["offset"]
 
     def loss(self, params: Params, batch: Embedded) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of same or not (eq. 5), both halves with the weight 1/2."""
+        """Cross-entropy of same or not (eq. 5): the mean over pairs of each kind, weighted."""
         phi = self.condense(params, batch.support, batch.support_y, batch.ways)
         log_odds = self.log_odds(params, phi, batch.query)
         same = one_hot(batch.query_y, phi["one_hot"].shape[-1]).to(log_odds.dtype) @ phi["one_hot"].transpose(1, 2)
         losses = F.binary_cross_entropy_with_logits(log_odds, same, reduction="none")
-        loss = (losses * same).sum() / same.sum() / 2 + (losses * (1 - same)).sum() / (1 - same).sum() / 2
+        of_same = (losses * same).sum() / same.sum()
+        of_others = (losses * (1 - same)).sum() / (1 - same).sum()
+        loss = self.same_weight * of_same + (1 - self.same_weight) * of_others
         members = phi["one_hot"]
         scores = log_odds.detach() @ members / members.sum(1, keepdim=True)
         return loss, accuracy(scores, batch.query_y).mean()
@@ -103,7 +110,9 @@ def siamese(
     return MetricLearner(
         spec,
         config,
-        head_for=lambda features: PairVerification(config.embedding, config.weight_std, config.distance, config.offset),
+        head_for=lambda features: PairVerification(
+            config.embedding, config.weight_std, config.distance, config.offset, config.same_weight
+        ),
         generator=generator,
         device=device,
         net=net,

@@ -118,8 +118,9 @@ def test_a_full_context_answer_depends_on_the_whole_support_set():
     assert (g[:, 0] - other[:, 0]).abs().max() > 1e-4
 
 
-def test_siamese_log_odds_and_loss_by_hand():
-    head, batch = PairVerification(4), random_batch()
+@pytest.mark.parametrize("same_weight", [0.5, 0.1])
+def test_siamese_log_odds_and_loss_by_hand(same_weight):
+    head, batch = PairVerification(4, same_weight=same_weight), random_batch()
     params = head.init(5, torch_rng((0,)))
     phi = head.condense(params, batch.support, batch.support_y, 3)
     log_odds = head.log_odds(params, phi, batch.query)
@@ -139,7 +140,8 @@ def test_siamese_log_odds_and_loss_by_hand():
                 else:
                     other_losses.append(-math.log(1 - p))
     loss, _ = head.loss(params, batch)
-    expected = sum(same_losses) / len(same_losses) / 2 + sum(other_losses) / len(other_losses) / 2
+    of_same, of_others = sum(same_losses) / len(same_losses), sum(other_losses) / len(other_losses)
+    expected = same_weight * of_same + (1 - same_weight) * of_others
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
