@@ -1,0 +1,126 @@
+"""RecurrentPPO of sb3-contrib, trained on `TrialEnv`, behind our protocol: scored by the same evaluator as all else.
+
+```python
+model = RecurrentPPO("MlpLstmPolicy", TrialEnv(tasks, episodes_per_trial=4))
+model.learn(1_000_000)
+learner = SB3Recurrent(tasks.spec, model.policy)  # then metarl.evaluation.meta_evaluate(pool, learner, ...)
+```
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agents.batch import stack_tasks
+from agents.rl2_actor import ActorMemory
+from metarl import params as P
+from metarl.distributions import ActionDistribution, Categorical, Gaussian
+from metarl.errors import UserError
+from metarl.rollout.actor import ActorInput
+from metarl.trials import join_episodes
+from metarl.types import EnvSpec, Episodes, Metrics, Params, Phi, TaskData
+
+
+class SB3Recurrent:
+    """An RLMetaLearner that does not learn: phi is the LSTM's state and the last transition, as RL²'s is."""
+
+    keeps_memory = True
+    adaptation_rounds = 0  # a trial holds its own adaptation
+
+    def __init__(self, spec: EnvSpec, policy: Any) -> None:
+        """`policy`: the model's, of its kind MlpLstmPolicy. Raises UserError if it was made for other spaces."""
+        found = getattr(policy, "observation_space", None)
+        size = spec.obs_dim + spec.action_dim + 2
+        if getattr(policy, "lstm_actor", None) is None or found is None:
+            raise UserError(f"{type(policy).__name__} has no lstm_actor; give the policy of a RecurrentPPO")
+        if found.shape != (size,):
+            raise UserError(
+                f"the policy observes {found.shape}, but a trial of these tasks gives ({size},): observation, action, "
+                "reward and end of episode; train it on TrialEnv of the same tasks"
+            )
+        self.spec = spec
+        self.policy = copy.deepcopy(policy).to("cpu")  # the caller's goes on learning as it is
+        self.policy.set_training_mode(False)
+
+    def prior(self) -> Params:
+        """An empty memory, and no transition before."""
+        lstm = self.policy.lstm_actor
+        return {
+            "state": torch.zeros(2 * lstm.num_layers * lstm.hidden_size),
+            "previous": torch.zeros(self.spec.action_dim + 2),
+        }
+
+    def actor(self, *, deterministic: bool = False) -> SB3RecurrentActor:
+        return SB3RecurrentActor(self.spec, self.policy, deterministic=deterministic)
+
+    @torch.no_grad()
+    def adapt(self, phis: Sequence[Phi], supports: Sequence[Episodes]) -> list[Params]:
+        """Roll each task's memory over its support episodes, in the order in which they ran."""
+        trials = join_episodes(stack_tasks(supports))
+        phi = P.stack(phis)
+        state, previous = phi["state"], phi["previous"]
+        transitions = encode_transitions(self.spec, trials.actions, trials.rewards, trials.ended)
+        for t in range(trials.mask.shape[1]):
+            _, after = step(self.policy, torch.cat([trials.obs[:, t], previous], -1), state)
+            is_step = trials.mask[:, t, None]  # a shorter trial is over and keeps what it has
+            state, previous = torch.where(is_step, after, state), torch.where(is_step, transitions[:, t], previous)
+        return P.unstack({"state": state, "previous": previous})
+
+    def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
+        raise UserError("RecurrentPPO learns by its own learn(), on TrialEnv; here it is scored only")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"theta": self.policy.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.policy.load_state_dict(state["theta"])
+
+
+class SB3RecurrentActor:
+    """Carries each lane's LSTM on from its job's phi."""
+
+    def __init__(self, spec: EnvSpec, policy: Any, *, deterministic: bool = False) -> None:
+        self.spec, self.policy, self.deterministic = spec, policy, deterministic
+
+    @property
+    def noise_dim(self) -> int:
+        return 0 if self.deterministic else self.spec.action_dim
+
+    @property
+    def uniform_noise(self) -> bool:
+        return self.spec.discrete
+
+    def start(self, phis: Sequence[Phi], lanes_per_job: int) -> ActorMemory:
+        lanes = {name: p.repeat_interleave(lanes_per_job, dim=0) for name, p in P.stack(phis).items()}
+        return ActorMemory(lanes["state"], lanes["previous"])
+
+    @torch.no_grad()
+    def act(self, memory: ActorMemory, inputs: ActorInput, noise: Tensor) -> tuple[Tensor, Tensor, ActorMemory]:
+        previous = memory.previous
+        if previous is None:
+            previous = encode_transitions(self.spec, inputs.prev_actions, inputs.prev_rewards, inputs.prev_ended)
+        dist, state = step(self.policy, torch.cat([inputs.obs, previous], -1), memory.state)
+        actions = dist.mode() if self.deterministic else dist.sample(noise)
+        return actions, dist.log_prob(actions), ActorMemory(state, None)
+
+
+def encode_transitions(spec: EnvSpec, actions: Tensor, rewards: Tensor, ended: Tensor) -> Tensor:
+    """As `TrialEnv` shows them, (..., A + 2). SB3 clips an action before the env, and so the observation, sees it."""
+    if spec.discrete:
+        actions = torch.nn.functional.one_hot(actions, spec.action_dim).to(rewards.dtype)
+    return torch.cat([actions.clamp(-1, 1), rewards.unsqueeze(-1), ended.to(rewards.dtype).unsqueeze(-1)], dim=-1)
+
+
+def step(policy: Any, x: Tensor, state: Tensor) -> tuple[ActionDistribution, Tensor]:
+    """Observations of trials (L, O + A + 2), flat LSTM states (L, S) -> action distributions, the next states."""
+    lstm = policy.lstm_actor
+    hidden, cell = state.unflatten(-1, (2, lstm.num_layers, lstm.hidden_size)).permute(1, 2, 0, 3).contiguous()
+    dist, after = policy.get_distribution(x, (hidden, cell), torch.zeros(len(x)))
+    its = dist.distribution  # torch's Normal or Categorical
+    ours = Gaussian(its.loc, its.scale.log()) if hasattr(its, "loc") else Categorical(its.logits)
+    return ours, torch.stack(after).permute(2, 0, 1, 3).flatten(1)
