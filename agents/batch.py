@@ -9,12 +9,11 @@ from torch import Tensor
 
 from agents.advantages import linear_baseline_advantages
 from metarl.errors import NonFiniteError, UserError
-from metarl.returns import masked_mean
 from metarl.types import Episodes, stack_episodes
 
 Batch = dict[str, Tensor]
-"""A stack of tasks' steps, flat over episodes and time: obs (B, M, O), actions, log_probs, advantages, mask (B, M),
-and returns (B,), the mean undiscounted return of the episodes kept."""
+"""A stack of tasks' steps, flat over N episodes and T steps: obs (B, N T, O), actions, log_probs, advantages, mask
+(B, N T); and the episodes' undiscounted returns (B, N), with `kept` (B, N) False where one was dropped."""
 
 
 def stack_tasks(episodes: Sequence[Episodes]) -> Episodes:
@@ -42,5 +41,4 @@ def flat_batch(episodes: Sequence[Episodes], *, gamma: float, gae_lambda: float)
         "mask": stacked.mask,
     }
     batch = {name: x.flatten(1, 2) for name, x in fields.items()}
-    batch["returns"] = masked_mean(stacked.returns_undiscounted(), stacked.kept, dim=-1)
-    return batch, variance
+    return batch | {"returns": stacked.returns_undiscounted(), "kept": stacked.kept}, variance

@@ -5,8 +5,9 @@ meta-loss), and through which support episodes are sampled. E-MAML adds the seco
 
     d/dtheta E[R_i] = E[ dR_i/dphi dphi/dtheta ] + E[ (R_i - b) d/dtheta sum_k log p(support_k | phi_k) ]
 
-with R_i the query return of task i. b is the return of the task's first support set, standardised over
-tasks: hard tasks have low returns whatever the exploration, so that the gain is credited and not the return.
+with R_i the query return of task i. Hard tasks have low returns whatever the exploration, so that b is the return that
+the task had before adaptation: of the first support set, without the very episode that is credited, on whose own return
+a baseline must not depend (it would have its return lowered).
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import torch
 from torch import Tensor
 
 from agents.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
+from agents.batch import Batch
 from agents.fast_weights import CPU, FastWeights, MetaBatch
 from metarl.losses import surrogate_loss
+from metarl.returns import masked_mean
 from metarl.types import EnvSpec, Params
 from metarl.validate import check_range
 
@@ -34,20 +37,42 @@ class EMAMLConfig(TrustRegionConfig):
         check_range(self, "exploration_weight", low=0)
 
 
-def exploration_advantages(batch: MetaBatch) -> Tensor:
-    """Each task's gain in return from before to after adaptation, standardised over tasks, (B,); 0 for one task."""
-    gains = batch.query["returns"].double() - batch.supports[0]["returns"].double()
-    centred = gains - gains.mean()
-    return (centred / (centred.square().mean().sqrt() + 1e-8)).to(batch.query["log_probs"].dtype)
+def exploration_advantages(batch: MetaBatch, k: int) -> Tensor:
+    """R_i - b of each episode of support set k, less the mean gain of the other tasks, over the gains' std: (B, N).
+
+    0 for one task: there is nothing to compare its gain with.
+    """
+    first = batch.supports[0]
+    before, after = (masked_mean(b["returns"].double(), b["kept"], dim=-1) for b in (first, batch.query))
+    gains = after - before
+    num_tasks, num_episodes = batch.supports[k]["kept"].shape
+    if num_tasks == 1:
+        return torch.zeros_like(batch.supports[k]["returns"])
+    baseline = before.unsqueeze(-1).expand(-1, num_episodes)  # of episodes that later policies took it is one
+    if k == 0:
+        baseline = torch.where(first["kept"].sum(-1, keepdim=True) > 1, _of_others(first), _of_other_tasks(before))
+    advantages = after.unsqueeze(-1) - baseline - _of_other_tasks(gains)
+    return (advantages / (gains.std(correction=0) + 1e-8)).to(batch.query["log_probs"].dtype)
+
+
+def _of_others(batch: Batch) -> Tensor:
+    """Mean return of a task's other episodes, for each of them, (B, N)."""
+    returns, kept = batch["returns"].double() * batch["kept"], batch["kept"]
+    return (returns.sum(-1, keepdim=True) - returns) / (kept.sum(-1, keepdim=True) - 1).clamp(min=1)
+
+
+def _of_other_tasks(values: Tensor) -> Tensor:
+    """(B,) -> the mean of the other tasks' values, (B, 1)."""
+    return ((values.sum() - values) / (len(values) - 1)).unsqueeze(-1)
 
 
 def exploration_loss(batch: MetaBatch, phis: Sequence[Params]) -> Tensor:
-    """-mean_i A_i mean_k E[pi_phi_k / pi_old over support_k]: its gradient at the old theta is that of log p."""
-    advantages = exploration_advantages(batch)
+    """-mean_i mean_k E[A pi_phi_k / pi_old over support_k]: its gradient at the old theta is that of A log p."""
     losses = []
-    for phi, support in zip(phis, batch.supports, strict=False):  # the last phi took the query
+    for k, (phi, support) in enumerate(zip(phis, batch.supports, strict=False)):  # the last phi took the query
         log_probs = batch.inner_loop.policy.dist(phi, support["obs"]).log_prob(support["actions"])
-        credit = advantages.unsqueeze(-1).expand_as(log_probs)
+        advantages = exploration_advantages(batch, k)
+        credit = advantages.repeat_interleave(log_probs.shape[-1] // advantages.shape[-1], dim=-1)
         losses.append(torch.func.vmap(surrogate_loss)(log_probs, support["log_probs"], credit, support["mask"]))
     return torch.stack(losses).mean()
 

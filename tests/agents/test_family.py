@@ -1,6 +1,8 @@
 """Where the gradient family's algorithms differ from MAML: against derivations, and references written out in loops."""
 
 import dataclasses
+import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from agents.meta_sgd import PREFIX, MetaSGDConfig, meta_sgd
 from agents.promp import ProMPConfig, inner_kl, promp, ratio_loss
 from agents.reptile import ReptileConfig, reptile
 from envs.navigation import Navigation
+from metarl.distributions import Gaussian
 from metarl.params import flatten, trainable, unflatten, unstack
 from metarl.seeding import torch_rng
 from tests.agents.fast_weights import collect, double, learning_curve, meta_batch_of
@@ -177,23 +180,26 @@ def test_the_gradient_of_one_steps_size_by_hand():
 def test_e_mamls_extra_term_is_the_score_function_weighted_by_the_gain(inner_steps):
     """To first order in the inner steps, so that each round's policy is theta's own: d log p / dtheta in loops."""
     learner, meta_batch, batch = make(e_maml, EMAMLConfig(inner_steps=inner_steps))
-    gains = [
-        float(data.query.returns_undiscounted().mean() - data.supports[0].returns_undiscounted().mean())
-        for data in batch
-    ]
-    mean = sum(gains) / 3
-    std = (sum((gain - mean) ** 2 for gain in gains) / 3) ** 0.5
-    advantages = exploration_advantages(meta_batch)
-    assert advantages.tolist() == pytest.approx([(gain - mean) / std for gain in gains], abs=1e-6)
+    before = [data.supports[0].returns_undiscounted().tolist() for data in batch]
+    after = [float(data.query.returns_undiscounted().mean()) for data in batch]
+    gains = [a - sum(b) / len(b) for a, b in zip(after, before, strict=True)]
+    std = (sum((gain - sum(gains) / 3) ** 2 for gain in gains) / 3) ** 0.5
+    advantages = [exploration_advantages(meta_batch, k) for k in range(inner_steps)]
+    for k, i, j in itertools.product(range(inner_steps), range(3), range(len(before[0]))):
+        others = [b for n, b in enumerate(before[i]) if k > 0 or n != j]
+        mean_gain = sum(gains[:i] + gains[i + 1 :]) / 2
+        expected = (after[i] - sum(others) / len(others) - mean_gain) / std
+        assert float(advantages[k][i, j]) == pytest.approx(expected, abs=1e-6)
 
     def reference(theta):
-        """Sum over tasks, rounds and steps of A_i log pi_phi_k(a|s), in Python loops."""
+        """Sum over tasks, rounds and steps of A log pi_phi_k(a|s), in Python loops."""
         total = torch.zeros((), dtype=torch.float64)
         for i in range(3):
             phi = learner.inner_loop.weights(theta)
-            for support in meta_batch.supports:
+            for k, support in enumerate(meta_batch.supports):
                 task = rows(support)[i]
-                total = total - advantages[i] * masked_average(log_probs_of(learner, phi, task), task["mask"])
+                credit = torch.cat([a.expand(TASKS.spec.horizon_steps) for a in advantages[k][i]])
+                total = total - masked_average(credit * log_probs_of(learner, phi, task), task["mask"])
                 loss = log_prob_loss(log_probs_of(learner, phi, task), task)
                 grads = torch.autograd.grad(loss, list(phi.values()), create_graph=True)
                 phi = {name: p - learner.config.inner_lr * g for (name, p), g in zip(phi.items(), grads, strict=True)}
@@ -205,6 +211,46 @@ def test_e_mamls_extra_term_is_the_score_function_weighted_by_the_gain(inner_ste
     )
     torch.testing.assert_close(actual, gradient_of(reference, learner.theta), atol=1e-5, rtol=1e-4)
     assert flatten(actual).norm() > 1e-3
+
+
+def test_e_mamls_extra_term_is_0_where_adaptation_depends_on_nothing():
+    """A query return drawn on its own teaches nothing about exploring: no drift, not even a baseline's."""
+    policy = SimpleNamespace(dist=lambda phi, obs: Gaussian(phi["mean"].expand_as(obs), torch.zeros_like(obs)))
+    rng = torch.Generator().manual_seed(0)
+    gradients = []
+    for _ in range(500):
+        mean = torch.zeros((), dtype=torch.float64, requires_grad=True)
+        actions, query = (torch.randn(200, 4, 1, generator=rng, dtype=torch.float64) for _ in range(2))
+        every = torch.ones(200, 4, dtype=torch.bool)
+
+        def batch(a, every=every):
+            old = policy.dist({"mean": torch.zeros(())}, a).log_prob(a)
+            return {"obs": a, "actions": a, "log_probs": old, "mask": every, "returns": a.squeeze(-1), "kept": every}
+
+        meta_batch = SimpleNamespace(
+            inner_loop=SimpleNamespace(policy=policy), supports=[batch(actions)], query=batch(query)
+        )
+        gradients += torch.autograd.grad(exploration_loss(meta_batch, [{"mean": mean}] * 2), mean)
+    gradients = torch.stack(gradients)
+    # 0.16 if the credited episode were in its own baseline; the gains' std leaves a part of the order of 1 / tasks
+    assert abs(float(gradients.mean())) < 0.01
+    assert float(gradients.std()) > 0.01
+
+
+@pytest.mark.parametrize("dropped", [(), (1,)])
+def test_e_maml_with_one_episode_a_task_compares_with_the_other_tasks(dropped):
+    """There is no other episode of its own to take a baseline from."""
+    kept = torch.tensor([[True, i not in dropped] for i in range(3)])[:, : 2 if dropped else 1]
+    before = torch.tensor([[1.0, 5.0], [2.0, 0.0], [4.0, 9.0]], dtype=torch.float64)[:, : kept.shape[1]] * kept
+    after = torch.tensor([[3.0], [5.0], [4.0]], dtype=torch.float64)
+    query = {"returns": after, "kept": torch.ones(3, 1, dtype=torch.bool), "log_probs": after}
+    batch = SimpleNamespace(supports=[{"returns": before, "kept": kept}], query=query)
+    advantages = exploration_advantages(batch, 0)
+    means = [float(row[k].mean()) for row, k in zip(before, kept, strict=True)]
+    gains = [float(a) - m for a, m in zip(after, means, strict=True)]
+    std = float(np.std(gains))
+    expected = (5.0 - (means[0] + means[2]) / 2 - (gains[0] + gains[2]) / 2) / std
+    assert float(advantages[1, 0]) == pytest.approx(expected)
 
 
 def test_e_maml_without_the_term_is_maml_and_with_it_has_its_gradient():
