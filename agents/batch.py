@@ -11,6 +11,7 @@ from agents.advantages import linear_baseline_advantages
 from metarl.errors import NonFiniteError, UserError
 from metarl.types import Episodes, stack_episodes
 
+STEP_FIELDS = ("obs", "actions", "log_probs", "advantages", "mask")
 Batch = dict[str, Tensor]
 """A stack of tasks' steps, flat over N episodes and T steps: obs (B, N T, O), actions, log_probs, advantages, mask
 (B, N T); and the episodes' undiscounted returns (B, N), with `kept` (B, N) False where one was dropped."""
@@ -33,12 +34,6 @@ def flat_batch(episodes: Sequence[Episodes], *, gamma: float, gae_lambda: float)
     advantages, variance = linear_baseline_advantages(stacked, gamma=gamma, gae_lambda=gae_lambda)
     if not torch.isfinite(advantages).all():
         raise NonFiniteError("NaN or infinity in the advantages; the rewards are too large for float32")
-    fields = {
-        "obs": stacked.obs,
-        "actions": stacked.actions,
-        "log_probs": stacked.log_probs,
-        "advantages": advantages,
-        "mask": stacked.mask,
-    }
-    batch = {name: x.flatten(1, 2) for name, x in fields.items()}
+    steps = {name: advantages if name == "advantages" else getattr(stacked, name) for name in STEP_FIELDS}
+    batch = {name: x.flatten(1, 2) for name, x in steps.items()}
     return batch | {"returns": stacked.returns_undiscounted(), "kept": stacked.kept}, variance

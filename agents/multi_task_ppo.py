@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.batch import Batch, flat_batch
+from agents.batch import STEP_FIELDS, Batch, flat_batch
 from agents.ppo import ratio_metrics, shuffled_minibatches
 from metarl import params as P
 from metarl.checkpoint import check_tensors_match
@@ -140,7 +140,7 @@ class MultiTaskPPO:
             device=self.device,
         )
         for rows in minibatches:
-            part = {name: x[:, rows] if x.dim() > 1 else x for name, x in data.items()}
+            part = {name: data[name][:, rows] for name in STEP_FIELDS}
             theta, step = self.meta_optimizer.step(lambda theta, part=part: self._losses(theta, part).mean(), theta)
             history.append(step)
         if not P.is_finite(theta):

@@ -10,7 +10,7 @@ from experiments._build import build_with
 from metarl.experiment import RLExperiment
 from metarl.learner import RLMetaLearner
 
-FIRST_COME_ENVS = {"ML10": 4, "ML25": 5, "ML45": 9}
+FIRST_COME_ENVS = {"ML10": 4, "ML25": 10, "ML45": 9}
 """Environments of a test class that metaworld's own evaluator steps together: its meta_batch_size over 5 classes."""
 
 

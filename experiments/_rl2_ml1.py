@@ -26,9 +26,7 @@ def rl2_on_ml1(env_name: str, *, iterations: int, object_jitter: float) -> Exper
         rl=RLSettings(
             query_episodes=10,
             # episode by episode up to the tenth, which is as far as a trial goes in training
-            evaluation=EvaluationConfig(
-                adaptation_episodes=1, test_episodes=1, adaptation_rounds=9, first_come_envs=10
-            ),
+            evaluation=EvaluationConfig(adaptation_episodes=1, test_episodes=1, adaptation_rounds=9),
             # a trial is one lane: two groups of ten keep both workers busy
             pool=PoolConfig(lanes_per_group=10),
         ),

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from metarl.errors import UserError
 from metarl.evaluation import Measure, Mode
-from metarl.log import read_metrics
-from metarl.same_settings import settings_of
+from metarl.finished import check_finished
+from metarl.log import env_steps_of, read_metrics
+from metarl.same_settings import differences, settings_of, tested_on
 from metarl.stats import Interval, iqm
 
 POLICY = "meta-trained"
@@ -31,6 +32,8 @@ class Entry:
     env_steps: tuple[int, ...]
     task_ids: tuple[str, ...]
     strata: tuple[str, ...]
+    tested_on: dict[str, Any]
+    """Settings of the held-out tasks."""
     scores: dict[Mode, dict[Measure, NDArray[np.float64]]]
     """(seeds, rounds + 1, tasks): means over a task's test episodes."""
 
@@ -49,6 +52,7 @@ def read_entries(paths: Sequence[Path]) -> list[Entry]:
     groups: dict[str, list[tuple[Path, dict[str, Any], dict[str, Any]]]] = {}
     for path in (run for given in paths for run in _runs_in(given)):
         config, evaluation = _read(path / "config.json"), _read(path / "evaluation.json")
+        check_finished(evaluation, config, path)
         if "kind" in evaluation.get("policies", {}).get(POLICY, {"kind": None}):
             raise UserError(f"{path} is no meta-RL run; `metarl fewshot table` compares the supervised ones")
         key = json.dumps(settings_of(config), sort_keys=True)
@@ -98,15 +102,19 @@ def _interval(point: float, samples: Sequence[float]) -> Interval:
 
 
 def training_curve(entry: Entry, metric: str) -> tuple[list[float], list[float]] | None:
-    """(env steps, mean over seeds) of a metric of training; None where it was not logged."""
-    curves = []
-    for path in entry.paths:
-        rows = [row for row in read_metrics(path / "metrics.jsonl") if metric in row]
-        if not rows:
-            return None
-        curves.append(np.array([(row["env_steps"], row[metric]) for row in rows]))
-    length = min(map(len, curves))
-    mean = np.mean([curve[:length] for curve in curves], axis=0)
+    """(env steps, mean over seeds) of a metric of training, at the iterations that all seeds logged it at, or None."""
+    by_seed = [
+        {
+            row["iteration"]: (env_steps_of(row, metric), row[metric])
+            for row in read_metrics(path / "metrics.jsonl")
+            if metric in row
+        }
+        for path in entry.paths
+    ]
+    common = sorted(set.intersection(*map(set, by_seed)))
+    if not common:
+        return None
+    mean = np.mean([[rows[iteration] for iteration in common] for rows in by_seed], axis=0)
     return mean[:, 0].tolist(), mean[:, 1].tolist()
 
 
@@ -153,6 +161,7 @@ def _entry(runs: Sequence[tuple[Path, dict[str, Any], dict[str, Any]]]) -> Entry
         env_steps=tuple(evaluation["training_env_steps"] for _, _, evaluation in runs),
         task_ids=tuple(first["policies"][POLICY]["tasks"]),
         strata=tuple(first["policies"][POLICY]["strata"]),
+        tested_on=tested_on(config),
         scores=scores,
     )
 
@@ -165,6 +174,11 @@ def _check_same_tasks(entries: Sequence[Entry]) -> None:
                 f"{e.label} was evaluated on {len(e.task_ids)} tasks ({e.task_ids[0]}, ...)" for e in (first, entry)
             ]
             raise UserError(f"{' and '.join(told)}; compare runs on the same held-out tasks")
+        if found := differences(first.tested_on, entry.tested_on):
+            raise UserError(
+                f"the held-out tasks of {first.label} and {entry.label} have the same names and are not the same: "
+                f"{'; '.join(found)}; compare runs on the same held-out tasks"
+            )
 
 
 def _with_distinct_labels(entries: Sequence[Entry]) -> list[Entry]:

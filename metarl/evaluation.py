@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from metarl.collect import collect_episodes
 from metarl.errors import NonFiniteError
-from metarl.first_come import first_come_success
+from metarl.first_come import KEPT_EPISODES, first_come_success
 from metarl.learner import RLMetaLearner
 from metarl.rollout.pool import RolloutPool
 from metarl.seeding import SeedKey
@@ -42,7 +42,7 @@ class EvaluationConfig:
     """Test with the mean action as well as with sampled ones; adaptation is always sampled."""
     first_come_envs: int | None = None
     """Environments of a class that metaworld 3.1.1's own evaluator would step together (ML1 10, ML10 4, ML45 9); with
-    it, success is also given as that evaluator counts it."""
+    it and `test_episodes=3`, as there, success is also given as that evaluator counts it."""
     also_without: tuple[str, ...] = ()
     """Classes of held-out tasks that are trained on as well, with other goals (basketball-v3 in ML25): scores are also
     given without them."""
@@ -78,9 +78,14 @@ class EvaluationResult:
     """Test episodes left out for a NaN (`drop_episode`); in `outcomes` each has the mean of its task's others, which
     leaves the task's mean as it is without it, and no success in `steps_to_success`."""
 
-    def without_trained(self) -> EvaluationResult:
-        """The tasks of classes never trained on. The first-come count is of all classes and not given."""
+    def without_trained(self) -> EvaluationResult | None:
+        """The tasks of classes never trained on, None where that is all of them or none.
+
+        The first-come count is of all classes and not given.
+        """
         kept = [i for i, stratum in enumerate(self.strata) if stratum not in self.also_without]
+        if len(kept) in (0, len(self.strata)):
+            return None
         return EvaluationResult(
             task_ids=[self.task_ids[i] for i in kept],
             strata=[self.strata[i] for i in kept],
@@ -191,7 +196,7 @@ def meta_evaluate(
                 for steps in outcomes[mode]["steps_to_success"]
             ]
             for mode in modes
-            if config.first_come_envs is not None
+            if config.first_come_envs is not None and config.test_episodes == KEPT_EPISODES
         },
         also_without=config.also_without,
         dropped_episodes=sum(int((~e.kept).sum()) for mode in modes for row in rows[mode] for e in row),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -160,7 +160,9 @@ class RLExperiment:
             return None
         # their goals are part of the protocol, like the held-out list: the same whatever the run's seed
         tasks = self.tasks.sample(num_tasks, rng=numpy_rng((0, Stream.EVALUATE)))
-        return self._evaluate(self.learner, tasks, (*seed, len(tasks)))
+        # metaworld's evaluator is one of held-out tasks, and every class here was trained on
+        evaluation = replace(self.settings.evaluation, first_come_envs=None, also_without=())
+        return meta_evaluate(self.pool, self.learner, tasks, evaluation, seed=(*seed, len(tasks)))
 
     def _evaluate(self, learner: RLMetaLearner, tasks: Sequence[Task], seed: SeedKey) -> EvaluationResult:
         return meta_evaluate(self.pool, learner, tasks, self.settings.evaluation, seed=seed)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
+EVALUATED_AT = "eval/env_steps"
+"""Behind the theta that the `eval/` scores of a row are of."""
 MIN_COLUMNS = 60
 """In a narrower terminal the bar would be cut off, while plain lines wrap."""
 
@@ -57,7 +59,8 @@ class MetricsLog:
             raise UserError(f"cannot write {self._file.name}: {error.strerror}; free space and resume") from error
         if self._tensorboard is not None:
             for name, value in row.items():
-                self._tensorboard.add_scalar(name, value, global_step=env_steps)
+                # supervised data have no env steps
+                self._tensorboard.add_scalar(name, value, global_step=env_steps or iteration)
 
     def close(self) -> None:
         self._file.close()
@@ -77,6 +80,11 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Rows of a metrics file, null as NaN; a last line cut off by a kill is dropped. Raises UserError."""
     rows = _read_rows(path)
     return [{name: math.nan if value is None else value for name, value in row.items()} for row in rows]
+
+
+def env_steps_of(row: Mapping[str, Any], metric: str) -> float:
+    """Behind the theta that a metric of a row is of: scores are taken before the row's update."""
+    return row.get(EVALUATED_AT, row["env_steps"]) if metric.startswith("eval/") else row["env_steps"]
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarl.errors import UserError
+from metarl.log import EVALUATED_AT, env_steps_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,13 +44,12 @@ def plot_training(path: Path, rows: Sequence[Mapping[str, Any]], *, metrics: Seq
 
     Without `metrics`, the first six that the rows hold.
     """
-    fixed = ("iteration", "env_steps", "seconds")
+    fixed = ("iteration", "env_steps", "seconds", EVALUATED_AT)
     known = list(dict.fromkeys(name for row in rows for name in row if name not in fixed))
     shown = [name for name in metrics if name in known] if metrics else known[:6]
     if not shown:
         raise UserError(f"no metric to draw in {path}; the run has not finished an iteration")
     over_steps = any(row.get("env_steps") for row in rows)
-    x = [row["env_steps"] if over_steps else row["iteration"] for row in rows]
     columns = 2 if len(shown) == 4 else min(len(shown), 3)
     lines = math.ceil(len(shown) / columns)
     figure = new_figure(width=4.2 * columns, height=3.0 * lines)
@@ -57,6 +57,7 @@ def plot_training(path: Path, rows: Sequence[Mapping[str, Any]], *, metrics: Seq
 
     panels = figure.subplots(lines, columns, squeeze=False).flat
     for panel, name in zip(panels, shown, strict=False):
+        x = [env_steps_of(row, name) if over_steps else row["iteration"] for row in rows]
         values = [row.get(name, math.nan) for row in rows]
         panel.plot(x, values, color=COLORS[0], marker="." if len(rows) < 30 else "")
         panel.set(xlabel="env steps" if over_steps else "iteration", ylabel=name)

@@ -81,8 +81,7 @@ class AdaptationReport:
         for name, result in results.items():
             if result.dropped_episodes:
                 console.print(f"{name}: {result.dropped_episodes} test episodes had a NaN and are left out")
-            if result.also_without:
-                rest = result.without_trained()
+            if (rest := result.without_trained()) is not None:
                 scores = ", ".join(
                     f"{ACTIONS[mode]} {_cell('success_any', rest.curve(mode, 'success_any')[-1])}"
                     for mode in rest.outcomes

@@ -18,7 +18,8 @@ from metarl.evaluation import MEASURES
 from metarl.fewshot.results import is_few_shot, section
 from metarl.fewshot.stored_episodes import share_episodes
 from metarl.files import replace_file
-from metarl.same_settings import differences, settings_of
+from metarl.finished import check_finished
+from metarl.same_settings import differences, settings_of, stored_config
 from metarl.side_by_side import side_by_side
 from metarl.stats import Interval, stratified_bootstrap
 
@@ -32,7 +33,7 @@ FILES = (*COPIED, "evaluation.json")
 def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     """Copy a finished run's record below `results`, replacing that of the same name and seed.
 
-    Raises UserError if the run has not been evaluated to its end, or has other settings than the seeds stored there.
+    Raises UserError if the run has not been evaluated at its end, or has other settings than what is stored there.
     """
     missing = [file for file in FILES if not (run / file).is_file()]
     if missing:
@@ -41,8 +42,9 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     seed = stored["config"]["trainer"]["seed"]
     target = results / (name or Path(stored["experiment"]).stem) / f"seed{seed}"
     _check_same_settings(stored, run, target)
-    target.mkdir(parents=True, exist_ok=True)
     evaluation = json.loads((run / "evaluation.json").read_text())
+    check_finished(evaluation, stored, run)
+    target.mkdir(parents=True, exist_ok=True)
     small = share_episodes(evaluation, results) if is_few_shot(evaluation) else condensed(evaluation)
     replace_file(target / "evaluation.json", json.dumps(small).encode())
     for file in COPIED:
@@ -51,13 +53,14 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
 
 
 def _check_same_settings(stored: dict[str, Any], run: Path, target: Path) -> None:
-    """Against the other seeds of the same name: a mean over runs of different settings is of nothing."""
-    for other in sorted(set(target.parent.glob("seed*")) - {target}):
+    """Against what is stored under the same name: a mean over runs of different settings is of nothing, and a record
+    is replaced by that of the same experiment only."""
+    for other in sorted(path for path in target.parent.glob("seed*") if (path / "config.json").is_file()):
         settings = settings_of(json.loads((other / "config.json").read_text()))
         if found := differences(settings, settings_of(stored)):
             raise UserError(
                 f"{run} has other settings than {other}: {'; '.join(found)}; store it under another --name, or remove "
-                "those seeds first"
+                "what is stored there first"
             )
 
 
@@ -89,12 +92,13 @@ def write_table(results: Path, readme: Path) -> None:
         "",
         "Made by `metarl results` from the records in `results/`; not written by hand. Rows are of held-out tasks, but "
         "for those that say `on training tasks`: mean over seeds and tasks, in brackets the 95 % bootstrap interval "
-        "over tasks, within each class and seed; then the mean of each seed. Success and return are of the final "
-        "policy, never the best of a run.",
+        "over tasks, each averaged over the seeds and drawn within its class; then the mean of each seed. Success and "
+        "return are of the final policy, never the best of a run.",
         "",
     ]
     stored = dict(_stored(results))
-    lines += side_by_side({name: records for name, records in stored.items() if not is_few_shot(records[0])})
+    of_episodes = {name: records for name, records in stored.items() if not is_few_shot(records[0])}
+    lines += side_by_side(of_episodes, {name: stored_config(results / name) for name in of_episodes})
     for name, records in stored.items():
         lines += section(name, records) if is_few_shot(records[0]) else _section(results / name, records)
     replace_file(readme, "\n".join(lines).encode())
@@ -151,8 +155,9 @@ def _asides(records: list[dict[str, Any]]) -> Iterator[str]:
     for policy in records[0]["policies"]:
         entries = [record["policies"][policy] for record in records]
         for mode, outcomes in entries[0]["outcomes"].items():
-            if trained := entries[0].get("also_without"):
-                kept = [i for i, stratum in enumerate(entries[0]["strata"]) if stratum not in trained]
+            trained = entries[0].get("also_without", [])
+            kept = [i for i, stratum in enumerate(entries[0].get("strata", [])) if stratum not in trained]
+            if trained and kept:
                 final = [np.asarray(e["outcomes"][mode]["success_any"][-1])[kept].tolist() for e in entries]
                 yield f"- {policy}, {mode}, without {', '.join(trained)} (trained on with other goals), after the last "
                 classes = [entries[0]["strata"][i] for i in kept]
@@ -187,13 +192,11 @@ def _maxima(directory: Path) -> Iterator[str]:
 
 
 def _cell(by_seed: list[list[list[float]]], measure: str, classes: Sequence[str] | None) -> str:
-    """by_seed: seeds of tasks of episodes; every class of every seed keeps its share of each resample."""
-    per_task = [np.mean(tasks, axis=-1) for tasks in by_seed]
-    strata = [
-        f"{seed}/{classes[i] if classes else ''}" for seed, tasks in enumerate(per_task) for i in range(len(tasks))
-    ]
-    interval = stratified_bootstrap(np.concatenate(per_task), strata)
-    return f"{_text(interval, measure)} ({_seeds((float(tasks.mean()) for tasks in per_task), measure)})"
+    """by_seed: seeds of tasks of episodes. The tasks of all seeds are the same, so that a task is one unit, and not one
+    a seed; every class keeps its share of each resample."""
+    per_task = np.mean(by_seed, axis=-1)
+    interval = stratified_bootstrap(per_task.mean(0), classes)
+    return f"{_text(interval, measure)} ({_seeds(map(float, per_task.mean(1)), measure)})"
 
 
 def _text(interval: Interval, measure: str) -> str:

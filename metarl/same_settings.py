@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from metarl.config import config_from_dict, config_to_dict
@@ -19,8 +20,11 @@ WITHOUT_EFFECT = (
     "log_every_iterations",
     "checkpoint_every_iterations",
     "keep_checkpoints",
+    "first_come_envs",
 )
 """Settings that do not change what an iteration computes on a CPU."""
+OF_TRAINING = ("object_jitter", "distort", "stepping")
+"""Settings of tasks and data that held-out tasks do not depend on."""
 
 
 def settings_of(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,6 +40,20 @@ def settings_of(stored: Mapping[str, Any]) -> dict[str, Any]:
         name: value
         for name, value in flat.items()
         if name != "trainer.seed" and name.rpartition(".")[2] not in WITHOUT_EFFECT
+    }
+
+
+def stored_config(result: Path) -> dict[str, Any]:
+    """config.json of a stored result's first seed; the others differ in the seed alone."""
+    return json.loads(min(result.glob("seed*/config.json")).read_text())
+
+
+def tested_on(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Of `settings_of`, what the held-out tasks and their data are made of: the same ids may stand for others."""
+    return {
+        name: value
+        for name, value in settings_of(stored).items()
+        if name.startswith(("tasks.", "data.")) and name.rpartition(".")[2] not in OF_TRAINING
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.compare import POLICY, mean_interval
+from metarl.same_settings import tested_on
 from metarl.stats import Interval
 
 MODE = "stochastic"
@@ -16,37 +18,51 @@ Records = Sequence[dict[str, Any]]
 """evaluation.json of each seed."""
 
 
-def side_by_side(results: Mapping[str, Records]) -> Iterator[str]:
-    """Lines of Markdown: a table for each set of held-out tasks that two results or more were evaluated on."""
-    groups: dict[tuple[str, ...], dict[str, Records]] = {}
+def side_by_side(results: Mapping[str, Records], configs: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    """Lines of Markdown: a table for each set of held-out tasks that two results or more were evaluated on.
+
+    `configs`: the config.json of each result.
+    """
+    groups: dict[tuple[tuple[str, ...], str], dict[str, Records]] = {}
     for name, records in results.items():
-        groups.setdefault(tuple(records[0]["policies"][POLICY]["tasks"]), {})[name] = records
-    for tasks, group in groups.items():
+        tasks = tuple(records[0]["policies"][POLICY]["tasks"])
+        key = tasks, json.dumps(tested_on(configs[name]), sort_keys=True)
+        groups.setdefault(key, {})[name] = records
+    for (tasks, _), group in groups.items():
         if len(group) > 1:
-            yield from _table(tasks, group)
+            episodes = {name: _episodes_a_step(configs[name]) for name in group}
+            yield from _table(tasks, group, episodes)
 
 
-def _table(tasks: tuple[str, ...], group: Mapping[str, Records]) -> Iterator[str]:
+def _episodes_a_step(config: Mapping[str, Any]) -> str:
+    try:
+        return str(config["config"]["rl"]["evaluation"]["adaptation_episodes"])
+    except (KeyError, TypeError):  # an experiment of one's own may keep it elsewhere
+        return ""
+
+
+def _table(tasks: tuple[str, ...], group: Mapping[str, Records], episodes: Mapping[str, str]) -> Iterator[str]:
     rounds = max(len(_outcomes(records[0], "return")) for records in group.values())
     yield f"## On the same {len(tasks)} held-out tasks: {', '.join(group)}"
     yield ""
     yield (
-        "Return of the meta-trained policy with sampled actions after 0, 1, ... adaptation steps (of RL²: episodes in "
-        "memory): mean over tasks and seeds [95 % interval, seeds and tasks resampled]. *Gain* is the last column less "
-        "the first, task by task, so that what tasks differ in drops out. A policy *adapts* if the gain of its best "
-        "step lies above 0, interval and all; it *falls* if the last step lies below the best one in the same sense. "
-        "RL²'s memory also adapts within an episode: that shows in column 0, beside policies that cannot, and not in "
-        "its gain."
+        "Return of the meta-trained policy with sampled actions after 0, 1, ... adaptation steps (of RL²: episodes "
+        "in memory), each on so many episodes: mean over tasks and seeds [95 % interval, seeds and tasks "
+        "resampled]. *Gain* is the last column less the first, task by task, so that what tasks differ in drops "
+        "out. A policy *adapts* if the gain of its best step lies above 0, interval and all; it *falls* if the last "
+        "step lies below the best one in the same sense. RL²'s memory also adapts within an episode: that shows in "
+        "column 0, beside policies that cannot, and not in its gain."
     )
     yield ""
-    yield f"| result | seeds | env steps, M | {' | '.join(str(k) for k in range(rounds))} | gain | adapts |"
-    yield f"| --- | --- | --- |{' --- |' * rounds} --- | --- |"
+    steps = " | ".join(str(k) for k in range(rounds))
+    yield f"| result | seeds | env steps, M | episodes a step | {steps} | gain | adapts |"
+    yield f"| --- | --- | --- | --- |{' --- |' * rounds} --- | --- |"
     for name, records in sorted(group.items(), key=lambda item: -_final(item[1])):
         values, strata = _values(records), _strata(records)
         cells = [_text(mean_interval(points, strata)) for points in values] + [""] * (rounds - len(values))
         million = np.mean([record["training_env_steps"] for record in records]) / 1e6
         gain = _text(mean_interval(values[-1] - values[0], strata))
-        row = [name, len(records), f"{million:.1f}", *cells, gain, verdict(values, strata)]
+        row = [name, len(records), f"{million:.1f}", episodes[name], *cells, gain, verdict(values, strata)]
         yield f"| {' | '.join(map(str, row))} |"
     yield ""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from metarl.checkpoint import load_latest, save_checkpoint
 from metarl.experiment import Experiment, TrainerConfig
-from metarl.log import Console, MetricsLog, tensorboard_writer
+from metarl.log import EVALUATED_AT, Console, MetricsLog, tensorboard_writer
 from metarl.run_directory import RunDirectory
 from metarl.same_settings import WITHOUT_EFFECT
 from metarl.seeding import Stream, numpy_rng
@@ -53,6 +53,7 @@ class Trainer:
             resume_at=self.iteration if resumed else None,
             tensorboard=self._tensorboard,
         )
+        is_whole = True
         with log, StopSignal(cleanup=self.experiment.close) as stop:
             try:
                 while self.iteration < config.iterations and not stop.requested:
@@ -65,7 +66,9 @@ class Trainer:
                         batch = self.experiment.collect(tasks, seed=(config.seed, Stream.COLLECT, self.iteration))
                     collected = time.perf_counter()
                     of_batch, new_env_steps = self.experiment.batch_metrics(batch), self.experiment.env_steps(batch)
+                    is_whole = False
                     metrics = learner.meta_update(batch)
+                    is_whole = True
                     # counted at once: should the disk be full behind here, theta is that of this many updates
                     self.iteration += 1
                     self.env_steps += new_env_steps
@@ -86,7 +89,10 @@ class Trainer:
             except Stopped:
                 pass
             finally:
-                self._save()  # also after an error: the last whole iteration is good
+                # Also after an error, for the last whole iteration is good. But an update that broke off has left the
+                # optimizer's moments ahead of theta: the checkpoint before it is the one to go on from.
+                if is_whole:
+                    self._save()
         return self.iteration >= config.iterations
 
     def _is_logged(self) -> bool:
@@ -98,7 +104,8 @@ class Trainer:
         every = self.config.eval_every_iterations
         if every == 0 or self.iteration % every:
             return {}
-        return self.experiment.evaluate(seed=(self.config.seed, Stream.EVALUATE)).metrics()
+        scores = self.experiment.evaluate(seed=(self.config.seed, Stream.EVALUATE)).metrics()
+        return scores | {EVALUATED_AT: self.env_steps}  # the row's own env_steps are those after the update
 
     def _save(self) -> None:
         if self._saved_at == self.iteration:

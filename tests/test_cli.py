@@ -19,18 +19,20 @@ import torch
 from metarl.checkpoint import list_checkpoints, load_latest
 from metarl.cli import main
 from metarl.errors import UserError
-from metarl.log import MetricsLog, read_metrics
+from metarl.log import EVALUATED_AT, MetricsLog, read_metrics
+from metarl.meta_optimizer import Adam
 
 SMALL = [
     *("--iterations", "4", "--meta-batch-size", "3", "--support-episodes", "3", "--query-episodes", "3"),
     *("--num-test-tasks", "2", "--test-episodes", "2", "--adaptation-episodes", "2", "--hidden", "16"),
-    *("--cg-iterations", "3", "--device", "cpu"),
+    *("--device", "cpu"),
 ]
 UNTIMED = ("seconds", "seconds/collect", "seconds/update", "seconds/evaluate")
 
 
 def train(out: Path, *more: str, experiment: str = "navigation_maml") -> int:
-    return main(["train", experiment, "--out", str(out), *SMALL, *more])
+    solver = ["--cg-iterations", "3"] if experiment == "navigation_maml" else []
+    return main(["train", experiment, "--out", str(out), *SMALL, *solver, *more])
 
 
 def learned(run: Path) -> tuple[dict, list[dict]]:
@@ -96,6 +98,12 @@ def test_the_number_of_workers_does_not_show(reference: Path, tmp_path: Path) ->
     assert_same_run(tmp_path / "run", reference)
 
 
+def test_scores_in_training_know_the_env_steps_behind_them(tmp_path: Path) -> None:
+    assert train(tmp_path / "run", "--iterations", "2", "--eval-every-iterations", "1") == 0
+    first, second = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    assert first[EVALUATED_AT] == 0 and second[EVALUATED_AT] == first["env_steps"] > 0
+
+
 def test_another_seed_gives_another_run(reference: Path, tmp_path: Path) -> None:
     assert train(tmp_path / "run", "--iterations", "1", "--seed", "7") == 0
     assert learned(tmp_path / "run")[1][0] != learned(reference)[1][0]
@@ -103,6 +111,7 @@ def test_another_seed_gives_another_run(reference: Path, tmp_path: Path) -> None
 
 def start(out: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "metarl.cli", "train", "navigation_maml", "--out", str(out), *SMALL, *more]
+    command += ["--cg-iterations", "3"]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -146,6 +155,32 @@ def test_an_error_behind_an_update_does_not_have_it_done_twice(
     expected, expected_rows = learned(reference)
     assert all(torch.equal(learner["theta"][name], p) for name, p in expected["theta"].items())
     assert rows == [row for row in expected_rows if row["iteration"] != 2]
+
+
+def test_an_update_that_broke_off_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adam's moments would be those of half an update, and theta that of the one before."""
+    ppo = {"experiment": "navigation_multi_task_ppo"}
+    assert train(tmp_path / "reference", **ppo) == 0
+    step, calls = Adam.step, []
+
+    def breaks_off(*arguments: Any, **more: Any) -> Any:
+        calls.append(1)
+        if len(calls) == per_update * 5 // 2:  # in the middle of the third
+            raise MemoryError
+        return step(*arguments, **more)
+
+    config = json.loads((tmp_path / "reference" / "config.json").read_text())["config"]["agent"]
+    per_update = config["epochs"] * config["minibatches"]
+    monkeypatch.setattr(Adam, "step", breaks_off)
+    with pytest.raises(MemoryError):
+        train(tmp_path / "run", "--checkpoint-every-iterations", "2", **ppo)
+    monkeypatch.undo()
+    assert train(tmp_path / "run", "--resume", **ppo) == 0
+    assert_same_run(tmp_path / "run", tmp_path / "reference")
+    learner, _ = learned(tmp_path / "run")
+    expected, _ = learned(tmp_path / "reference")
+    for name, moment in expected["meta_optimizer"]["first"].items():
+        assert torch.equal(learner["meta_optimizer"]["first"][name], moment)
 
 
 def test_a_reader_that_has_read_enough_does_not_end_the_run(tmp_path: Path) -> None:

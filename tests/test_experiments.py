@@ -64,7 +64,7 @@ def test_ml25_is_scored_with_and_without_the_class_it_also_trains_on() -> None:
     experiment = ml10_maml.build(dataclasses.replace(config, tasks=ML(benchmark="ML25")))
     experiment.close()
     assert experiment.settings.evaluation.also_without == ("basketball-v3",)
-    assert experiment.settings.evaluation.first_come_envs == 5
+    assert experiment.settings.evaluation.first_come_envs == 10
     experiment = ml10_maml.build(config)
     experiment.close()
     assert experiment.settings.evaluation.also_without == ()

@@ -40,6 +40,7 @@ def main(rest: list[str]) -> int:
             "checkpoint": str(path),
             "iterations": state["iteration"],
             "training_env_steps": state["env_steps"],
+            "training_seconds": state["seconds"],
             "environment": environment(),
             "policies": {policy: result.to_json() for policy, result in results.items()},
         }

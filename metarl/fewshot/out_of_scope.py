@@ -60,11 +60,13 @@ def draw_strangers(
 
 
 def tell_apart(inside: Sequence[Tensor], outside: Sequence[Tensor]) -> Rejection:
-    """From the class scores of each task's queries (Q, ways) and of its out-of-scope ones (S, ways)."""
-    pairs = [
-        (confidence(own).numpy(), confidence(strange).numpy()) for own, strange in zip(inside, outside, strict=True)
-    ]
-    return Rejection(
-        np.array([auroc(own, strange) for own, strange in pairs]),
-        np.array([false_acceptance(own, strange) for own, strange in pairs]),
-    )
+    """From the class scores of each task's queries (Q, ways) and of its out-of-scope ones (S, ways).
+
+    A task whose scores are not all finite, for its adaptation diverged, is scored as the worst: 0, and all let through.
+    """
+    rows = []
+    for own, strange in zip(inside, outside, strict=True):
+        a, b = confidence(own).numpy(), confidence(strange).numpy()
+        is_finite = np.isfinite(a).all() and np.isfinite(b).all()
+        rows.append((auroc(a, b), false_acceptance(a, b)) if is_finite else (0.0, 1.0))
+    return Rejection(*np.array(rows).reshape(-1, 2).T)

@@ -15,6 +15,7 @@ from metarl.fewshot.evaluation import normal_interval
 from metarl.fewshot.report import format_score
 from metarl.fewshot.stored_episodes import digest
 from metarl.files import replace_file
+from metarl.same_settings import settings_of, stored_config, tested_on
 from metarl.stats import Interval
 
 KIND = "few-shot"
@@ -60,7 +61,8 @@ def overview(results: Path) -> list[str]:
         "their batch statistics. Results stand in one table where they were scored on the very same episodes.",
         "",
     ]
-    for suites, names in _on_the_same_episodes(found):
+    data = {name: _data(results / name) for name in found}
+    for suites, names in _on_the_same_episodes(found, data):
         lines += [
             f"| result | queries | {' | '.join(suites)} | iterations | seconds | seeds |",
             "| --- | --- |" + " --- |" * (len(suites) + 3),
@@ -72,10 +74,25 @@ def overview(results: Path) -> list[str]:
     return lines
 
 
-def _on_the_same_episodes(found: dict[str, list[dict[str, Any]]]) -> list[tuple[tuple[str, ...], list[str]]]:
-    """Suites and names of the results that can be compared: no suite that two of them have was drawn differently."""
+def _data(result: Path) -> str:
+    """What the numbers in a result's episodes stand for: the same ones may be of other data."""
+    config = stored_config(result)
+    asked = {name: value for name, value in settings_of(config).items() if name.startswith("evaluation.out_of_scope")}
+    return json.dumps(tested_on(config) | asked, sort_keys=True)
+
+
+def _on_the_same_episodes(
+    found: dict[str, list[dict[str, Any]]], data: dict[str, str]
+) -> list[tuple[tuple[str, ...], list[str]]]:
+    """Suites and names of the results that can be compared: no suite that two of them have was drawn differently.
+
+    `data` tells data sets apart, by result.
+    """
     groups: list[tuple[dict[str, str], list[str]]] = []
-    digests = {name: _digests(name, records) for name, records in found.items()}
+    digests = {
+        name: {suite: data[name] + key for suite, key in _digests(name, records).items()}
+        for name, records in found.items()
+    }
     for name in sorted(digests, key=lambda name: -len(digests[name])):  # the widest first: it gives the columns
         for known, names in groups:
             common = known.keys() & digests[name].keys()

@@ -123,6 +123,10 @@ def test_strangers_are_told_apart_by_their_largest_score():
     rejection = tell_apart([inside, inside], [outside, outside - 10])
     assert rejection.auroc.tolist() == pytest.approx([2.5 / 4, 1])
     assert rejection.false_acceptance_at_95.tolist() == pytest.approx([0.5, 0])
+    diverged = inside.clone()
+    diverged[0, 0] = torch.nan  # a threshold of NaN would let nobody through
+    worst = tell_apart([diverged, inside, inside], [outside, outside * torch.inf, outside - 10])
+    assert worst.auroc.tolist() == [0, 0, 1] and worst.false_acceptance_at_95.tolist() == [1, 1, 0]
 
 
 def test_more_strangers_than_there_are_is_an_error():
@@ -168,12 +172,17 @@ def test_stored_rejections_make_tables_beside_records_without(made_up, tmp_path)
         }
         (tmp_path / name / "seed0").mkdir(parents=True)
         (tmp_path / name / "seed0" / "evaluation.json").write_text(json.dumps(record))
+        config = {"experiment": "mine.py", "config": {"data": {"name": "made up"}}}
+        (tmp_path / name / "seed0" / "config.json").write_text(json.dumps(config))
     table = overview(tmp_path)
     assert [sum(line.startswith(f"| {name} |") for line in table) for name in ("old", "new")] == [1, 2]
     assert "| result | 3w2s AUROC | 3w2s let through |" in table
     auroc_mean = policy["suites"]["3w2s"]["out_of_scope"]["summary"]["auroc"]["mean"]
     rows = [line for line in section("new", [record]) if line.startswith("| untrained | 3w2s |")]
     assert len(rows) == 2 and f"{100 * auroc_mean:.2f} ±" in rows[1]
+    config["config"]["data"]["name"] = "another data set"  # of which the same numbers are other examples
+    (tmp_path / "new" / "seed0" / "config.json").write_text(json.dumps(config))
+    assert sum(line.startswith("| result | queries |") for line in overview(tmp_path)) == 2
     (tmp_path / "new" / "seed0" / "evaluation.json").unlink()
     assert not any("AUROC" in line for line in overview(tmp_path))
 

@@ -9,10 +9,11 @@ import pytest
 
 from experiments import navigation_maml
 from metarl.cli import main
-from metarl.compare import iqm_interval, probability_of_improvement, read_entries
+from metarl.compare import iqm_interval, probability_of_improvement, read_entries, training_curve
 from metarl.config import config_to_dict
 from metarl.errors import UserError
 from metarl.find_experiment import experiments_directory
+from metarl.log import EVALUATED_AT
 from metarl.same_settings import differences, settings_of
 from metarl.stats import iqm
 
@@ -29,8 +30,9 @@ def make_run(path, *, name, seed, returns, lr=0.1, success=False, tasks=None):
     num_tasks = np.shape(returns)[1]
     policy = {"tasks": tasks or [f"task{i}" for i in range(num_tasks)], "strata": ["all"] * num_tasks}
     policy |= {"outcomes": {"stochastic": outcomes}}
-    config = {"experiment": name, "config": {"trainer": {"seed": seed}, "agent": {"lr": lr}}}
-    evaluation = {"training_env_steps": 1000, "policies": {"meta-trained": policy}}
+    config = {"experiment": name, "config": {"trainer": {"seed": seed, "iterations": 3}, "agent": {"lr": lr}}}
+    evaluation = {"iterations": 3, "training_env_steps": 1000, "training_seconds": 5.0, "environment": {}}
+    evaluation |= {"policies": {"meta-trained": policy}}
     rows = [{"iteration": i, "env_steps": 100 * i, "seconds": 1.0, "return/post": float(i)} for i in range(3)]
     (path / "config.json").write_text(json.dumps(config))
     (path / "evaluation.json").write_text(json.dumps(evaluation))
@@ -84,6 +86,7 @@ def test_settings_without_effect_and_later_fields_do_not_part_the_seeds(tmp_path
     for path, workers in zip(paths, (0, 1, 2), strict=True):
         config = config_to_dict(navigation_maml.config())
         config["trainer"]["seed"], config["rl"]["pool"]["workers"] = workers + 1, workers
+        config["trainer"]["iterations"] = 3
         if workers == 2:
             del config["agent"]["judge_every_step"]  # of a run made before there was such a thing
         (path / "config.json").write_text(json.dumps({"experiment": "navigation_maml", "config": config}))
@@ -98,6 +101,33 @@ def test_the_seeds_of_our_own_records_are_one_experiment(directory):
     seeds = sorted(directory.glob("seed*"))
     settings = [settings_of(json.loads((seed / "config.json").read_text())) for seed in seeds]
     assert seeds and not any(differences(settings[0], other) for other in settings[1:])
+
+
+def test_other_tasks_of_the_same_names_are_not_compared(tmp_path):
+    returns = np.ones((2, 4, 3))
+    paths = [make_run(tmp_path / name, name=name, seed=1, returns=returns) for name in ("a.py", "b.py", "c.py")]
+    for path, reward, jitter in zip(paths, ("dense", "dense", "sparse"), (0.0, 0.1, 0.0), strict=True):
+        stored = json.loads((path / "config.json").read_text())
+        stored["config"]["tasks"] = {"reward": reward, "object_jitter": jitter}
+        (path / "config.json").write_text(json.dumps(stored))
+    assert len(read_entries(paths[:2])) == 2  # the jitter is of training alone
+    with pytest.raises(UserError, match=r"are not the same: tasks\.reward was 'dense', now 'sparse'"):
+        read_entries(paths)
+
+
+def test_a_training_curve_joins_the_same_iterations(tmp_path):
+    """Seeds logged every iteration and every second one; scores are those of before the row's update."""
+    paths = [make_run(tmp_path / f"a{seed}", name="maml", seed=seed, returns=np.ones((2, 4, 3))) for seed in (1, 2)]
+    for path, every in zip(paths, (1, 2), strict=True):
+        rows = [
+            {"iteration": i, "env_steps": 100 * (i + 1), "return/post": float(i), "eval/x": 1.0, EVALUATED_AT: 100 * i}
+            for i in range(0, 6, every)
+        ]
+        (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (entry,) = read_entries(paths)
+    assert training_curve(entry, "return/post") == ([100.0, 300.0, 500.0], [0.0, 2.0, 4.0])
+    assert training_curve(entry, "eval/x") == ([0.0, 200.0, 400.0], [1.0] * 3)
+    assert training_curve(entry, "return/pre") is None
 
 
 def test_the_command_prints_a_table_and_draws_a_picture(tmp_path, capsys):

@@ -217,3 +217,9 @@ def test_classes_trained_on_are_left_out_on_demand(pool):
     assert rest.outcomes["stochastic"]["success_any"].mean(-1).tolist() == [[0, 1]] * 3
     assert result.outcomes["stochastic"]["success_any"].shape == (3, 3, 4)  # itself untouched
     assert json.loads(json.dumps(result.to_json()))["also_without"] == ["a"]
+    assert evaluate(pool, also_without=("a", "b")).without_trained() is None  # no class is left
+
+
+def test_episodes_are_counted_first_come_in_metaworlds_own_number_alone(pool):
+    assert evaluate(pool, first_come_envs=1, test_episodes=3).first_come.keys() == {"stochastic", "deterministic"}
+    assert evaluate(pool, first_come_envs=1, test_episodes=4).first_come == {}

@@ -74,3 +74,10 @@ def test_classes_count_alike_and_batches_are_averaged() -> None:
     # class a: batches (solvable, not) twice -> 1; class b: never
     score = first_come_success(steps, ["a"] * 4 + ["b"] * 2, envs_per_class=2, horizon_steps=HORIZON)
     assert score == 0.5
+
+
+def test_a_batch_that_is_not_full_is_left_out() -> None:
+    """40 goals by 9: a batch of the 4 left would weigh as much as the full ones."""
+    steps = np.array([[10, 10], [0, 0], [0, 0], [0, 0], [0, 0]])
+    assert first_come_success(steps, ["a"] * 5, envs_per_class=2, horizon_steps=HORIZON) == 0.5
+    assert first_come_success(steps[:1], ["a"], envs_per_class=2, horizon_steps=HORIZON) == 1.0

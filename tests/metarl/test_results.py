@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from metarl.compare import read_entries
 from metarl.errors import UserError
 from metarl.results import add_result, write_table
 from metarl.side_by_side import side_by_side, verdict
@@ -22,13 +23,15 @@ def make_run(path: Path, *, seed: int, success: list[list[float]]) -> Path:
         "success_last": [[[0.0 for _ in t] for t in success]],
     }
     record = {
+        "iterations": 3,
         "training_env_steps": 1000,
         "training_seconds": 5.0,
         "environment": {"cpu_count": 2, "mujoco": "3.3.0", "metaworld": "3.1.1", "torch": "2.13.0"},
         "policies": {"meta-trained": {"tasks": [f"t{path.name}"], "outcomes": {"stochastic": outcomes}}},
     }
     (path / "evaluation.json").write_text(json.dumps(record))
-    (path / "config.json").write_text(json.dumps({"experiment": "some_maml", "config": {"trainer": {"seed": seed}}}))
+    config = {"experiment": "some_maml", "config": {"trainer": {"seed": seed, "iterations": 3}}}
+    (path / "config.json").write_text(json.dumps(config))
     (path / "versions.json").write_text("{}")
     (path / "metrics.jsonl").write_text("")
     return path
@@ -63,6 +66,43 @@ def test_runs_of_other_settings_are_no_seeds_of_a_result(tmp_path: Path) -> None
     assert not (tmp_path / "results" / "some_maml" / "seed2").exists()
     add_result(tmp_path / "results", runs[1], name="some_maml_faster")
     add_result(tmp_path / "results", runs[0])  # again: it replaces itself
+    other = make_run(tmp_path / "other", seed=1, success=[[0.0]])  # and nothing else does
+    with pytest.raises(UserError, match=r"agent\.inner_lr was 0\.1, now 'absent'"):
+        add_result(tmp_path / "results", other)
+    stored = json.loads((tmp_path / "results" / "some_maml" / "seed1" / "evaluation.json").read_text())
+    assert stored["policies"]["meta-trained"]["outcomes"]["stochastic"]["success_any"] == [[[1.0]]]
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"iterations": 2}, "was evaluated after 2 of its 3 iterations; let it end with --resume"),
+        ({"training_seconds": None}, "lacks training_seconds; evaluate the run again"),
+    ],
+)
+def test_an_evaluation_from_before_the_end_is_no_record(change: dict, said: str, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", seed=1, success=[[1.0]])
+    record = json.loads((run / "evaluation.json").read_text()) | change
+    (run / "evaluation.json").write_text(json.dumps({k: v for k, v in record.items() if v is not None}))
+    with pytest.raises(UserError, match=said):
+        add_result(tmp_path / "results", run)
+    with pytest.raises(UserError, match=said):
+        read_entries([run])
+    assert not (tmp_path / "results").exists()
+
+
+def test_seeds_are_no_more_tasks(tmp_path: Path) -> None:
+    """Two seeds that agree task by task tell no more about the tasks than one of them."""
+    success = [[float(i % 2)] for i in range(40)]
+    intervals = []
+    for seeds in ((1,), (1, 2)):
+        results = tmp_path / f"results{len(seeds)}"
+        for seed in seeds:
+            add_result(results, make_run(tmp_path / f"run{len(seeds)}{seed}", seed=seed, success=success))
+        write_table(results, tmp_path / "README.md")
+        (row,) = [line for line in (tmp_path / "README.md").read_text().splitlines() if "| 0 |" in line]
+        intervals.append(row.split("(")[1].split("|")[1])
+    assert intervals[0] == intervals[1] and "**0.500** [0.350, 0.650]" in intervals[0]
 
 
 def test_seeds_of_different_mujocos_are_not_merged(tmp_path: Path) -> None:
@@ -143,18 +183,27 @@ def test_results_on_the_same_tasks_stand_beside_each_other_best_first(tmp_path: 
         policy = {"tasks": tasks, "outcomes": {"stochastic": outcomes}}
         return {"training_env_steps": 2_000_000, "policies": {"meta-trained": policy}}
 
-    lines = list(
-        side_by_side(
-            {
-                "still": [record([[1.0, 3.0], [1.0, 3.0]], ["a", "b"])],
-                "adapts": [record([[1.0, 3.0], [11.0, 13.0], [21.0, 23.0]], ["a", "b"])] * 2,
-                "elsewhere": [record([[0.0]], ["c"])],
-            }
-        )
-    )
+    def config(adaptation_episodes: int, **tasks: object) -> dict:
+        evaluation = {"adaptation_episodes": adaptation_episodes}
+        return {"experiment": "mine.py", "config": {"tasks": tasks, "rl": {"evaluation": evaluation}}}
+
+    results = {
+        "still": [record([[1.0, 3.0], [1.0, 3.0]], ["a", "b"])],
+        "adapts": [record([[1.0, 3.0], [11.0, 13.0], [21.0, 23.0]], ["a", "b"])] * 2,
+        "elsewhere": [record([[0.0]], ["c"])],
+        "the same names for other tasks": [record([[1.0, 3.0], [1.0, 3.0]], ["a", "b"])],
+    }
+    configs = {
+        "still": config(20, reward="dense", object_jitter=0.1),
+        "adapts": config(10, reward="dense", object_jitter=0.0),
+        "elsewhere": config(10),
+        "the same names for other tasks": config(10, reward="sparse"),
+    }
+    lines = list(side_by_side(results, configs))
     rows = [line for line in lines if line.startswith("| ")][1:]
-    assert len([line for line in lines if line.startswith("## ")]) == 1 and "elsewhere" not in " ".join(lines)
+    assert len([line for line in lines if line.startswith("## ")]) == 1
+    assert "elsewhere" not in " ".join(lines) and "other tasks" not in " ".join(lines)
     assert rows[-2].startswith(
-        "| adapts | 2 | 2.0 | 2.0 [1.0, 3.0] | 12.0 [11.0, 13.0] | 22.0 [21.0, 23.0] | 20.0 [20.0, 20.0] | yes"
+        "| adapts | 2 | 2.0 | 10 | 2.0 [1.0, 3.0] | 12.0 [11.0, 13.0] | 22.0 [21.0, 23.0] | 20.0 [20.0, 20.0] | yes"
     )
-    assert rows[-1].startswith("| still | 1 | 2.0 |") and rows[-1].endswith("|  | 0.0 [0.0, 0.0] | no |")
+    assert rows[-1].startswith("| still | 1 | 2.0 | 20 |") and rows[-1].endswith("|  | 0.0 [0.0, 0.0] | no |")

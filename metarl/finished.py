@@ -1,0 +1,24 @@
+"""Whether a run's evaluation is that of its end: one from before a `--resume` with more iterations is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from metarl.errors import UserError
+
+NEEDED = ("iterations", "training_seconds", "training_env_steps", "environment", "policies")
+"""Of an evaluation.json: what tables are made of."""
+
+
+def check_finished(evaluation: Mapping[str, Any], stored: Mapping[str, Any], run: Path) -> None:
+    """Raises UserError where an evaluation.json is not that of the run's last iteration, or lacks what tables show."""
+    if missing := [name for name in NEEDED if name not in evaluation]:
+        raise UserError(f"{run / 'evaluation.json'} lacks {', '.join(missing)}; evaluate the run again")
+    wanted = stored["config"]["trainer"]["iterations"]
+    if (found := evaluation["iterations"]) != wanted:
+        raise UserError(
+            f"{run} was evaluated after {found} of its {wanted} iterations; let it end with --resume, which evaluates "
+            "it anew"
+        )
