@@ -23,6 +23,12 @@ def trainable(params: Params) -> Params:
     return {name: p.detach().requires_grad_(True) for name, p in params.items()}
 
 
+def gradient(loss: Tensor, leaves: Params) -> Params:
+    """Of a scalar in each leaf; 0 where it does not depend on one."""
+    grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    return {name: torch.zeros_like(p) if g is None else g for (name, p), g in zip(leaves.items(), grads, strict=True)}
+
+
 def stack(many: Sequence[Params]) -> Params:
     """B dicts of (...) tensors -> one dict of (B, ...) tensors."""
     return {name: torch.stack([params[name] for params in many]) for name in many[0]}

@@ -15,6 +15,7 @@ from metarl.collect import collect_episodes
 from metarl.config import apply_overrides, config_from_dict
 from metarl.errors import UserError, nearest
 from metarl.experiment import RLExperiment
+from metarl.fewshot.experiment import FewShotExperiment
 from metarl.find_experiment import load_experiment
 from metarl.learner import RLMetaLearner
 from metarl.optional import MakesTask
@@ -57,6 +58,8 @@ def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Run:
     state, path = found
     experiment = module.build(config)
     try:
+        if overrides and isinstance(experiment, FewShotExperiment):
+            experiment.check_held_out(module.build(config_from_dict(type(module.config()), stored)))
         experiment.learner.load_state_dict(state["learner"])
     except BaseException:
         experiment.close()

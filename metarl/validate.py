@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from metarl.errors import SettingError, UserError, nearest
@@ -23,6 +24,13 @@ def check_counts(**counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise UserError(f"--{name.replace('_', '-')} {count} must be >= 1; raise it, or leave it out")
+
+
+def check_unused(config: Any, names: Sequence[str], *, why: str) -> None:
+    """Raise SettingError for an inherited field that has no effect here and was set all the same."""
+    for name in names:
+        if (value := getattr(config, name)) != type(config).__dataclass_fields__[name].default:
+            raise SettingError(f"{name}={value!r} has no effect here, for {why}; leave it out")
 
 
 def check_range(

@@ -25,11 +25,14 @@ from metarl.fewshot.source import DataSpec
 from metarl.inner_loop import adapt_tasks
 from metarl.policies import linear
 from metarl.types import Metrics, Params
+from metarl.validate import check_unused
 
 
 @dataclass(frozen=True, kw_only=True)
 class ANILConfig(MAMLConfig):
-    pass
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_unused(self, ("backend",), why="ANIL's heads are adapted by matrix products")
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,8 @@ class HeadGradient:
         outputs = linear(query_features, heads["head.weight"], heads["head.bias"])
         ways = self.loss.ways(support)
         loss = self.loss.losses(outputs, query.y, ways).mean()
-        grads = torch.autograd.grad(loss, list(leaves.values()))
         metrics = {"meta_loss": float(loss.detach())} | self.loss.score(outputs.detach(), query.y, ways)
-        return dict(zip(leaves, grads, strict=True)), metrics
+        return P.gradient(loss, leaves), metrics
 
     def _features(self, theta: Params, support_x: Tensor, query_x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, D) of each (B, N, ...); queries are normalised as `query_statistics` says."""

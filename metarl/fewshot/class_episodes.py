@@ -147,6 +147,10 @@ class ClassEpisodes:
         base, turns = divmod(class_id, ROTATIONS)
         return self.data_set.names[base] + (f", turned {90 * turns}°" if turns else "")
 
+    def class_names(self, split: Split) -> set[str]:
+        """Of the data set's own classes: one turned is the same drawing."""
+        return {self.data_set.names[c // ROTATIONS] for c in self._classes.get(split, ())}
+
     def _draw(
         self, num_tasks: int, split: Split, ways: int, shots: int, queries: int, rng: np.random.Generator
     ) -> list[Task]:

@@ -213,12 +213,22 @@ def _score(output: Tensor, y: Tensor) -> float:
 def pack_episodes(tasks: Sequence[Task]) -> dict[str, Any]:
     """Tasks of one size in few bytes: each parameter of all tasks as one deflated array in base 64.
 
-    `unpack_episodes` undoes it. What only training needs (the places of training classes) is not in held-out tasks.
+    What is no array of numbers (names, classes of unequal size) stays as it is. `unpack_episodes` undoes it. What only
+    training needs (the places of training classes) is not in held-out tasks.
     """
     packed = {}
     for name in tasks[0].params:
-        column = np.asarray([task.params[name] for task in tasks])
-        kind = "<f8" if column.dtype.kind == "f" else "<i2"
+        values = [task.params[name] for task in tasks]
+        try:
+            column = np.asarray(values)
+        except ValueError:  # lists of different lengths
+            column = np.asarray([""])
+        if column.dtype.kind not in "fiu":
+            packed[name] = {"values": values}
+            continue
+        small = np.iinfo(np.int16)
+        fits = bool(column.size == 0 or (column.min() >= small.min and column.max() <= small.max))
+        kind = "<f8" if column.dtype.kind == "f" else "<i2" if fits else "<i8"
         data = zlib.compress(column.astype(kind).tobytes(), 9)
         packed[name] = {"dtype": kind, "shape": list(column.shape), "deflated": base64.b64encode(data).decode()}
     return packed
@@ -227,7 +237,9 @@ def pack_episodes(tasks: Sequence[Task]) -> dict[str, Any]:
 def unpack_episodes(packed: dict[str, Any]) -> list[dict[str, Any]]:
     """The params of each task, as they were evaluated."""
     columns = {
-        name: np.frombuffer(zlib.decompress(base64.b64decode(entry["deflated"])), entry["dtype"])
+        name: entry["values"]
+        if "values" in entry
+        else np.frombuffer(zlib.decompress(base64.b64decode(entry["deflated"])), entry["dtype"])
         .reshape(entry["shape"])
         .tolist()
         for name, entry in packed.items()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from metarl.errors import UserError
-from metarl.fewshot.evaluation import FewShotEvaluationConfig, FewShotResult, few_shot_evaluate
+from metarl.fewshot.evaluation import FewShotEvaluationConfig, FewShotResult, few_shot_evaluate, pack_episodes
 from metarl.fewshot.learner import FewShotLearner
 from metarl.fewshot.report import FewShotReport
-from metarl.fewshot.source import EpisodeSource
+from metarl.fewshot.source import EpisodeSource, HasClasses
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import Metrics, Task, TaskData
 
@@ -35,11 +36,27 @@ class FewShotExperiment:
         """Raises UserError for a suite that the data or the learner do not allow: now, not after the training."""
         for suite in self.evaluation.suites:
             (task, *_) = self.source.test_tasks(suite, 1, rng=numpy_rng((0,)))
+            try:
+                json.dumps(pack_episodes([task]))
+            except (TypeError, ValueError, OverflowError) as error:
+                raise UserError(
+                    f"the params of a task of suite {suite!r} cannot be stored ({error}); give plain numbers, texts "
+                    "and lists of them"
+                ) from error
             ways, most = len(task.params.get("classes", ())), self.learner.max_ways
             if most is not None and ways > most:
                 raise UserError(
                     f"suite {suite!r} has {ways} classes, but the head was built for {most}; train with --ways {ways}, "
                     "or leave the suite out"
+                )
+
+    def check_held_out(self, trained: FewShotExperiment) -> None:
+        """Raises UserError where held-out tasks have a class that the `trained` experiment trains on."""
+        if isinstance(self.source, HasClasses) and isinstance(trained.source, HasClasses):
+            if common := self.source.class_names("test") & trained.source.class_names("train"):
+                raise UserError(
+                    f"class {min(common)!r} would be tested on, and {len(common) - 1} more, but the run was trained on "
+                    "it; leave the settings of the data as they were"
                 )
 
     def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:

@@ -96,21 +96,21 @@ class FullContext:
         return classification_loss(self, params, batch)
 
     def _embed_queries(self, params: Params, phi: Params, queries: Tensor) -> Tensor:
-        """h_k = LSTM(f'(x), [h_{k-1}, r_{k-1}]) + f'(x), r the support set by its attention to h (eqs. 3 to 6).
+        """h_k = LSTM(f'(x), [h_{k-1}, r_{k-1}]) + f'(x), r the support set by its attention to h (eqs. 3 to 6); h_0 is
+        0, and r_0 so the mean of the support set.
 
         The recurrent input r goes into the cell beside f'(x): with concatenated weights it is the same map.
         """
         num_tasks, size, features = queries.shape
         cell, weights = self._query_cell(), _cell_params(params, "query")
         state = queries.new_zeros(num_tasks * size, cell.state_dim)
-        read = torch.zeros_like(queries)
-        hidden = queries
+        hidden = torch.zeros_like(queries)
         for _ in range(self.processing_steps):
+            read = (hidden @ phi["support"].transpose(1, 2)).softmax(-1) @ phi["support"]
             inputs = torch.cat([queries, read], dim=-1).flatten(0, 1)
             output, state = cell.step(weights, inputs, state)
             hidden = output.view(num_tasks, size, features) + queries
             state = torch.cat([hidden.flatten(0, 1), state[:, features:]], dim=-1)
-            read = (hidden @ phi["support"].transpose(1, 2)).softmax(-1) @ phi["support"]
         return hidden
 
     def _read(self, params: Params, support: Tensor) -> Tensor:

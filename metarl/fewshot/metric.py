@@ -175,8 +175,7 @@ class MetricLearner:
         leaves = P.trainable(self.theta)
         tasks = [data.task for data in batch]
         loss, correct, used = self.batch_loss(leaves, tasks, support.to(self.device), query.to(self.device))
-        grads = dict(zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True))
-        theta, metrics = self._adam.apply(grads, self.theta, loss=float(loss.detach()))
+        theta, metrics = self._adam.apply(P.gradient(loss, leaves), self.theta, loss=float(loss.detach()))
         if not P.is_finite(theta):
             raise NonFiniteError("the meta-step gave non-finite parameters; theta was left as it was, lower lr")
         if metrics["meta_step_accepted"]:

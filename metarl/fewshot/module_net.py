@@ -17,8 +17,9 @@ from metarl.types import Params
 class ModuleNet:
     """Implements `Net` by `torch.func.functional_call`; the module itself is copied and never changed.
 
-    Its parameters start from the values it has. Raises UserError for a module that has a normalisation with wrong
-    second derivatives under vmap (see `check_metagrad`) or active dropout, or does not take float32 of `input_shape`.
+    Its parameters start from the values it has, and what is frozen (`requires_grad=False`) stays as it is. Raises
+    UserError for a module that has a normalisation with wrong second derivatives under vmap (see `check_metagrad`) or
+    active dropout, is frozen altogether, or does not take float32 of `input_shape`.
     """
 
     def __init__(self, module: nn.Module, input_shape: Shape) -> None:
@@ -38,11 +39,17 @@ class ModuleNet:
                 f"the module gives {tuple(outputs.shape)} for 2 inputs, it must give (2, outputs); flatten it"
             )
         self.output_dim = outputs.shape[1]
-        self._buffers = {name: b.detach().clone() for name, b in self._module.named_buffers()}
+        params = dict(self._module.named_parameters())
+        self._trained = tuple(name for name, p in params.items() if p.requires_grad)
+        if not self._trained:
+            raise UserError("all of the module is frozen, so that there is nothing to train; give a head to learn")
+        frozen = {name: p for name, p in params.items() if not p.requires_grad}
+        self._fixed = {name: x.detach().clone() for name, x in (dict(self._module.named_buffers()) | frozen).items()}
 
     def init(self, generator: torch.Generator) -> Params:
         """The module's own values: the generator is not needed."""
-        return {name: p.detach().clone() for name, p in self._module.named_parameters()}
+        params = dict(self._module.named_parameters())
+        return {name: params[name].detach().clone() for name in self._trained}
 
     def statistics_shapes(self) -> dict[str, Shape]:
         return {}
@@ -50,8 +57,8 @@ class ModuleNet:
     def apply(
         self, params: Params, x: Tensor, *, groups: int = 1, statistics: Statistics | None = None
     ) -> tuple[Tensor, Statistics]:
-        own = {name: params[name] for name, _ in self._module.named_parameters()}
-        return torch.func.functional_call(self._module, {**own, **self._buffers}, (x,)), {}
+        own = {name: params[name] for name in self._trained}
+        return torch.func.functional_call(self._module, {**own, **self._fixed}, (x,)), {}
 
 
 def check_layers(module: nn.Module) -> None:

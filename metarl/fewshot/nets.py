@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metarl.errors import UserError
+from metarl.errors import SettingError, UserError
 from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Shape
 from metarl.fewshot.norm import Norm, batch_norm, fused_batch_norm, layer_norm
@@ -74,6 +74,8 @@ class NetConfig:
         check_range(self, "filters", low=1)
         check_range(self, "layers", low=1)
         check_range(self, "hidden", low=1)
+        if not self.hidden:
+            raise SettingError("hidden=() leaves an MLP no layer; give the size of one at least, such as 64")
         check_range(self, "projection", low=1)
         check_range(self, "scale", low=0, low_open=True)
 

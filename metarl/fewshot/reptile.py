@@ -23,15 +23,13 @@ from metarl.fewshot.nets import Net, check_outputs
 from metarl.fewshot.source import DataSpec
 from metarl.meta_optimizer import Interpolation
 from metarl.types import Metrics, Params
-from metarl.validate import check_range
+from metarl.validate import check_range, check_unused
 
 BETA2, EPS = 0.999, 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReptileConfig(GradientConfig):
-    """`lr` and `query_statistics` are of no meaning here: the meta-step is an interpolation, and there is no query."""
-
     inner_lr: float = 1e-3
     """Of Adam without momentum (beta1 = 0), whose second moments are kept from task to task."""
     inner_steps: int = 5
@@ -50,6 +48,9 @@ class ReptileConfig(GradientConfig):
         check_range(self, "test_batch", low=1)
         check_range(self, "meta_lr", low=0, low_open=True, high=1)
         check_range(self, "meta_lr_iterations", low=1)
+        optimizer = ("lr", "lr_halve_every_iterations", "max_grad_norm")
+        check_unused(self, optimizer, why="Reptile's meta-step is one of meta_lr towards the mean phi")
+        check_unused(self, ("query_statistics",), why="Reptile has no query set")
 
 
 class ReptileLoop:

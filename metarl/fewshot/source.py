@@ -78,6 +78,13 @@ class EpisodeSource(Protocol):
 
 
 @runtime_checkable
+class HasClasses(Protocol):
+    """What a source may offer besides: a run is then not evaluated on classes that it was trained on."""
+
+    def class_names(self, split: Split) -> set[str]: ...
+
+
+@runtime_checkable
 class HasOutOfScope(Protocol):
     """What a source may offer besides: the evaluation then tells how well a learner knows what it does not know."""
 

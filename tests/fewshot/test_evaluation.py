@@ -26,6 +26,7 @@ from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
 from metarl.fewshot.stored_episodes import stored_episodes
 from metarl.results import add_result, write_table
 from metarl.seeding import numpy_rng, torch_rng
+from metarl.types import Task
 from tests.fewshot.problems import SMALL_IMAGE_NET, SMALL_MLP, batch_of, image_source, snapshot
 
 CONFIG = FewShotEvaluationConfig(suites=("3w1s", "2w3s"), num_episodes=7)
@@ -118,6 +119,39 @@ def test_packed_episodes_come_back():
     source = image_source()
     tasks = source.test_tasks("3w2s", 5, rng=numpy_rng((0,)))
     assert unpack_episodes(json.loads(json.dumps(pack_episodes(tasks)))) == [dict(t.params) for t in tasks]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        [{"object": "cup"}, {"object": "plate"}],
+        [{"support": [[1], [2, 3]]}, {"support": [[4], [5, 6]]}],  # classes of unequal size
+        [{"seed": 70_000}, {"seed": -40_000}],  # more than 16 bits
+        [{"place": 0.25, "is_new": True}, {"place": -1e9, "is_new": False}],
+    ],
+)
+def test_packed_episodes_of_other_sources_come_back(params):
+    tasks = [Task(str(i), p) for i, p in enumerate(params)]
+    assert unpack_episodes(json.loads(json.dumps(pack_episodes(tasks)))) == params
+
+
+def test_params_that_cannot_be_stored_are_refused_before_the_training():
+    source = image_source()
+    (task,) = source.test_tasks("3w1s", 1, rng=numpy_rng((0,)))
+    source.test_tasks = lambda *_, **__: [Task("t", task.params | {"object": object()})]
+    with pytest.raises(UserError, match=r"suite '3w1s' cannot be stored \(.*object.*\); give plain numbers"):
+        FewShotExperiment(source=source, make_learner=lambda: prototypical(source), evaluation=CONFIG)
+
+
+def test_a_run_is_not_tested_on_classes_that_it_was_trained_on(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    small = ["--iterations", "1", "--num-episodes", "2", "--suites", "2w1s"]
+    assert main(["train", "digits_prototypical", "--out", out, *small]) == 0
+    assert main(["evaluate", out, "--test-digits", "6,7,8"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", out, "--test-digits", "0,1,9"]) == 2
+    said = capsys.readouterr().err
+    assert "class '0' would be tested on, and 1 more, but the run was trained on it" in said
 
 
 def test_the_interval_is_the_papers():

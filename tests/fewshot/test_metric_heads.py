@@ -99,14 +99,23 @@ def test_the_attention_lstm_equals_its_equations_one_query_at_a_time():
         g = phi["support"][0]
         embedded = []
         for x in batch.query[0]:
-            h, c, r = torch.zeros(5), torch.zeros(5), torch.zeros(5)
+            h, c = torch.zeros(5), torch.zeros(5)
             for _ in range(3):
+                r = (g @ h).softmax(0) @ g  # eqs. 5 and 6; at first the mean
                 h_hat, c = cell(torch.cat([x, r]), (h, c))
                 h = h_hat + x  # eq. 4
-                r = (g @ h).softmax(0) @ g  # eqs. 5 and 6
             embedded.append(h)
     expected = head.plain.scores({}, phi, torch.stack(embedded).unsqueeze(0))
     torch.testing.assert_close(head.scores(params, phi, batch.query), expected)
+
+
+def test_a_single_processing_step_has_read_the_support_set():
+    head, batch = FullContext(Attention(1.0), 5, 1), random_batch(tasks=1)
+    params = head.init(5, torch_rng((0,)))
+    phi = head.condense(params, batch.support, batch.support_y, 3)
+    other = phi | {"support": phi["support"] + torch.randn(5, generator=torch_rng((1,)))}
+    embedded = [head._embed_queries(params, p, batch.query) for p in (phi, other)]
+    assert (embedded[0] - embedded[1]).abs().max() > 1e-3
 
 
 def test_a_full_context_answer_depends_on_the_whole_support_set():

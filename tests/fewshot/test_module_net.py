@@ -1,10 +1,12 @@
 """Modules that no method could train rightly are refused with their layer and what to do."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from metarl.errors import UserError
+from metarl.fewshot.classifier import FewShotClassifier
 from metarl.fewshot.module_net import ModuleNet
 from metarl.fewshot.nets import WithHead
 
@@ -35,6 +37,32 @@ def test_active_dropout_is_refused():
     net, x = ModuleNet(module.eval(), (4,)), torch.ones(3, 4)
     params = net.init(torch.Generator())
     assert torch.equal(net.apply(params, x)[0], net.apply(params, x)[0])
+
+
+@pytest.mark.parametrize("method", ["prototypical", "maml", "anil", "reptile"])
+def test_frozen_layers_stay_and_unused_ones_do_no_harm(method):
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.frozen, self.trained, self.unused = nn.Linear(4, 8), nn.Linear(8, 6), nn.Linear(2, 2)
+            self.frozen.requires_grad_(False)
+
+        def forward(self, x):
+            return self.trained(torch.relu(self.frozen(x)))
+
+    module = Own()
+    net = ModuleNet(module, (4,))
+    assert not any(name.startswith("frozen") for name in net.init(torch.Generator()))
+    net = WithHead(net, 3) if method == "anil" else net
+    x, y = np.array([[1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 1, 1]], np.float32), [0, 1, 2]
+    classifier = FewShotClassifier(method=method, net=net).fit([(i * x, y, i * x + 0.1, y) for i in range(1, 4)])
+    theta = classifier.learner.theta
+    (trained,) = [name for name in theta if name.endswith("trained.weight")]
+    (unused,) = [name for name in theta if name.endswith("unused.weight")]
+    assert not torch.equal(theta[trained], module.trained.weight)
+    assert torch.equal(theta[unused], module.unused.weight)
+    with pytest.raises(UserError, match="all of the module is frozen"):
+        ModuleNet(module.requires_grad_(False), (4,))
 
 
 @pytest.mark.parametrize(

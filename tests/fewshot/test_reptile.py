@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from metarl import params as P
+from metarl.errors import SettingError
+from metarl.fewshot.anil import ANILConfig
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.gradient import TaskLoss
-from metarl.fewshot.nets import MLP, WithHead
+from metarl.fewshot.nets import MLP, NetConfig, WithHead
 from metarl.fewshot.reptile import BETA2, EPS, ReptileConfig, ReptileLoop, minibatches, take_rows
 from metarl.seeding import torch_rng
 
@@ -77,3 +79,19 @@ def test_backends_agree(backend):
     ]
     for name in theta:
         torch.testing.assert_close(results[0][name], results[1][name], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "config, setting",
+    [
+        (ReptileConfig, {"lr": 0.1}),
+        (ReptileConfig, {"max_grad_norm": 1.0}),
+        (ReptileConfig, {"query_statistics": "support"}),
+        (ANILConfig, {"backend": "loop"}),
+        (NetConfig, {"hidden": ()}),
+    ],
+)
+def test_settings_without_effect_or_sense_are_refused(config, setting):
+    (name,) = setting
+    with pytest.raises(SettingError, match=rf"^{name}=.*(has no effect here, for|leaves an MLP no layer)"):
+        config(**setting)
