@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from metarl.rollout.batch_env import EnvStep, Lanes
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_range
+from metarl.validate import check_choices, check_range
 
 Floats = NDArray[np.float64]
 
@@ -38,6 +38,7 @@ class Bandits:
     """Held-out bandits are drawn once, from this seed; meta-training ones are continuous draws."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_range(self, "arms", low=2)
         check_range(self, "pulls", low=1)
         check_range(self, "num_test_tasks", low=1)

@@ -308,7 +308,7 @@ def _speed(tasks: TaskDistribution, drawn: Sequence[Task], num_steps: int = 500)
     physics = _physics_seconds(env, num_steps)
     env.close()
     if physics is None:
-        return Found("ok", f"{rate:,.0f} env steps/s in one process; there is no MuJoCo model in it")
+        return Found("ok", f"{rate:,.0f} env steps/s in one process; no MuJoCo physics was found to time beside it")
     share = max(0.0, 1 - physics * 4 * num_steps / seconds)
     advice = "; most of it is Python: look for work that can be done once" if share > 0.5 else ""
     return Found("ok", f"{rate:,.0f} env steps/s in one process, {share:.0%} of the time outside the physics{advice}")

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.draw_path import draw_path
+from envs.params_like import check_like
 from metarl.rollout.batch_env import EnvStep, Lanes
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import EnvSpec, Task
+from metarl.validate import check_choices, check_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,11 @@ class Navigation:
     SPARSE_RADIUS = 0.1
     MAX_WIND = 0.05
 
+    def __post_init__(self) -> None:
+        check_choices(self)
+        check_range(self, "num_test_tasks", low=1)
+        check_range(self, "test_seed", low=0)
+
     @property
     def spec(self) -> EnvSpec:
         return EnvSpec(obs_dim=2, action_dim=2, horizon_steps=100)
@@ -54,7 +61,8 @@ class Navigation:
         return [self.task({"goal": goal, "wind": wind}) for goal, wind in zip(goals, winds, strict=True)]
 
     def task(self, params: Mapping[str, Any]) -> Task:
-        """The task with these parameters, as `metarl adapt` and `play` take them."""
+        """The task with these parameters, as `metarl adapt` and `play` take them. Raises ValueError for others."""
+        check_like(params, {"goal": [0.0, 0.0]} | ({"wind": [0.0, 0.0]} if self.variant == "wind" else {}))
         return Task("{}[{:+.3f},{:+.3f}]".format(self.name, *params["goal"]), dict(params))
 
     def meta_test(self) -> list[Task]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.draw_path import draw_path
+from envs.params_like import check_like
 from metarl.rollout.batch_env import EnvStep, Lanes
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import EnvSpec, Task
@@ -22,6 +23,9 @@ class PointRobot:
     obs: position (2,). action: a move (2,) in units of 0.1 a step, clipped to +-1. 20 steps, never terminated.
     reward: minus the distance to the goal; sparse: 1 minus the distance within 0.2 of it, and 0 elsewhere. Their code
     trains on the first and adapts to the second; here each is a distribution of its own. Success: within 0.2.
+
+    This is their `sparse-point-robot`, with angles drawn anew in place of 100 fixed ones. What their code calls
+    `point-robot` has goals and starts anywhere in the square [-1, 1]^2, and is not here.
     """
 
     sparse: bool = False
@@ -45,7 +49,8 @@ class PointRobot:
         return EnvSpec(obs_dim=2, action_dim=2, horizon_steps=20)
 
     def task(self, params: Mapping[str, float]) -> Task:
-        """The task with these parameters, as `metarl adapt` and `play` take them."""
+        """The task with these parameters, as `metarl adapt` and `play` take them. Raises ValueError for others."""
+        check_like(params, {"angle": 0.0})
         return Task(f"{self.name}[{np.degrees(params['angle']):.5f}deg]", dict(params))
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:

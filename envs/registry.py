@@ -66,14 +66,14 @@ ENVS: dict[str, EnvEntry] = {
         PointRobot,
         "angle U[0, pi], radius 1",
         _DRAWS.format(20),
-        "Rakelly et al. 2019; code katerakelly/oyster, point_robot.py",
+        "Rakelly et al. 2019; code katerakelly/oyster, point_robot.py (its sparse-point-robot)",
     ),
     "point-robot-sparse": EnvEntry(
         "the same, with a reward within 0.2 of the goal only",
         lambda: PointRobot(sparse=True),
         "angle U[0, pi], radius 1",
         _DRAWS.format(20),
-        "Rakelly et al. 2019; code katerakelly/oyster, point_robot.py",
+        "Rakelly et al. 2019; code katerakelly/oyster, point_robot.py (its sparse-point-robot)",
     ),
     "bandits": EnvEntry(
         "10-armed Bernoulli bandits",

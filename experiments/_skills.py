@@ -11,7 +11,10 @@ from metarl.rollout.pool import PoolConfig
 
 
 def skill(env_name: str, *, iterations: int = 50, max_kl: float = 0.01) -> Experiment:
-    """Ten adaptation episodes in two inner steps, 100k env steps an iteration; a larger max_kl goes further in each."""
+    """Ten adaptation episodes in two inner steps, 100k env steps an iteration; a larger max_kl goes further in each.
+
+    What the skills' files say they reached was measured with `--max-tasks 20 --test-episodes 5` (turn_dial with 3).
+    """
     return experiment_on(
         ML1(env_name=env_name),
         "maml",

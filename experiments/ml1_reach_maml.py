@@ -2,7 +2,7 @@
 
 Ten adaptation episodes in all, as in Meta-World's protocol, spent on two inner steps of five: one step of ten leaves
 the mean action a few cm beside some goals, and the second step corrects what the first left (docs/LOG.md).
-2M env steps (the published budget), 5 min on 2 cores; what it reached over 3 seeds: experiments/README.md.
+2M env steps (the published budget), 3 to 5 min on 2 cores; what it reached over 3 seeds: experiments/README.md.
 """
 
 from __future__ import annotations

@@ -89,4 +89,6 @@ def _interval(kind: Literal["uniform", "log_uniform"], low: float, high: float, 
             f"{name}({low:g}, {high:g}) is empty: its low end must be below its high end and both finite; "
             "swap or widen them, and give a fixed value in `kwargs`"
         )
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        raise UserError(f"size={size!r} must be a whole number >= 1, or left out for a number that is no list")
     return Range(kind=kind, low=float(low), high=float(high), size=size)

@@ -28,6 +28,8 @@ from metarl.validate import check_range
 
 _FEW = 3
 """Tasks that are looked at before any worker starts."""
+_MANY = 100
+"""Tasks drawn at once where the first draw did not do: of few values, most have been drawn before or are held out."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,10 @@ class GymTasks:
     @cached_property
     def _held_out(self) -> dict[str, Task]:
         rng, found = numpy_rng((self.test_seed, 0)), {}
-        for _ in range(20):
-            for task in self._draw(self.num_test_tasks - len(found), rng):
-                found[params_key(task)] = task
+        for number in (self.num_test_tasks, *[_MANY] * 20):
+            for task in self._draw(number, rng):
+                if len(found) < self.num_test_tasks:
+                    found[params_key(task)] = task
             if len(found) == self.num_test_tasks:
                 return found
         raise UserError(
@@ -126,11 +129,10 @@ class GymTasks:
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         tasks: list[Task] = []
-        for _ in range(100):
-            drawn = self._draw(num_tasks - len(tasks), rng)
-            tasks += [task for task in drawn if params_key(task) not in self._held_out]
-            if len(tasks) == num_tasks:
-                return tasks
+        for number in (num_tasks, *[_MANY] * 100):
+            tasks += [task for task in self._draw(number, rng) if params_key(task) not in self._held_out]
+            if len(tasks) >= num_tasks:
+                return tasks[:num_tasks]
         raise UserError(
             f"env {self.env!r}: all tasks that were drawn are among its {self.num_test_tasks} held-out ones; "
             "lower num_test_tasks, or vary more"

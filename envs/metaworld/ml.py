@@ -17,7 +17,7 @@ from metarl.rollout.batch_env import LoopedLanes
 from metarl.seeding import SeedKey
 from metarl.tasks import check_disjoint
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_range
+from metarl.validate import check_choices, check_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class ML:
     stepping: Stepping = "fast"
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_range(self, "goals_per_test_class", low=1, high=50)
         check_range(self, "goals_seed", low=0)
         for name in (*self.train_names, *self.test_names):

@@ -16,7 +16,7 @@ from metarl.rollout.batch_env import LoopedLanes
 from metarl.seeding import SeedKey
 from metarl.tasks import check_disjoint
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_range
+from metarl.validate import check_choices, check_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,7 @@ class ML1:
     `misplaced`); held-out tasks are shown as they are. Not part of Meta-World's protocol."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_task_name(self.env_name)
         check_range(self, "goals_seed", low=0)
         check_range(self, "object_jitter", low=0)

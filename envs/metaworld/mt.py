@@ -13,7 +13,7 @@ from envs.metaworld.goals import benchmark_goals, check_task_name, ml1_goals
 from envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
 from metarl.rollout.batch_env import LoopedLanes
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_range
+from metarl.validate import check_choices, check_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class MT:
     stepping: Stepping = "fast"
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_task_name(self.env_name)
         check_range(self, "goals_seed", low=0)
 

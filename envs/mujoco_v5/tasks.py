@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from envs.mujoco_v5.gym_env import RobotGymEnv
 from envs.mujoco_v5.humanoid import HUMANOID_FAMILIES
 from envs.mujoco_v5.lanes import RobotLanes
 from envs.mujoco_v5.physics import has_camera
+from envs.params_like import check_like
 from metarl.errors import UserError, nearest
 from metarl.optional import is_shown
 from metarl.seeding import SeedKey, numpy_rng
@@ -31,6 +33,12 @@ FAMILIES: dict[str, Family] = {
     **CHANGED_BODY_FAMILIES,
     **ARM_FAMILIES,
 }
+
+
+@functools.cache
+def _example(family: str) -> Params:
+    """What a draw of a family looks like."""
+    return FAMILIES[family].draw(FAMILIES[family].robot, numpy_rng((0,)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +91,13 @@ class RobotTasks:
     def task(self, params: Params) -> Task:
         """The task with these parameters, for `metarl adapt` and `play`. Raises UserError."""
         try:
+            check_like(params, _example(self.family))
             _ = self._family.goal(params), self._family.scales(params)
             return Task(f"{self.family}[{self._family.name_of(params)}]", dict(params))
-        except (KeyError, TypeError, ValueError) as error:
-            example = self._draw(1, numpy_rng((0,)))[0].params
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise UserError(
-                f"params {dict(params)} are none of {self.family}: {error}; such are {str(dict(example))[:200]}"
+                f"params {dict(params)} are none of {self.family}: {error}; such are "
+                f"{str(dict(_example(self.family)))[:200]}"
             ) from error
 
     def make_env(self, num_lanes: int) -> RobotLanes:

@@ -27,7 +27,8 @@ class RolloutJob:
 
 
 def cut_groups(jobs: Sequence[RolloutJob], *, lanes_per_group: int) -> list[range]:
-    """Consecutive runs of like jobs of at most `lanes_per_group` lanes, as ranges of job indices.
+    """Consecutive runs of like jobs of at most `lanes_per_group` lanes, as ranges of job indices; a job is never cut,
+    so that one of more lanes is a group of its own.
 
     The cut depends on the job list alone, never on the number of workers: a batched matrix product then
     sees the same shapes, and rounds the same way, whoever runs it.

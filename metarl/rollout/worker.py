@@ -201,4 +201,21 @@ def _new_shared_memory(size: int) -> SharedMemory:
             f"shared memory has {free >> 20} MiB free in /dev/shm and a rollout group needs {(size >> 20) + 1} MiB; "
             "give the container more (docker run --shm-size=1g), lower lanes_per_group, or use --workers 0"
         )
-    return SharedMemory(create=True, size=size)
+    memory = SharedMemory(create=True, size=size)
+    try:
+        _reserve(shm / memory.name.lstrip("/"), size)
+    except OSError as error:
+        memory.close()
+        memory.unlink()
+        raise UserError(
+            f"shared memory in /dev/shm has no room left for another {(size >> 20) + 1} MiB ({error.strerror}); give "
+            "the container more (docker run --shm-size=1g), lower lanes_per_group, or use --workers 0"
+        ) from error
+    return memory
+
+
+def _reserve(file: Path, size: int) -> None:
+    """Take the pages now: what is free counts neither what other workers were promised nor what they write later."""
+    if hasattr(os, "posix_fallocate") and file.is_file():
+        with file.open("r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, size)

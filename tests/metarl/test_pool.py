@@ -1,5 +1,6 @@
 """The worker pool: the same bytes for any number of workers and after any fault; nothing left behind."""
 
+import errno
 import os
 import pickle
 import signal
@@ -274,6 +275,23 @@ def test_too_little_shared_memory_is_told_beforehand(monkeypatch):
         pytest.raises(UserError, match=r"0 MiB free in /dev/shm.*--workers 0"),
     ):
         pool.collect([job({}, episodes=50)], NoisyActor())
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="the system keeps shared memory elsewhere")
+def test_memory_promised_to_other_workers_is_told_too(monkeypatch):
+    """Pages are given at the first write, so that what was promised is still counted as free."""
+
+    def no_room(descriptor, start, size):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = set(Path("/dev/shm").iterdir())
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    with (
+        RolloutPool(Scripted(), PoolConfig(workers=1)) as pool,
+        pytest.raises(UserError, match=r"no room left for another 1 MiB .*--workers 0"),
+    ):
+        pool.collect([job({}, episodes=50)], NoisyActor())
+    assert set(Path("/dev/shm").iterdir()) <= before
 
 
 class FreeSpace:
