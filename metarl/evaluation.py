@@ -43,6 +43,8 @@ class EvaluationConfig:
     first_come_envs: int | None = None
     """Environments of a class that metaworld 3.1.1's own evaluator would step together (ML1 10, ML10 4, ML45 9); with
     it and `test_episodes=3`, as there, success is also given as that evaluator counts it."""
+    first_come_training_envs: int | None = None
+    """The same of a class of training tasks, of which there are more, so that fewer stand together (ML10 2)."""
     also_without: tuple[str, ...] = ()
     """Classes of held-out tasks that are trained on as well, with other goals (basketball-v3 in ML25): scores are also
     given without them."""
@@ -56,6 +58,7 @@ class EvaluationConfig:
         check_range(self, "test_episodes", low=1)
         check_range(self, "adaptation_rounds", low=0)
         check_range(self, "first_come_envs", low=1)
+        check_range(self, "first_come_training_envs", low=1)
         check_range(self, "training_tasks", low=0)
         check_range(self, "max_tasks", low=1)
 

@@ -160,8 +160,8 @@ class RLExperiment:
             return None
         # their goals are part of the protocol, like the held-out list: the same whatever the run's seed
         tasks = self.tasks.sample(num_tasks, rng=numpy_rng((0, Stream.EVALUATE)))
-        # metaworld's evaluator is one of held-out tasks, and every class here was trained on
-        evaluation = replace(self.settings.evaluation, first_come_envs=None, also_without=())
+        evaluation = self.settings.evaluation
+        evaluation = replace(evaluation, first_come_envs=evaluation.first_come_training_envs, also_without=())
         return meta_evaluate(self.pool, self.learner, tasks, evaluation, seed=(*seed, len(tasks)))
 
     def _evaluate(self, learner: RLMetaLearner, tasks: Sequence[Task], seed: SeedKey) -> EvaluationResult:

@@ -21,6 +21,7 @@ WITHOUT_EFFECT = (
     "checkpoint_every_iterations",
     "keep_checkpoints",
     "first_come_envs",
+    "first_come_training_envs",
 )
 """Settings that do not change what an iteration computes on a CPU."""
 OF_TRAINING = ("object_jitter", "distort", "stepping")

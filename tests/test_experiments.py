@@ -64,7 +64,8 @@ def test_ml25_is_scored_with_and_without_the_class_it_also_trains_on() -> None:
     experiment = ml10_maml.build(dataclasses.replace(config, tasks=ML(benchmark="ML25")))
     experiment.close()
     assert experiment.settings.evaluation.also_without == ("basketball-v3",)
-    assert experiment.settings.evaluation.first_come_envs == 10
+    evaluation = experiment.settings.evaluation
+    assert (evaluation.first_come_envs, evaluation.first_come_training_envs) == (10, 2)
     experiment = ml10_maml.build(config)
     experiment.close()
     assert experiment.settings.evaluation.also_without == ()
