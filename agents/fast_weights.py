@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from agents.batch import Batch, flat_batch
+from agents.gradient_cosine import mean_pairwise_cosine
 from metarl import params as P
 from metarl.checkpoint import check_tensors_match
 from metarl.distributions import ActionDistribution
@@ -258,9 +259,4 @@ def mean_cosine(before: Params, after: Params) -> float:
 
     1: all tasks ask for the same step, so that adaptation tells nothing apart; below 0: their steps conflict.
     """
-    steps = torch.cat([(after[name] - before[name]).flatten(1) for name in before], dim=1)
-    steps = steps / steps.norm(dim=1, keepdim=True).clamp(min=1e-30)
-    num_tasks = len(steps)
-    # |sum u|^2 = sum |u|^2 + sum over ordered pairs of u_i . u_j
-    pairs = steps.sum(0).square().sum() - steps.square().sum()
-    return float(pairs) / (num_tasks * (num_tasks - 1)) if num_tasks > 1 else 0.0
+    return mean_pairwise_cosine(torch.cat([(after[name] - before[name]).flatten(1) for name in before], dim=1))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from agents.batch import STEP_FIELDS, Batch, flat_batch
+from agents.gradient_cosine import gradient_cosine
 from agents.ppo import ratio_metrics, shuffled_minibatches
 from metarl import params as P
 from metarl.checkpoint import check_tensors_match
@@ -130,6 +131,11 @@ class MultiTaskPPO:
         metrics: Metrics = {"entropy": float(entropy), "explained_variance": variance}
         if not self.trained:
             return metrics | {"meta_step_accepted": 0.0}
+        metrics["gradient_cosine"] = gradient_cosine(
+            lambda theta, i: self._losses(theta, {name: data[name][i : i + 1] for name in STEP_FIELDS})[0],
+            self.theta,
+            len(data["mask"]),
+        )
         rng = numpy_rng((self._shuffle_seed, Stream.LEARN, self._num_updates))
         theta, history = self.theta, []
         minibatches = shuffled_minibatches(  # of steps, the same of every task

@@ -309,13 +309,14 @@ class RL2:
             rng=numpy_rng((self._shuffle_seed, Stream.LEARN, self._num_updates)),  # the same after a resume
             device=self.device,
         )
+        cosine = {"gradient_cosine": ppo.task_cosine(chunks, theta)}
         theta, history, stopped = ppo.optimize(self.meta_optimizer, chunks, theta, minibatches)
         if not history:
-            return theta, {"meta_step_accepted": 0.0, "kl_stopped": 1.0}
+            return theta, cosine | {"meta_step_accepted": 0.0, "kl_stopped": 1.0}
         last_epoch = history[-config.minibatches :]
         metrics = {name: sum(row[name] for row in last_epoch) / len(last_epoch) for name in history[0]}
         accepted = [row["meta_step_accepted"] for row in history]
-        return theta, metrics | {
+        return theta, metrics | cosine | {
             "meta_step_accepted": float(any(accepted)),
             "steps_not_finite": float(len(accepted) - sum(accepted)),
             "minibatch_steps": float(len(history)),

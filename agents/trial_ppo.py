@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from agents.chunks import Chunks
+from agents.gradient_cosine import gradient_cosine
 from agents.ppo import ratio_metrics
 from metarl.losses import clipped_surrogate_loss
 from metarl.meta_optimizer import Adam
@@ -40,6 +42,16 @@ class TrialPPO:
             theta = new_theta
             history.append(step | loss.metrics)
         return theta | fixed, history, False
+
+    def task_cosine(self, chunks: Chunks, theta: Params) -> float:
+        """Mean cosine between the gradients of different trials at theta."""
+        fixed = {name: p for name, p in theta.items() if name in NOT_LEARNED}
+        learned = {name: p for name, p in theta.items() if name not in fixed}
+
+        def loss_of(theta: Params, trial: int) -> Tensor:
+            return _Loss(self, chunks.of_trials(torch.tensor([trial], device=chunks.mask.device)), fixed)(theta)
+
+        return gradient_cosine(loss_of, learned, chunks.mask.shape[1])
 
 
 class _Loss:
