@@ -16,12 +16,17 @@ from metarl.rollout.pool import PoolConfig
 AGENT = RL2Config(hidden_dim=128, normalize_inputs=True, input_changes=True, lr=1.5e-3, epochs=8, entropy_coef=1e-3)
 
 
-def rl2_on_ml1(env_name: str, *, iterations: int, object_jitter: float) -> Experiment:
-    """100k env steps an iteration. Without the jitter (metres) a memory learns which object lies where."""
+def rl2_on_ml1(
+    env_name: str, *, iterations: int, object_jitter: float, anneal_updates: int | None = None
+) -> Experiment:
+    """100k env steps an iteration. Without the jitter (metres) a memory learns which object lies where.
+
+    `anneal_updates`: those of lr and bonus, if not `iterations`.
+    """
     return experiment_on(
         ML1(env_name=env_name, object_jitter=object_jitter),
         "rl2",
-        agent_config=replace(AGENT, anneal_updates=iterations),
+        agent_config=replace(AGENT, anneal_updates=anneal_updates or iterations),
         trainer=TrainerConfig(iterations=iterations, meta_batch_size=20),
         rl=RLSettings(
             query_episodes=10,
