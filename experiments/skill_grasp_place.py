@@ -2,6 +2,10 @@
 
 Teaches pick-place of Meta-World: 50 goals and object places to train on, 50 others to adapt to. The hardest of the
 set: the gripper must close on the object before any goal matters. In trials of ten episodes, as in ml1_push_rl2.
+
+10M env steps, 34 minutes on one core, the other one busy. Success on 50 held-out goals with the mean action, at some
+step: 100 % in the first episode and in the tenth, at the last step 96 and 98 %; with sampled actions 96 to 100 % and 82
+to 90 % (seed 1; untrained 0). It finds the goal within the first episode, so that the others add little.
 """
 
 from __future__ import annotations
@@ -9,4 +13,4 @@ from __future__ import annotations
 from experiments._rl2_ml1 import rl2_on_ml1
 
 # the object is grasped within a centimetre or two: no larger jitter would leave it to be found
-config, build = rl2_on_ml1("pick-place-v3", iterations=200, object_jitter=0.01)
+config, build = rl2_on_ml1("pick-place-v3", iterations=100, object_jitter=0.01, anneal_updates=200)
