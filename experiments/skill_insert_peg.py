@@ -4,8 +4,8 @@ Teaches peg-insert-side of Meta-World; with grasping, the other hard one of the 
 ml1_push_rl2.
 
 8M env steps, 37 minutes on one core, the other one busy. Success on 50 held-out places with the mean action, at some
-step: 100 % in the first episode and in the tenth, at the last step 98 %; with sampled actions 98 to 100 % and 90 to 98 %
-(seed 1; untrained 0). It finds the hole within the first episode, so that the others add nothing.
+step: 100 % in the first episode and in the tenth, at the last step 98 %; with sampled actions 98 to 100 % and 90 to
+98 % (seed 1; untrained 0). It finds the hole within the first episode, so that the others add nothing.
 """
 
 from __future__ import annotations
