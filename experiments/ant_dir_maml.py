@@ -1,6 +1,8 @@
 """MAML on the Ant in a hidden direction of the whole circle, as PEARL defines it; held-out directions to test on.
 
-An Ant step costs about seven HalfCheetah steps.
+Return on 20 held-out directions after 0/1/2 steps of ten episodes: 151 / 166 / 182 with sampled actions, 198 / 211 /
+224 with the mean action (3.5M env steps, seed 1; 10 minutes on one core, the other one busy). Multi-task PPO has 160
+and 198 throughout, RL² 240 and 326. Standing still has 196. An Ant step costs about seven HalfCheetah steps.
 """
 
 from __future__ import annotations

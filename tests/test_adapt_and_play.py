@@ -78,7 +78,10 @@ def test_adapt_to_a_task_of_an_env_of_ones_own(point: Path, tmp_path: Path) -> N
         (["--task", "200"], "has 200 held-out tasks; give 0 to 199"),
         (["--task", "navigation[+9"], "no held-out task of navigation"),
         (["--task", '{"goal": [1'], "is no JSON"),
-        (["--task", '{"gaol": [1, 1]}'], "is no task of navigation ('goal'); its params are like {\"goal\": ["),
+        (
+            ["--task", '{"gaol": [1, 1]}'],
+            "is no task of navigation ('gaol', 'goal' missing or unknown); its params are",
+        ),
         (["--task", '{"goal": [1]}'], "is no task of navigation"),
         (["--rounds", "-1"], "--rounds -1 must be >= 1"),
         (["--env", "Pendulum-v1"], "with 2 observations and 2 continuous actions, and Pendulum-v1 has 3 and 1"),

@@ -31,7 +31,7 @@ def test_nothing_to_mend(name: str) -> None:
 
 def test_the_share_outside_the_physics_is_told() -> None:
     assert "outside the physics" in said("hopper-params-v0")["speed"][1]
-    assert "no MuJoCo model" in said("Pendulum-v1")["speed"][1]
+    assert "no MuJoCo physics was found" in said("Pendulum-v1")["speed"][1]
 
 
 def test_an_env_without_tasks_is_given_a_line_to_start_from() -> None:
