@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from metarl import params as P
-from metarl.recurrent_policy import RecurrentPolicy
+from metarl.distributions import ActionDistribution
 from metarl.rollout.actor import ActorInput
-from metarl.types import Params
+from metarl.types import EnvSpec, Params
+
+
+class TrialPolicy(Protocol):
+    """What acting in trials takes of a policy; see `RecurrentPolicy`."""
+
+    @property
+    def spec(self) -> EnvSpec: ...
+
+    def encode_transitions(self, actions: Tensor, rewards: Tensor, ended: Tensor) -> Tensor: ...
+
+    def step(
+        self, params: Params, obs: Tensor, previous: Tensor, state: Tensor
+    ) -> tuple[ActionDistribution, Tensor]: ...
 
 
 class ActorMemory(NamedTuple):
@@ -21,7 +34,7 @@ class ActorMemory(NamedTuple):
 class RL2Actor:
     """Carries each lane's memory on from its job's phi; theta is the same for all."""
 
-    def __init__(self, policy: RecurrentPolicy, theta: Params, *, deterministic: bool = False) -> None:
+    def __init__(self, policy: TrialPolicy, theta: Params, *, deterministic: bool = False) -> None:
         self.policy, self.theta, self.deterministic = policy, theta, deterministic
 
     @property

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from agents.batch import stack_tasks
-from agents.rl2_actor import ActorMemory
+from agents.rl2_actor import RL2Actor
 from metarl import params as P
 from metarl.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.errors import UserError
-from metarl.rollout.actor import ActorInput
 from metarl.trials import join_episodes
 from metarl.types import EnvSpec, Episodes, Metrics, Params, Phi, TaskData
 
@@ -46,6 +46,7 @@ class SB3Recurrent:
         self.spec = spec
         self.policy = copy.deepcopy(policy).to("cpu")  # the caller's goes on learning as it is
         self.policy.set_training_mode(False)
+        self._in_trials = SB3TrialPolicy(spec, self.policy)
 
     def prior(self) -> Params:
         """An empty memory, and no transition before."""
@@ -55,8 +56,8 @@ class SB3Recurrent:
             "previous": torch.zeros(self.spec.action_dim + 2),
         }
 
-    def actor(self, *, deterministic: bool = False) -> SB3RecurrentActor:
-        return SB3RecurrentActor(self.spec, self.policy, deterministic=deterministic)
+    def actor(self, *, deterministic: bool = False) -> RL2Actor:
+        return RL2Actor(self._in_trials, {}, deterministic=deterministic)
 
     @torch.no_grad()
     def adapt(self, phis: Sequence[Phi], supports: Sequence[Episodes]) -> list[Params]:
@@ -64,9 +65,9 @@ class SB3Recurrent:
         trials = join_episodes(stack_tasks(supports))
         phi = P.stack(phis)
         state, previous = phi["state"], phi["previous"]
-        transitions = encode_transitions(self.spec, trials.actions, trials.rewards, trials.ended)
+        transitions = self._in_trials.encode_transitions(trials.actions, trials.rewards, trials.ended)
         for t in range(trials.mask.shape[1]):
-            _, after = step(self.policy, torch.cat([trials.obs[:, t], previous], -1), state)
+            _, after = self._in_trials.step({}, trials.obs[:, t], previous, state)
             is_step = trials.mask[:, t, None]  # a shorter trial is over and keeps what it has
             state, previous = torch.where(is_step, after, state), torch.where(is_step, transitions[:, t], previous)
         return P.unstack({"state": state, "previous": previous})
@@ -81,46 +82,25 @@ class SB3Recurrent:
         self.policy.load_state_dict(state["theta"])
 
 
-class SB3RecurrentActor:
-    """Carries each lane's LSTM on from its job's phi."""
+@dataclass(frozen=True)
+class SB3TrialPolicy:
+    """A `TrialPolicy`: its weights are the SB3 policy's own, and no theta is needed."""
 
-    def __init__(self, spec: EnvSpec, policy: Any, *, deterministic: bool = False) -> None:
-        self.spec, self.policy, self.deterministic = spec, policy, deterministic
+    spec: EnvSpec
+    policy: Any
 
-    @property
-    def noise_dim(self) -> int:
-        return 0 if self.deterministic else self.spec.action_dim
+    def encode_transitions(self, actions: Tensor, rewards: Tensor, ended: Tensor) -> Tensor:
+        """As `TrialEnv` shows them, (..., A + 2): SB3 clips an action before the env, and so the memory, sees it."""
+        if self.spec.discrete:
+            actions = torch.nn.functional.one_hot(actions, self.spec.action_dim).to(rewards.dtype)
+        return torch.cat([actions.clamp(-1, 1), rewards.unsqueeze(-1), ended.to(rewards.dtype).unsqueeze(-1)], dim=-1)
 
-    @property
-    def uniform_noise(self) -> bool:
-        return self.spec.discrete
-
-    def start(self, phis: Sequence[Phi], lanes_per_job: int) -> ActorMemory:
-        lanes = {name: p.repeat_interleave(lanes_per_job, dim=0) for name, p in P.stack(phis).items()}
-        return ActorMemory(lanes["state"], lanes["previous"])
-
-    @torch.no_grad()
-    def act(self, memory: ActorMemory, inputs: ActorInput, noise: Tensor) -> tuple[Tensor, Tensor, ActorMemory]:
-        previous = memory.previous
-        if previous is None:
-            previous = encode_transitions(self.spec, inputs.prev_actions, inputs.prev_rewards, inputs.prev_ended)
-        dist, state = step(self.policy, torch.cat([inputs.obs, previous], -1), memory.state)
-        actions = dist.mode() if self.deterministic else dist.sample(noise)
-        return actions, dist.log_prob(actions), ActorMemory(state, None)
-
-
-def encode_transitions(spec: EnvSpec, actions: Tensor, rewards: Tensor, ended: Tensor) -> Tensor:
-    """As `TrialEnv` shows them, (..., A + 2). SB3 clips an action before the env, and so the observation, sees it."""
-    if spec.discrete:
-        actions = torch.nn.functional.one_hot(actions, spec.action_dim).to(rewards.dtype)
-    return torch.cat([actions.clamp(-1, 1), rewards.unsqueeze(-1), ended.to(rewards.dtype).unsqueeze(-1)], dim=-1)
-
-
-def step(policy: Any, x: Tensor, state: Tensor) -> tuple[ActionDistribution, Tensor]:
-    """Observations of trials (L, O + A + 2), flat LSTM states (L, S) -> action distributions, the next states."""
-    lstm = policy.lstm_actor
-    hidden, cell = state.unflatten(-1, (2, lstm.num_layers, lstm.hidden_size)).permute(1, 2, 0, 3).contiguous()
-    dist, after = policy.get_distribution(x, (hidden, cell), torch.zeros(len(x)))
-    its = dist.distribution  # torch's Normal or Categorical
-    ours = Gaussian(its.loc, its.scale.log()) if hasattr(its, "loc") else Categorical(its.logits)
-    return ours, torch.stack(after).permute(2, 0, 1, 3).flatten(1)
+    def step(self, params: Params, obs: Tensor, previous: Tensor, state: Tensor) -> tuple[ActionDistribution, Tensor]:
+        """obs (L, O), previous (L, A + 2), flat LSTM states (L, S) -> action distributions, the next states."""
+        lstm = self.policy.lstm_actor
+        hidden, cell = state.unflatten(-1, (2, lstm.num_layers, lstm.hidden_size)).permute(1, 2, 0, 3).contiguous()
+        x = torch.cat([obs, previous], -1)
+        dist, after = self.policy.get_distribution(x, (hidden, cell), torch.zeros(len(x)))
+        its = dist.distribution  # torch's Normal or Categorical
+        ours = Gaussian(its.loc, its.scale.log()) if hasattr(its, "loc") else Categorical(its.logits)
+        return ours, torch.stack(after).permute(2, 0, 1, 3).flatten(1)
