@@ -23,6 +23,7 @@ Method = Literal[
     "matching",
     "siamese",
     "relation",
+    "ridge",
     "transfer",
     "nearest_centroid",
 ]

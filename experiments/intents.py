@@ -23,6 +23,7 @@ from metarl.fewshot.prototypical import PrototypicalConfig
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.relation import RelationConfig
 from metarl.fewshot.reptile import ReptileConfig
+from metarl.fewshot.ridge import RidgeConfig
 from metarl.fewshot.siamese import SiameseConfig
 from metarl.fewshot.source import EpisodeConfig
 from metarl.fewshot.transfer import TransferConfig
@@ -57,6 +58,7 @@ class MethodConfigs:
     matching: MatchingConfig = MatchingConfig(net=NET)
     siamese: SiameseConfig = SiameseConfig(net=OF_PAIRS, embedding=512, weight_std=0.2, distance=100.0, offset=10.0)
     relation: RelationConfig = RelationConfig(net=OF_PAIRS)
+    ridge: RidgeConfig = RidgeConfig(net=NET)
     transfer: TransferConfig = TransferConfig(net=NET)
     nearest_centroid: NearestCentroidConfig = NearestCentroidConfig()
 

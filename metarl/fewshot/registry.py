@@ -23,6 +23,7 @@ from metarl.fewshot.omniglot import OmniglotConfig, omniglot
 from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
 from metarl.fewshot.relation import RelationConfig, relation
 from metarl.fewshot.reptile import ReptileConfig, reptile
+from metarl.fewshot.ridge import RidgeConfig, ridge
 from metarl.fewshot.robot_failures import RobotFailuresConfig, robot_failures
 from metarl.fewshot.siamese import SiameseConfig, siamese
 from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
@@ -75,6 +76,7 @@ METHODS = {
     "matching": MethodEntry("attention over the support set (Vinyals et al. 2016)", MatchingConfig(), matching),
     "siamese": MethodEntry("learned distance of pairs (Koch et al. 2015)", SiameseConfig(), siamese),
     "relation": MethodEntry("learned comparison of classes (Sung et al. 2018)", RelationConfig(), relation),
+    "ridge": MethodEntry("a ridge regression for each task (Bertinetto et al. 2019)", RidgeConfig(), ridge),
     "transfer": MethodEntry("pre-train, then fit a head (Chen et al. 2019): the baseline", TransferConfig(), transfer),
     "nearest_centroid": MethodEntry(
         "class means of the inputs, by cosine: the floor", NearestCentroidConfig(), nearest_centroid

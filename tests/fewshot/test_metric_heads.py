@@ -9,6 +9,7 @@ from metarl.fewshot.matching import Attention, FullContext, cosines
 from metarl.fewshot.metric import Embedded, class_means
 from metarl.fewshot.prototypical import Prototypes, squared_distances
 from metarl.fewshot.relation import START, RelationScore
+from metarl.fewshot.ridge import RidgeRegression
 from metarl.fewshot.siamese import PairVerification
 from metarl.fewshot.transfer import CentroidHead, FineTunedHead
 from metarl.seeding import torch_rng
@@ -49,6 +50,42 @@ def test_distances_equal_cdist():
     batch = random_batch()
     expected = torch.cdist(batch.query, batch.support).square()
     torch.testing.assert_close(squared_distances(batch.query, batch.support), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_ridge_by_hand():
+    """Orthogonal examples of length 2, penalty 0.5 * 4: each class answers 4 / (4 + 2) to its own example."""
+    head = RidgeRegression(penalty=0.5, scale=3.0)
+    support, y = 2 * torch.eye(2).unsqueeze(0), torch.tensor([[0, 1]])
+    params = head.init(2, torch_rng((0,)))
+    scores = head.scores(params, head.condense(params, support, y, 2), support)
+    torch.testing.assert_close(scores, 3 * torch.eye(2).unsqueeze(0) * 2 / 3)
+
+
+def test_ridge_equals_scikit_learns():
+    from sklearn.linear_model import Ridge
+
+    head, batch = RidgeRegression(penalty=0.3, scale=1.0), random_batch(dim=5)
+    params = head.init(5, torch_rng((0,)))
+    scores = head.scores(params, head.condense(params, batch.support, batch.support_y, 3), batch.query)
+    for i in range(len(batch.support)):
+        x = batch.support[i].double()
+        penalty = 0.3 * float(x.square().sum(1).mean())
+        reference = Ridge(alpha=penalty, fit_intercept=False).fit(x, torch.nn.functional.one_hot(batch.support_y[i]))
+        expected = torch.from_numpy(reference.predict(batch.query[i].double()))
+        torch.testing.assert_close(scores[i].double(), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_ridge_gradients_flow_through_the_solution():
+    head, batch = RidgeRegression(), random_batch(dim=4)
+    params = {name: p.double() for name, p in head.init(4, torch_rng((0,))).items()}
+
+    def loss(support, query, log_penalty, log_scale):
+        own = {"log_penalty": log_penalty, "log_scale": log_scale}
+        moved = Embedded(batch.tasks, batch.ways, support, batch.support_y, query, batch.query_y)
+        return head.loss(own, moved)[0]
+
+    inputs = (batch.support.double(), batch.query.double(), params["log_penalty"], params["log_scale"])
+    assert torch.autograd.gradcheck(loss, tuple(x.requires_grad_() for x in inputs))
 
 
 def test_matching_attention_by_hand():

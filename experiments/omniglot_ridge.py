@@ -1,0 +1,33 @@
+"""Ridge regression (R2-D2) on Omniglot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments._few_shot import build_with
+from metarl.experiment import TrainerConfig
+from metarl.fewshot.evaluation import FewShotEvaluationConfig
+from metarl.fewshot.experiment import FewShotExperiment
+from metarl.fewshot.nets import NetConfig
+from metarl.fewshot.omniglot import OmniglotConfig, omniglot
+from metarl.fewshot.ridge import RidgeConfig, ridge
+from metarl.fewshot.source import EpisodeConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    trainer: TrainerConfig = TrainerConfig(
+        iterations=7000, meta_batch_size=1, log_every_iterations=20, checkpoint_every_iterations=250
+    )
+    method: RidgeConfig = RidgeConfig(lr_halve_every_iterations=2000, net=NetConfig(pool="max", flatten=True))
+    data: OmniglotConfig = OmniglotConfig()
+    episodes: EpisodeConfig = EpisodeConfig(ways=60, shots=1, queries=5)
+    evaluation: FewShotEvaluationConfig = FewShotEvaluationConfig(suites=("5w1s", "5w5s", "20w1s", "20w5s"))
+
+
+def config() -> Config:
+    return Config()
+
+
+def build(config: Config) -> FewShotExperiment:
+    return build_with(ridge, omniglot(config.data, config.episodes), config)
