@@ -18,7 +18,7 @@ from metarl.errors import SettingError
 from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Examples, count_ways
 from metarl.fewshot.losses import accuracy, cross_entropy, squared_error
-from metarl.fewshot.nets import MLP, Net, NetConfig, WithHead, make_net
+from metarl.fewshot.nets import MLP, Conv4, Net, NetConfig, WithHead, make_net
 from metarl.fewshot.schedule import ScheduleConfig, ScheduledAdam
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.step_sizes import StepSizes
@@ -42,8 +42,9 @@ class GradientConfig(ScheduleConfig):
     """Whose mean and variance normalise the query set in meta-training: its own, as in MAML, which is transductive and
     loses accuracy where queries come one at a time, or the support set's."""
     backend: BackendChoice = "auto"
-    """How a meta-batch is computed; auto: batched for plain dense nets, vmap for other dense nets, for images on a GPU
-    and for few images a task, a loop over tasks for many images on a CPU."""
+    """How a meta-batch is computed; auto: batched for plain dense nets and, on a CPU and to first order, for
+    convolutions; else vmap for dense nets, for images on a GPU and for few images a task, and a loop over tasks for
+    many images on a CPU."""
     head_from_zero: bool = False
     """Start the last layer from 0: one inner step then compares with class means, before any meta-training."""
     net: NetConfig = NetConfig()
@@ -58,28 +59,44 @@ class GradientConfig(ScheduleConfig):
 
 
 LOOP_FROM_IMAGES = 25
-"""Images of a task from which a loop over tasks beats vmap on a CPU (strided conv4-64, 16 tasks, second order,
+"""Images of a task from which a loop over tasks beats vmap on a CPU, to second order (strided conv4-64, 16 tasks,
 CPU-ms: 10 images 421 looped and 211 by vmap, 80 images 956 and 1398; by hand with im2col 263 and 1996)."""
 
 
-def choose_backend(net: Net, wanted: BackendChoice, device: torch.device, *, examples: int) -> Backend:
+def choose_backend(
+    net: Net,
+    wanted: BackendChoice,
+    device: torch.device,
+    *,
+    examples: int,
+    first_order: bool,
+    support_statistics: bool = False,
+) -> Backend:
     """What `auto` means for a net, a device and the examples (support and query) of a task.
 
-    Raises SettingError for `batched` with a net that does not broadcast over stacked params.
+    First order, convolutions of all tasks are those of one net of grouped channels, with torch's batch-norm kernel: 1.2
+    to 2 times faster than vmap. Its second derivative, right as it is, takes longer than vmap's.
+
+    Raises SettingError for `batched` with a net that does not broadcast over stacked params, or whose queries take
+    statistics of the support set, which that kernel does not differentiate.
     """
     body = net.body if isinstance(net, WithHead) else net
-    broadcasts = isinstance(body, BesideInput) or (isinstance(body, MLP) and body.norm == "none")
-    if wanted == "batched" and not broadcasts:
-        norm = f" with norm={body.norm!r}" if isinstance(body, MLP) else ""
+    dense = isinstance(body, BesideInput) or (isinstance(body, MLP) and body.norm == "none")
+    grouped = isinstance(body, Conv4) and body.norm != "layer" and not (body.norm == "batch" and support_statistics)
+    if wanted == "batched" and not (dense or grouped):
+        norm = f" with norm={body.norm!r}" if isinstance(body, MLP | Conv4) else ""
+        of_support = ", query_statistics='support'" if support_statistics else ""
         raise SettingError(
-            f"backend='batched' is for dense nets without normalisation, and this is {type(body).__name__}{norm}; "
+            "backend='batched' is for dense nets without normalisation and for convolutions with at most batch "
+            f"normalisation of each set by itself, and this is {type(body).__name__}{norm}{of_support}; "
             "use auto, vmap or loop"
         )
     if wanted != "auto":
         return wanted
-    if broadcasts:
+    on_cpu = device.type == "cpu"
+    if dense or (grouped and first_order and on_cpu):
         return "batched"
-    return "loop" if len(net.input_shape) == 3 and device.type == "cpu" and examples >= LOOP_FROM_IMAGES else "vmap"
+    return "loop" if len(net.input_shape) == 3 and on_cpu and examples >= LOOP_FROM_IMAGES else "vmap"
 
 
 def net_with_head(spec: DataSpec, config: GradientConfig) -> WithHead:
@@ -97,7 +114,7 @@ class TaskLoss:
         return None if self.regression else count_ways(support.y)
 
     def inner(self, ways: int | None) -> Callable[[Params, dict[str, Tensor]], Tensor]:
-        """Loss of one task's params on its {"x", "y"}; of stacked ones where the net broadcasts."""
+        """Loss of one task's params on its {"x", "y"}; losses of stacked ones where the net takes those."""
         return lambda params, batch: self.losses(self.net.apply(params, batch["x"])[0], batch["y"], ways)
 
     def losses(self, outputs: Tensor, y: Tensor, ways: int | None) -> Tensor:
@@ -128,10 +145,16 @@ class GradientDescent:
         return {name: theta[name] for name in self.weight_names}
 
     def curve(self, theta: Params, phis: Params, support: Examples, steps: Sequence[int]) -> list[Params]:
-        """Stacked phis (B, ...) after each of the rising numbers of steps; support (B, N, ...)."""
+        """Stacked phis (B, ...) after each of the rising numbers of steps; support (B, N, ...).
+
+        Not to be differentiated, so that the backend is the one of first-order steps.
+        """
+        backend = choose_backend(
+            self.loss.net, self.backend, support.x.device, examples=support.x.shape[1], first_order=True
+        )
         curve, done = [], 0
         for step in steps:
-            phis = self.run(theta, phis, support, step - done, stacked=True)
+            phis = self.run(theta, phis, support, step - done, stacked=True, backend=backend)
             done = step
             curve.append(phis)
         return curve
@@ -144,7 +167,7 @@ class GradientDescent:
         steps: int,
         *,
         stacked: bool = False,
-        backend: Backend | None = None,
+        backend: Backend,
     ) -> Params:
         """Stacked phis after `steps` steps, from one theta or from stacked params; theta holds the step sizes."""
         if steps == 0:
@@ -156,11 +179,8 @@ class GradientDescent:
             inner_lr=self.step_sizes.of(theta),
             first_order=self.first_order,
             params_stacked=stacked,
-            backend=backend or self.backend_for(support.x, examples=support.x.shape[1]),
+            backend=backend,
         )
-
-    def backend_for(self, x: Tensor, *, examples: int) -> Backend:
-        return choose_backend(self.loss.net, self.backend, x.device, examples=examples)
 
 
 class MetaGradient:
@@ -177,7 +197,14 @@ class MetaGradient:
 
     def gradient(self, theta: Params, support: Examples, query: Examples) -> tuple[Params, Metrics]:
         """Of the mean query loss, with that loss and the scores of the query sets."""
-        backend = self.inner_loop.backend_for(support.x, examples=support.x.shape[1] + query.x.shape[1])
+        backend = choose_backend(
+            self.inner_loop.loss.net,
+            self.inner_loop.backend,
+            support.x.device,
+            examples=support.x.shape[1] + query.x.shape[1],
+            first_order=self.inner_loop.first_order,
+            support_statistics=self.config.query_statistics == "support",
+        )
         if backend != "loop":
             return self._gradient_of(theta, support, query, backend)
         # one task after another: a single task's graph stays in the cache, and in memory

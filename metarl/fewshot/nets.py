@@ -178,19 +178,38 @@ class Conv4:
     def maps(
         self, params: Params, x: Tensor, *, groups: int = 1, statistics: Statistics | None = None
     ) -> tuple[Tensor, Statistics]:
-        """The last feature maps (G*N, C, h, w)."""
+        """The last feature maps (G*N, C, h, w); with stacked params (B, ...) those of x (B, N, ...), (B, N, C, h, w).
+
+        Statistics of stacked params are (B, 1, C) and not differentiable.
+        """
+        if x.dim() == 4:
+            return self._layers(params, x, groups=groups, statistics=statistics)
+        # tasks side by side as channels: a convolution's groups have filters of their own, a channel its own statistics
+        tasks, own = len(x), ("conv", "norm")
+        beside = {name: p.flatten(0, 1) for name, p in params.items() if name.startswith(own)}
+        given = None if statistics is None else {name: s.reshape(-1) for name, s in statistics.items()}
+        maps, used = self._layers(beside, x.transpose(0, 1).flatten(1, 2), statistics=given, tasks=tasks)
+        of_tasks = {name: s.view(tasks, 1, -1) for name, s in used.items()}
+        return maps.unflatten(1, (tasks, -1)).transpose(0, 1), of_tasks
+
+    def _layers(
+        self, params: Params, x: Tensor, *, groups: int = 1, statistics: Statistics | None, tasks: int = 0
+    ) -> tuple[Tensor, Statistics]:
+        """Of one net, or of `tasks` nets whose channels lie beside each other."""
         used: Statistics = {}
+        fused = self.fused or tasks > 0
         stride = 2 if self.pool == "stride" else 1
         training = torch.is_grad_enabled() and groups == 1 and statistics is None
         dtype = torch.bfloat16 if training and self.precision == "bfloat16" else x.dtype
         out = x.dtype
         for layer in range(self.layers):
             weight = params[f"conv{layer}.weight"].to(dtype)
-            if self.fused:
+            if fused:
                 weight = weight.to(memory_format=torch.channels_last)  # the output follows it
             bias = params.get(f"conv{layer}.bias")
-            x = F.conv2d(x.to(dtype), weight, None if bias is None else bias.to(dtype), stride=stride, padding=1)
-            x = _normalise(self.norm, params, x, layer, groups, statistics, used, fused=self.fused)
+            bias = None if bias is None else bias.to(dtype)
+            x = F.conv2d(x.to(dtype), weight, bias, stride=stride, padding=1, groups=tasks or 1)
+            x = _normalise(self.norm, params, x, layer, groups, statistics, used, fused=fused)
             if self.pool == "max":
                 x = F.max_pool2d(x, 2)  # ReLU is monotone: after the pool it is the same, on a quarter of the numbers
             x = F.relu(x)
@@ -200,7 +219,7 @@ class Conv4:
         self, params: Params, x: Tensor, *, groups: int = 1, statistics: Statistics | None = None
     ) -> tuple[Tensor, Statistics]:
         maps, used = self.maps(params, x, groups=groups, statistics=statistics)
-        return maps.mean((2, 3)) if self._averages else maps.flatten(1), used
+        return maps.mean((-2, -1)) if self._averages else maps.flatten(-3), used
 
 
 @dataclass(frozen=True)

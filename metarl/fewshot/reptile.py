@@ -154,7 +154,8 @@ def take_rows(x: Tensor, rows: Tensor) -> Tensor:
 
 def task_gradients(loss: Any, phis: Params, batch: dict[str, Tensor], net: Net, config: ReptileConfig) -> Params:
     """Gradient of each task's loss in its own params, stacked (B, ...)."""
-    backend = choose_backend(net, config.backend, batch["x"].device, examples=batch["x"].shape[1])
+    x = batch["x"]
+    backend = choose_backend(net, config.backend, x.device, examples=x.shape[1], first_order=True)
     if backend == "batched":
         return torch.func.grad(lambda params: loss(params, batch).sum())(phis)
     if backend == "vmap":

@@ -71,6 +71,7 @@ NETS = {
     "conv batch": conv("batch"),
     "conv batch, max-pool": conv("batch", "max"),
     "conv layer": conv("layer"),
+    "conv plain": conv("none"),
     "dense batch": dense("batch"),
     "dense layer": dense("layer"),
     "dense plain": dense("none"),
@@ -88,7 +89,10 @@ def test_vmap_equals_the_loop(net, first_order):
     assert P.flatten(loop).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["dense plain", "beside input"])
+BATCHED = ["dense plain", "beside input", "conv batch", "conv batch, max-pool", "conv plain"]
+
+
+@pytest.mark.parametrize("name", BATCHED)
 @pytest.mark.parametrize("first_order", [False, True])
 @pytest.mark.parametrize("sizes", [None, LearnedStepSizes(0.2)], ids=["fixed", "learned"])
 def test_hand_batched_equals_the_loop(name, first_order, sizes):
@@ -97,6 +101,22 @@ def test_hand_batched_equals_the_loop(name, first_order, sizes):
     _, _, batched = meta_gradient(net, "batched", first_order=first_order, sizes=sizes)
     for key in loop:
         torch.testing.assert_close(batched[key], loop[key], atol=1e-12, rtol=0)
+
+
+def test_statistics_of_stacked_params_are_each_tasks_own():
+    net = NETS["conv batch"]
+    weights = {n: p.double() for n, p in net.init(torch_rng((1,))).items()}
+    stacked = {n: torch.stack([p, 2 * p + 0.1, -p]) for n, p in weights.items()}
+    support, query = sets(net)
+    used = net.apply(stacked, support.x)[1]
+    given = {name: s.squeeze(1) for name, s in used.items()}
+    outputs = net.apply(stacked, query.x, statistics=given)[0]
+    for i, params in enumerate(P.unstack(stacked)):
+        own = net.apply(params, support.x[i])[1]
+        for name, s in own.items():
+            torch.testing.assert_close(used[name][i], s, atol=1e-12, rtol=0)
+        expected = net.apply(params, query.x[i], statistics=own)[0]
+        torch.testing.assert_close(outputs[i], expected, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("net", NETS.values(), ids=list(NETS))
@@ -166,29 +186,34 @@ def test_anil_leaves_the_body_alone():
 
 
 @pytest.mark.parametrize(
-    "net, device, examples, expected",
+    "net, device, examples, first_order, expected",
     [
-        (NETS["dense plain"], "cpu", 500, "batched"),
-        (NETS["beside input"], "cpu", 500, "batched"),
-        (NETS["dense batch"], "cpu", 500, "vmap"),
-        (NETS["conv batch"], "cpu", 10, "vmap"),
-        (NETS["conv batch"], "cpu", 80, "loop"),
-        (NETS["conv batch"], "cuda", 80, "vmap"),
+        (NETS["dense plain"], "cpu", 500, False, "batched"),
+        (NETS["beside input"], "cpu", 500, False, "batched"),
+        (NETS["dense batch"], "cpu", 500, True, "vmap"),
+        (NETS["conv batch"], "cpu", 10, False, "vmap"),
+        (NETS["conv batch"], "cpu", 80, False, "loop"),
+        (NETS["conv batch"], "cpu", 10, True, "batched"),
+        (NETS["conv batch"], "cpu", 80, True, "batched"),
+        (NETS["conv layer"], "cpu", 10, True, "vmap"),
+        (NETS["conv batch"], "cuda", 80, True, "vmap"),
     ],
 )
-def test_auto_takes_what_was_measured_fastest(net, device, examples, expected):
-    assert choose_backend(net, "auto", torch.device(device), examples=examples) == expected
-    assert choose_backend(net, "loop", torch.device(device), examples=examples) == "loop"
+def test_auto_takes_what_was_measured_fastest(net, device, examples, first_order, expected):
+    kind = {"device": torch.device(device), "examples": examples, "first_order": first_order}
+    assert choose_backend(net, "auto", **kind) == expected
+    assert choose_backend(net, "loop", **kind) == "loop"
 
 
 @pytest.mark.parametrize(
-    "name, kind",
+    "name, statistics, kind",
     [
-        ("dense batch", "MLP with norm='batch'"),
-        ("dense layer", "MLP with norm='layer'"),
-        ("conv batch", "Conv4; use auto"),
+        ("dense batch", "query", "MLP with norm='batch'"),
+        ("dense layer", "query", "MLP with norm='layer'"),
+        ("conv layer", "query", "Conv4 with norm='layer'"),
+        ("conv batch", "support", "Conv4 with norm='batch', query_statistics='support'"),
     ],
 )
-def test_batched_is_refused_where_a_net_does_not_broadcast(name, kind):
-    with pytest.raises(SettingError, match=rf"backend='batched' is for dense nets.*this is {kind}"):
-        meta_gradient(NETS[name], "batched")
+def test_batched_is_refused_where_a_net_does_not_broadcast(name, statistics, kind):
+    with pytest.raises(SettingError, match=rf"backend='batched' is for dense nets.*this is {kind}; use auto"):
+        meta_gradient(NETS[name], "batched", query_statistics=statistics)

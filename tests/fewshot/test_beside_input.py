@@ -90,7 +90,7 @@ def test_one_inner_step_of_a_head_from_zero_compares_with_class_means():
         backend="auto",
         first_order=False,
     )
-    phi = descent.run(theta, theta, Examples(x[None, :8], y[None]), 1)
+    phi = descent.run(theta, theta, Examples(x[None, :8], y[None]), 1, backend="batched")
     scores, _ = net.apply(phi, x[None, 8:])
     features, _ = net.body.apply(theta, x)
     similar = features[8:] @ class_means(features[None, :8], y[None], 4)[0].T
