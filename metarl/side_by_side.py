@@ -14,12 +14,20 @@ from metarl.same_settings import tested_on
 from metarl.stats import Interval
 
 MODE = "stochastic"
+LEGEND = (
+    "Return of the meta-trained policy with sampled actions after 0, 1, ... adaptation steps (of RL²: episodes in "
+    "memory), each on so many episodes: mean over tasks and seeds [95 % interval, seeds and tasks resampled]. *Gain* is "
+    "the last column less the first, task by task, so that what tasks differ in drops out. A policy *adapts* if the "
+    "gain of its best step lies above 0, interval and all; it *falls* if the last step lies below the best one in the "
+    "same sense. RL²'s memory also adapts within an episode: that shows in column 0, beside policies that cannot, and "
+    "not in its gain."
+)
 Records = Sequence[dict[str, Any]]
 """evaluation.json of each seed."""
 
 
 def side_by_side(results: Mapping[str, Records], configs: Mapping[str, dict[str, Any]]) -> Iterator[str]:
-    """Lines of Markdown: a table for each set of held-out tasks that two results or more were evaluated on.
+    """Lines of Markdown: how to read them, then a table for each set of held-out tasks that two results or more share.
 
     `configs`: the config.json of each result.
     """
@@ -28,10 +36,14 @@ def side_by_side(results: Mapping[str, Records], configs: Mapping[str, dict[str,
         tasks = tuple(records[0]["policies"][POLICY]["tasks"])
         key = tasks, json.dumps(tested_on(configs[name]), sort_keys=True)
         groups.setdefault(key, {})[name] = records
-    for (tasks, _), group in groups.items():
-        if len(group) > 1:
-            episodes = {name: _episodes_a_step(configs[name]) for name in group}
-            yield from _table(tasks, group, episodes)
+    shared = [(tasks, group) for (tasks, _), group in groups.items() if len(group) > 1]
+    if shared:
+        yield "## Side by side"
+        yield ""
+        yield LEGEND
+        yield ""
+    for tasks, group in shared:
+        yield from _table(tasks, group, {name: _episodes_a_step(configs[name]) for name in group})
 
 
 def _episodes_a_step(config: Mapping[str, Any]) -> str:
@@ -43,16 +55,7 @@ def _episodes_a_step(config: Mapping[str, Any]) -> str:
 
 def _table(tasks: tuple[str, ...], group: Mapping[str, Records], episodes: Mapping[str, str]) -> Iterator[str]:
     rounds = max(len(_outcomes(records[0], "return")) for records in group.values())
-    yield f"## On the same {len(tasks)} held-out tasks: {', '.join(group)}"
-    yield ""
-    yield (
-        "Return of the meta-trained policy with sampled actions after 0, 1, ... adaptation steps (of RL²: episodes "
-        "in memory), each on so many episodes: mean over tasks and seeds [95 % interval, seeds and tasks "
-        "resampled]. *Gain* is the last column less the first, task by task, so that what tasks differ in drops "
-        "out. A policy *adapts* if the gain of its best step lies above 0, interval and all; it *falls* if the last "
-        "step lies below the best one in the same sense. RL²'s memory also adapts within an episode: that shows in "
-        "column 0, beside policies that cannot, and not in its gain."
-    )
+    yield f"### On the same {len(tasks)} held-out tasks: {', '.join(group)}"
     yield ""
     steps = " | ".join(str(k) for k in range(rounds))
     yield f"| result | seeds | env steps, M | episodes a step | {steps} | gain | adapts |"
