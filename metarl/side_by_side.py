@@ -16,8 +16,8 @@ from metarl.stats import Interval
 MODE = "stochastic"
 LEGEND = (
     "Return of the meta-trained policy with sampled actions after 0, 1, ... adaptation steps (of RL²: episodes in "
-    "memory), each on so many episodes: mean over tasks and seeds [95 % interval, seeds and tasks resampled]. *Gain* is "
-    "the last column less the first, task by task, so that what tasks differ in drops out. A policy *adapts* if the "
+    "memory), each on so many episodes: mean over tasks and seeds [95 % interval, seeds and tasks resampled]. *Gain* "
+    "is the last column less the first, task by task, so that what tasks differ in drops out. A policy *adapts* if the "
     "gain of its best step lies above 0, interval and all; it *falls* if the last step lies below the best one in the "
     "same sense. RL²'s memory also adapts within an episode: that shows in column 0, beside policies that cannot, and "
     "not in its gain."
