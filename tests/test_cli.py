@@ -304,5 +304,5 @@ def test_readme_example_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     last = done.stdout.strip().splitlines()[-1]
-    before, after = (float(number) for number in re.findall(r"(-?\d+\.\d+) \[", last))
+    before, after = (float(number) for number in re.findall(r"(-?\d+(?:\.\d+)?) \[", last))
     assert after > before
