@@ -19,7 +19,7 @@ from metarl.errors import NonFiniteError, UserError
 from metarl.fewshot.examples import Examples, check_support, count_ways, stack_queries, stack_supports
 from metarl.fewshot.learner import Mode
 from metarl.fewshot.losses import accuracy, cross_entropy
-from metarl.fewshot.nets import Net, NetConfig, Statistics, initial_statistics, make_net
+from metarl.fewshot.nets import Net, NetConfig, Statistics, in_float32, initial_statistics, make_net
 from metarl.fewshot.schedule import ScheduleConfig, ScheduledAdam
 from metarl.fewshot.source import DataSpec
 from metarl.types import Metrics, Params, Phi, Task, TaskData
@@ -95,7 +95,8 @@ class MetricLearner:
         if spec.regression:
             raise UserError("a metric method names classes, it cannot learn a regression; use MAML, ANIL or Reptile")
         self.spec, self.config, self.device = spec, config, device
-        self.net = net or make_net(spec.input_shape, config.net, fused=True)
+        self._training_net = net or make_net(spec.input_shape, config.net, fused=True)
+        self.net = in_float32(self._training_net)
         self.head = head_for(self.net.output_dim)
         weights, compare = self.net.init(generator), self.head.init(self.net.output_dim, generator)
         self._names = tuple(weights)
@@ -132,7 +133,7 @@ class MetricLearner:
             raise UserError("the prior of a metric method knows no class; adapt it to a support set first")
         phi = P.to(phi, self.device)
         if not self.has_statistics or mode == "inductive":
-            queries = self.embed(self.theta, x, statistics=self.statistics)[0]
+            queries = self._embed(x, statistics=self.statistics)[0]
             return self.head.scores(self.compare_params(self.theta), _add_task(phi), queries.unsqueeze(0))[0]
         groups = x.unsqueeze(1) if mode == "single" else x.unsqueeze(0)
         return torch.cat([self._embed_together(phi, group) for group in groups])
@@ -140,28 +141,29 @@ class MetricLearner:
     def _embed_together(self, phi: Params, queries: Tensor) -> Tensor:
         """Scores of queries that share their batch statistics with the support set."""
         support = Examples(phi["support_x"], phi["support_y"])
-        features = self.embed(self.theta, torch.cat([support.x, queries]))[0].unsqueeze(0)
+        features = self._embed(torch.cat([support.x, queries]))[0].unsqueeze(0)
         compare, split = self.compare_params(self.theta), len(support.x)
         summary = self.head.condense(compare, features[:, :split], support.y.unsqueeze(0), count_ways(support.y))
         return self.head.scores(compare, summary, features[:, split:])[0]
 
     def _condense_one(self, support: Examples) -> Params:
-        features = self.embed(self.theta, support.x, statistics=self.statistics)[0].unsqueeze(0)
+        features = self._embed(support.x, statistics=self.statistics)[0].unsqueeze(0)
         ways = count_ways(support.y)
         summary = self.head.condense(self.compare_params(self.theta), features, support.y.unsqueeze(0), ways)
         kept = {name: p[0] for name, p in summary.items()} | dict(zip(SUPPORT, (support.x, support.y), strict=True))
         return P.to(P.detach(kept), CPU)
 
-    def embed(
-        self, theta: Params, x: Tensor, *, groups: int = 1, statistics: Statistics | None = None
-    ) -> tuple[Tensor, Statistics]:
+    def _embed(self, x: Tensor, *, statistics: Statistics | None = None) -> tuple[Tensor, Statistics]:
         """Features (N, D) of inputs (N, ...), and the batch statistics used."""
-        return self.net.apply({name: theta[name] for name in self._names}, x, groups=groups, statistics=statistics)
+        return self.net.apply(self._net_params(self.theta), x, statistics=statistics)
+
+    def _net_params(self, theta: Params) -> Params:
+        return {name: theta[name] for name in self._names}
 
     def features(self, x: Tensor) -> Tensor:
         """Embeddings (N, D) of inputs (N, ...), normalised by the moving averages; not differentiated."""
         with torch.no_grad():
-            return self.embed(self.theta, x.to(self.device), statistics=self.statistics)[0].cpu()
+            return self._embed(x.to(self.device), statistics=self.statistics)[0].cpu()
 
     def compare_params(self, theta: Params) -> Params:
         """The head's own part of theta."""
@@ -191,7 +193,7 @@ class MetricLearner:
         """Loss and accuracy of B tasks, and the batch statistics; support (B, S, ...), query (B, Q, ...)."""
         num_tasks, size = support.x.shape[:2]
         inputs = torch.cat([support.x, query.x], dim=1).flatten(0, 1)
-        features, used = self.embed(theta, inputs)
+        features, used = self._training_net.apply(self._net_params(theta), inputs)
         features = features.unflatten(0, (num_tasks, -1))
         ways = count_ways(support.y)
         embedded = Embedded(tasks, ways, features[:, :size], support.y, features[:, size:], query.y)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import torch
@@ -134,7 +134,7 @@ class Conv4:
     """Channels last and torch's own batch-norm kernel: three times faster on a CPU, for first derivatives only."""
     layers: int = field(default=4, kw_only=True)
     precision: Literal["float32", "bfloat16"] = field(default="float32", kw_only=True)
-    """Of the layers where a gradient is asked for and each has one batch's statistics (Micikevicius et al. 2018)."""
+    """Of the layers (Micikevicius et al. 2018); what comes in and goes out, parameters and statistics stay float32."""
 
     def __post_init__(self) -> None:
         side = min(self.input_shape[1:])
@@ -199,9 +199,7 @@ class Conv4:
         used: Statistics = {}
         fused = self.fused or tasks > 0
         stride = 2 if self.pool == "stride" else 1
-        training = torch.is_grad_enabled() and groups == 1 and statistics is None
-        dtype = torch.bfloat16 if training and self.precision == "bfloat16" else x.dtype
-        out = x.dtype
+        dtype, out = torch.bfloat16 if self.precision == "bfloat16" else x.dtype, x.dtype
         for layer in range(self.layers):
             weight = params[f"conv{layer}.weight"].to(dtype)
             if fused:
@@ -294,6 +292,11 @@ class WithHead:
     ) -> tuple[Tensor, Statistics]:
         features, used = self.body.apply(params, x, groups=groups, statistics=statistics)
         return linear(features, params["head.weight"], params["head.bias"]), used
+
+
+def in_float32(net: Net) -> Net:
+    """The same net at full precision, for scores."""
+    return replace(net, precision="float32") if isinstance(net, Conv4) else net
 
 
 HEAD = ("head.weight", "head.bias")

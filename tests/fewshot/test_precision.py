@@ -1,17 +1,20 @@
 """bfloat16 in meta-training: the same gradient but for rounding, and float32 wherever a number is reported."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
 
 from metarl.errors import UserError
+from metarl.fewshot.examples import Examples
 from metarl.fewshot.metric import MetricLearner
 from metarl.fewshot.nets import Conv4, NetConfig, make_net
 from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.source import DataSpec
 from metarl.params import gradient, trainable
+from metarl.types import Task, TaskData
 
 SHAPE = (1, 16, 16)
 
@@ -38,20 +41,35 @@ def test_gradient_and_features_are_those_of_float32_but_for_rounding(pool, norm)
         torch.testing.assert_close(rounded_stats[name], s, rtol=0.05, atol=0.01)
 
 
-def test_held_out_tasks_are_scored_in_float32() -> None:
-    nets = [Conv4(SHAPE, filters=16, pool="max", fused=True, precision=p) for p in ("float32", "bfloat16")]
-    theta = nets[0].init(torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        exact, low = (net.apply(theta, images(10)) for net in nets)
-        assert torch.equal(exact[0], low[0])
-        given = (net.apply(theta, images(10), statistics={k: v[0] for k, v in exact[1].items()})[0] for net in nets)
-        assert torch.equal(*given)
+def learner_in(precision: Literal["float32", "bfloat16"]) -> MetricLearner:
+    config = PrototypicalConfig(net=NetConfig(filters=8, layers=2, pool="max", precision=precision), lr=1e-2)
+    return prototypical(DataSpec(SHAPE, 2), config, generator=torch.Generator().manual_seed(0))
+
+
+def support() -> Examples:
+    return Examples(images(6), torch.arange(2).repeat_interleave(3))
+
+
+def mirrored() -> Examples:
+    return Examples(support().x.flip(-1), support().y)
+
+
+@pytest.mark.parametrize("mode", ["inductive", "single", "transductive"])
+def test_held_out_tasks_are_scored_in_float32(mode) -> None:
+    learners = [learner_in("float32"), learner_in("bfloat16")]
+    scores = [learner.predict(learner.adapt([{}], [support()]), [mirrored().x], mode=mode)[0] for learner in learners]
+    assert torch.equal(*scores)
 
 
 def test_a_learner_trains_in_it_and_keeps_float32_parameters() -> None:
-    config = PrototypicalConfig(net=NetConfig(filters=8, layers=2, pool="max", precision="bfloat16"))
-    learner = prototypical(DataSpec(SHAPE, 2), config, generator=torch.Generator().manual_seed(0))
-    assert isinstance(learner, MetricLearner) and learner.net.precision == "bfloat16"  # type: ignore[attr-defined]
+    learner = learner_in("bfloat16")
+    before = dict(learner.theta)
+    batch = [TaskData(Task("mirrored", {}), (support(),), mirrored())]
+    losses = [learner.meta_update(batch)["meta_loss"] for _ in range(20)]
+    first_in_float32 = learner_in("float32").meta_update(batch)["meta_loss"]
+    assert losses[0] != first_in_float32 and losses[0] == pytest.approx(first_in_float32, rel=0.05)
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(not torch.equal(p, before[name]) for name, p in learner.theta.items())
     assert {p.dtype for p in learner.theta.values()} == {torch.float32}
 
 
