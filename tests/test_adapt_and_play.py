@@ -46,6 +46,11 @@ def test_adapt_saves_the_policy_with_its_returns(point: Path, tmp_path: Path, ca
     assert "2 rounds" in capsys.readouterr().out
 
 
+def test_explain_is_for_few_shot_runs(point: Path, capsys) -> None:
+    assert main(["explain", str(point)]) == 2
+    assert "is a run of navigation_maml, reinforcement learning; give one of few-shot" in capsys.readouterr().err
+
+
 def test_adapt_is_a_function_of_its_seed(point: Path, tmp_path: Path) -> None:
     returns = []
     for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):

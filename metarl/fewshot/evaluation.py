@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metarl.errors import SettingError
+from metarl.errors import SettingError, UserError
 from metarl.fewshot.examples import count_ways
 from metarl.fewshot.learner import FewShotLearner, Mode
 from metarl.fewshot.losses import accuracy, squared_error
@@ -53,6 +53,10 @@ class FewShotEvaluationConfig:
 
 DIVERGED_ERROR = 1e12
 """Squared error of a task whose adaptation diverged, in place of an infinity, which JSON has not."""
+
+
+TASKS_AT_ONCE = 25
+"""Of an evaluation. What a source draws with a task's data depends on it: another number, other numbers."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +147,8 @@ def few_shot_evaluate(learner: FewShotLearner, source: EpisodeSource, config: Fe
     modes = config.modes if learner.has_statistics else config.modes[:1]
     suites = {}
     for suite in config.suites:
-        seed = (config.episodes_seed, zlib.crc32(suite.encode()))  # not its place: a suite alone has the same episodes
-        tasks = source.test_tasks(suite, config.num_episodes, rng=numpy_rng((*seed, 0)))
+        seed = _suite_seed(config, suite)
+        tasks = held_out_tasks(source, config, suite)
         wide = len(tasks[0].params.get("classes", ())) >= config.out_of_scope_ways
         strangers = None
         if isinstance(source, HasOutOfScope) and wide and "inductive" in modes and config.out_of_scope_queries:
@@ -155,6 +159,28 @@ def few_shot_evaluate(learner: FewShotLearner, source: EpisodeSource, config: Fe
     return FewShotResult("mse" if source.spec.regression else "accuracy", suites)
 
 
+def held_out_tasks(source: EpisodeSource, config: FewShotEvaluationConfig, suite: str) -> list[Task]:
+    """Those that learners are scored on; of the config they follow from `episodes_seed` and `num_episodes` alone."""
+    return source.test_tasks(suite, config.num_episodes, rng=numpy_rng((*_suite_seed(config, suite), 0)))
+
+
+def held_out_task(source: EpisodeSource, config: FewShotEvaluationConfig, suite: str, index: int) -> TaskData:
+    """One of them with the very examples that it is scored on. Raises UserError for an index that there is not."""
+    tasks = held_out_tasks(source, config, suite)
+    if not 0 <= index < len(tasks):
+        raise UserError(f"task {index} of suite {suite!r}: it has {len(tasks)} tasks; give 0 to {len(tasks) - 1}")
+    start = index - index % TASKS_AT_ONCE
+    return _data(source, tasks, start, seed=(*_suite_seed(config, suite), 1))[index - start]
+
+
+def _suite_seed(config: FewShotEvaluationConfig, suite: str) -> tuple[int, int]:
+    return (config.episodes_seed, zlib.crc32(suite.encode()))  # not its place: a suite alone has the same episodes
+
+
+def _data(source: EpisodeSource, tasks: Sequence[Task], start: int, *, seed: SeedKey) -> list[TaskData]:
+    return source.data(tasks[start : start + TASKS_AT_ONCE], rng=numpy_rng((*seed, start)))
+
+
 def score_tasks(
     learner: FewShotLearner,
     source: EpisodeSource,
@@ -162,7 +188,6 @@ def score_tasks(
     modes: Sequence[Mode],
     *,
     seed: SeedKey,
-    tasks_at_once: int = 25,
     strangers: Sequence[Tensor] | None = None,
 ) -> SuiteScores:
     """Scores of each task after every number of steps that the learner reports.
@@ -173,22 +198,22 @@ def score_tasks(
     outside: list[Tensor] = []
     scores: dict[Mode, dict[int, list[float]]] = {mode: {} for mode in modes}
     diverged: Counter[int] = Counter()
-    for start in range(0, len(tasks), tasks_at_once):
-        batch = source.data(tasks[start : start + tasks_at_once], rng=numpy_rng((*seed, start)))
+    for start in range(0, len(tasks), TASKS_AT_ONCE):
+        batch = _data(source, tasks, start, seed=seed)
         curve = learner.adapt_curve([data.supports[0] for data in batch])
         for steps, phis in curve.items():
             for mode in modes:
                 outputs = learner.predict(phis, [data.query.x for data in batch], mode=mode)
-                outputs = [_of_classes(output, data) for output, data in zip(outputs, batch, strict=True)]
+                outputs = [of_classes(output, data) for output, data in zip(outputs, batch, strict=True)]
                 if lost := sum(not torch.isfinite(output).all() for output in outputs):
                     diverged[steps] += lost
                 scores[mode].setdefault(steps, []).extend(
-                    _score(output, data.query.y) for output, data in zip(outputs, batch, strict=True)
+                    score_output(output, data.query.y) for output, data in zip(outputs, batch, strict=True)
                 )
                 if strangers is not None and mode == "inductive" and steps == max(curve):
-                    own = strangers[start : start + tasks_at_once]
+                    own = strangers[start : start + TASKS_AT_ONCE]
                     inside += outputs
-                    outside += map(_of_classes, learner.predict(phis, own), batch)
+                    outside += map(of_classes, learner.predict(phis, own), batch)
     return SuiteScores(
         list(tasks),
         {mode: {steps: np.array(values) for steps, values in by_steps.items()} for mode, by_steps in scores.items()},
@@ -197,14 +222,17 @@ def score_tasks(
     )
 
 
-def _of_classes(output: Tensor, data: TaskData) -> Tensor:
+def of_classes(output: Tensor, data: TaskData) -> Tensor:
     """Without the columns of a head that the task has no classes for."""
     y = data.supports[0].y
     return output if y.is_floating_point() else output[:, : count_ways(y)]
 
 
-def _score(output: Tensor, y: Tensor) -> float:
-    """Where adaptation has diverged there is no answer: an accuracy of 0, an error that no mean can hide."""
+def score_output(output: Tensor, y: Tensor) -> float:
+    """Accuracy, or squared error, of a task's answers.
+
+    Where adaptation has diverged there is no answer: an accuracy of 0, an error that no mean can hide.
+    """
     if not torch.isfinite(output).all():
         return DIVERGED_ERROR if y.is_floating_point() else 0.0
     return float(squared_error(output, y) if y.is_floating_point() else accuracy(output, y))

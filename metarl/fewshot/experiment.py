@@ -29,26 +29,26 @@ class FewShotExperiment:
         self.source, self.evaluation = source, evaluation
         self._make_learner = make_learner
         self.learner = make_learner()
-        self._check_suites()
+        for suite in evaluation.suites:
+            self.check_suite(suite)  # now, not after the training
         self.report = FewShotReport("mse" if source.spec.regression else "accuracy")
 
-    def _check_suites(self) -> None:
-        """Raises UserError for a suite that the data or the learner do not allow: now, not after the training."""
-        for suite in self.evaluation.suites:
-            (task, *_) = self.source.test_tasks(suite, 1, rng=numpy_rng((0,)))
-            try:
-                json.dumps(pack_episodes([task]))
-            except (TypeError, ValueError, OverflowError) as error:
-                raise UserError(
-                    f"the params of a task of suite {suite!r} cannot be stored ({error}); give plain numbers, texts "
-                    "and lists of them"
-                ) from error
-            ways, most = len(task.params.get("classes", ())), self.learner.max_ways
-            if most is not None and ways > most:
-                raise UserError(
-                    f"suite {suite!r} has {ways} classes, but the head was built for {most}; train with --ways {ways}, "
-                    "or leave the suite out"
-                )
+    def check_suite(self, suite: str) -> None:
+        """Raises UserError for a suite that the data or the learner do not allow."""
+        (task, *_) = self.source.test_tasks(suite, 1, rng=numpy_rng((0,)))
+        try:
+            json.dumps(pack_episodes([task]))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(
+                f"the params of a task of suite {suite!r} cannot be stored ({error}); give plain numbers, texts "
+                "and lists of them"
+            ) from error
+        ways, most = len(task.params.get("classes", ())), self.learner.max_ways
+        if most is not None and ways > most:
+            raise UserError(
+                f"suite {suite!r} has {ways} classes, but the head was built for {most}; train with --ways {ways}, "
+                "or leave the suite out"
+            )
 
     def check_held_out(self, trained: FewShotExperiment) -> None:
         """Raises UserError where held-out tasks have a class that the `trained` experiment trains on."""

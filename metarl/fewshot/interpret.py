@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ import torch
 from torch import Tensor
 
 from metarl.errors import UserError
+from metarl.fewshot.examples import Examples
 from metarl.fewshot.matching import Attention, FullContext
 from metarl.fewshot.metric import MetricLearner
-from metarl.plots import new_figure, save_figure
+from metarl.plots import COLORS, new_figure, save_figure
 from metarl.types import Params
 
 if TYPE_CHECKING:
@@ -73,7 +75,8 @@ def nearest_supports(learner: MetricLearner, phi: Params, queries: Tensor, *, co
 def plot_attention(path: Path, weights: np.ndarray, *, support: Tensor, queries: Tensor) -> None:
     """The attention map with the support images (S, C, H, W) above and the queries beside it."""
     num_queries, num_support = weights.shape
-    figure = new_figure(width=0.8 * (num_support + 2), height=0.8 * (num_queries + 1))
+    cell = min(0.8, 24 / (num_support + 2))  # inches; a wide support set is drawn smaller
+    figure = new_figure(width=cell * (num_support + 2), height=cell * (num_queries + 1))
     grid = figure.add_gridspec(num_queries + 1, num_support + 1)
     for s in range(num_support):
         _draw_image(figure.add_subplot(grid[0, s + 1]), support[s])
@@ -107,12 +110,32 @@ def plot_nearest(
     save_figure(figure, path)
 
 
+def plot_fit(path: Path, outputs: Mapping[int, Tensor], *, support: Examples, query: Examples) -> None:
+    """A regression from one number to one: the predictions (Q, 1) after each number of inner steps, and the truth."""
+    figure = new_figure(width=6.5, height=4.2)
+    axes = figure.subplots()
+    order = query.x.flatten().argsort()
+    x = query.x.flatten()[order]
+    axes.plot(x, query.y.flatten()[order], color="black", label="truth")
+    for index, (steps, output) in enumerate(outputs.items()):
+        color = COLORS[index % len(COLORS)]
+        label = f"{steps} step{'s' if steps != 1 else ''}"
+        axes.plot(x, output.flatten()[order], color=color, linestyle="--", label=label)
+    axes.plot(support.x.flatten(), support.y.flatten(), "k^", label="support set")
+    axes.set(xlabel="x", ylabel="y")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    save_figure(figure, path)
+
+
 def plot_layers(path: Path, changes: dict[str, float]) -> None:
-    """Relative change of each layer as bars, in the net's order."""
+    """Relative change of each layer as bars, in the net's order; none for a layer that was 0 before."""
     figure = new_figure(width=6.0, height=0.4 * len(changes) + 1.2)
     axes = figure.subplots()
     names = list(changes)[::-1]
-    axes.barh(names, [changes[name] for name in names], color="#0072b2")
+    from_zero = [math.isinf(changes[name]) for name in names]
+    labels = [f"{name} (from 0)" if zero else name for name, zero in zip(names, from_zero, strict=True)]
+    bars = [0.0 if zero else changes[name] for name, zero in zip(names, from_zero, strict=True)]
+    axes.barh(labels, bars, color="#0072b2")
     axes.set(xlabel="|change| / |weights| by adaptation")
     save_figure(figure, path)
 

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from metarl.errors import UserError
 from metarl.fewshot.evaluation import normal_interval
-from metarl.fewshot.report import format_score
+from metarl.fewshot.report import format_score, format_value
 from metarl.fewshot.stored_episodes import digest
 from metarl.files import replace_file
 from metarl.same_settings import settings_of, stored_config, tested_on
-from metarl.stats import Interval
 
 KIND = "few-shot"
 TRAINED = "meta-trained"
@@ -209,5 +208,5 @@ def _with_seeds(scores: list[NDArray], measure: str) -> str:
     text = format_score(normal_interval(np.mean(scores, axis=0)), measure)
     if len(scores) == 1:
         return text
-    means = ", ".join(format_score(Interval(float(s.mean()), 0, 0), measure).split(" ±")[0] for s in scores)
+    means = ", ".join(format_value(float(s.mean()), measure).removesuffix(" %") for s in scores)
     return f"{text} ({means})"

@@ -85,6 +85,13 @@ class HasClasses(Protocol):
 
 
 @runtime_checkable
+class NamesClasses(Protocol):
+    """What a source may offer besides: a person then reads names, where there would be numbers."""
+
+    def class_name(self, class_id: int) -> str: ...
+
+
+@runtime_checkable
 class HasOutOfScope(Protocol):
     """What a source may offer besides: the evaluation then tells how well a learner knows what it does not know."""
 

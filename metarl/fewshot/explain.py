@@ -1,0 +1,141 @@
+"""One held-out task looked at: what a learner answers, what it went by, and what adaptation changed in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metarl.errors import UserError
+from metarl.fewshot.evaluation import of_classes, score_output
+from metarl.fewshot.examples import Examples
+from metarl.fewshot.fast_weights import FastWeights
+from metarl.fewshot.interpret import (
+    attention_map,
+    linear_cka,
+    nearest_supports,
+    plot_attention,
+    plot_fit,
+    plot_layers,
+    plot_nearest,
+    relative_change,
+)
+from metarl.fewshot.learner import FewShotLearner, Mode
+from metarl.fewshot.matching import Attention, FullContext
+from metarl.fewshot.metric import MetricLearner
+from metarl.fewshot.nets import WithHead
+from metarl.types import Params, TaskData
+
+
+@dataclass(frozen=True)
+class ClassAnswers:
+    """How the queries of one class were answered."""
+
+    name: str
+    queries: int
+    right: int
+    taken_for: tuple[tuple[str, int], ...]
+    """Other classes that were named, and how often, the most frequent first."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Of one task by one learner."""
+
+    data: TaskData
+    mode: Mode
+    phi: Params
+    """After the last step."""
+    outputs: dict[int, Tensor]
+    """Class scores (Q, ways) or values (Q, O) after each number of inner steps; metric methods have one."""
+    changes: dict[str, float] | None
+    """Relative change of each layer's weights, of methods with an inner loop."""
+    features_cka: float | None
+    """Similarity of the features before and after adaptation, of support and queries (`linear_cka`)."""
+
+    @property
+    def scores(self) -> dict[int, float]:
+        """Accuracy, or squared error, after each number of steps."""
+        return {steps: score_output(output, self.data.query.y) for steps, output in self.outputs.items()}
+
+    @property
+    def answers(self) -> Tensor:
+        """(Q,) classes named after the last step."""
+        return self.outputs[max(self.outputs)].argmax(-1)
+
+
+def explain(learner: FewShotLearner, data: TaskData, *, mode: Mode = "inductive") -> Explanation:
+    """Adapts the learner to the task from its prior; theta is untouched."""
+    curve = learner.adapt_curve([data.supports[0]])
+    outputs = {steps: learner.predict(phis, [data.query.x], mode=mode)[0] for steps, phis in curve.items()}
+    outputs = {steps: of_classes(output, data) for steps, output in outputs.items()}
+    phi: Any = curve[max(curve)][0]
+    changes, cka = None, None
+    if isinstance(learner, FastWeights):
+        prior = learner.prior()
+        changes = relative_change(prior, phi)
+        cka = _features_cka(learner, prior, phi, torch.cat([data.supports[0].x, data.query.x]))
+    return Explanation(data, mode, phi, outputs, changes, cka)
+
+
+def _features_cka(learner: FastWeights, before: Params, after: Params, x: Tensor) -> float | None:
+    """None for a net without a head of its own, whose features are not known."""
+    if not isinstance(learner.net, WithHead):
+        return None
+    body, weights = learner.net.body, learner.inner_loop.weights
+    with torch.no_grad():
+        features = [body.apply(weights(phi), x.to(learner.device))[0].cpu() for phi in (before, after)]
+    return linear_cka(*features)
+
+
+def answers_by_class(explanation: Explanation, names: Mapping[int, str]) -> list[ClassAnswers]:
+    """`names` of the task's classes 0..ways-1. Raises UserError for a regression."""
+    y = explanation.data.query.y
+    if y.is_floating_point():
+        raise UserError("a regression has no classes; see the scores or the picture of the fit")
+    table = []
+    for label in sorted(set(y.tolist())):
+        named = Counter(explanation.answers[y == label].tolist())
+        right = named.pop(label, 0)
+        others = tuple((names[other], count) for other, count in named.most_common())
+        table.append(ClassAnswers(names[label], int((y == label).sum()), right, others))
+    return table
+
+
+def draw(explanation: Explanation, learner: FewShotLearner, out: Path, *, queries: int = 10) -> list[Path]:
+    """Writes the pictures that the learner and the data allow, with so many queries at most; their paths.
+
+    layers.png of methods with an inner loop, attention.png of Matching networks, nearest.png of metric methods, both
+    for images, and fit.png of a regression from one number to one.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    if explanation.changes is not None:
+        drawn.append(out / "layers.png")
+        plot_layers(drawn[-1], explanation.changes)
+    support, query = explanation.data.supports[0], explanation.data.query
+    if isinstance(learner, MetricLearner) and support.x.dim() == 4:
+        shown = _spread(query, queries)
+        x = query.x[shown]
+        if isinstance(learner.head, Attention | FullContext):
+            drawn.append(out / "attention.png")
+            plot_attention(drawn[-1], attention_map(learner, explanation.phi, x), support=support.x, queries=x)
+        drawn.append(out / "nearest.png")
+        correct = (explanation.answers == query.y)[shown].tolist()
+        rows = nearest_supports(learner, explanation.phi, x)
+        plot_nearest(drawn[-1], rows, support=support.x, queries=x, correct=correct)
+    if query.y.is_floating_point() and support.x.shape[1:] == support.y.shape[1:] == (1,):
+        drawn.append(out / "fit.png")
+        plot_fit(drawn[-1], explanation.outputs, support=support, query=query)
+    return drawn
+
+
+def _spread(query: Examples, count: int) -> np.ndarray:
+    """Rows of at most `count` queries from the first to the last, which lie class by class."""
+    return np.unique(np.linspace(0, len(query.x) - 1, min(count, len(query.x))).round().astype(int))
