@@ -30,7 +30,7 @@ class MatchingConfig(MetricConfig):
     """Steps of the query's attention LSTM."""
     temperature: float = 0.1
     """Cosines are divided by it before the softmax. The paper divides by 1, with which the best answer among 5 is given
-    at most 65 % and learning stops early."""
+    at most 65 % and learning stops early; the more ways a training task has, the lower it must be (0.03 for 60)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
