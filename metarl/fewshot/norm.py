@@ -7,6 +7,7 @@ gradient off by 73 % after three inner steps; metarl.fewshot.check_metagrad show
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -58,8 +59,10 @@ def moments(x: Tensor, dims: tuple[int, ...], *, keepdim: bool = False) -> tuple
     # about a point near the mean nothing cancels, and neither moment depends on which point it is
     near = x.detach().mean(dims, keepdim=True)
     off = x - near
-    mean_off = off.mean(dims, keepdim=True)
-    var = off.square().mean(dims, keepdim=True) - mean_off.square()
+    # sums divided, not means: the derivative of a mean divides once for every number that it is of
+    count = math.prod(x.shape[dim] for dim in dims)
+    mean_off = off.sum(dims, keepdim=True) / count
+    var = off.square().sum(dims, keepdim=True) / count - mean_off.square()
     mean = near + mean_off
     return (mean, var) if keepdim else (mean.squeeze(dims), var.squeeze(dims))
 
