@@ -62,9 +62,8 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
     console = Console()
     console.print(_scores(explanation, f"{suite}, task {arguments.task}", mode=learner.has_statistics))
     if not source.spec.regression:
-        ids = data.task.params["classes"]
-        named = isinstance(source, NamesClasses)
-        names = {label: source.class_name(c) if named else f"class {c}" for label, c in enumerate(ids)}
+        name_of = source.class_name if isinstance(source, NamesClasses) else "class {}".format
+        names = {label: name_of(c) for label, c in enumerate(data.task.params["classes"])}
         console.print(_classes(explanation, names))
     if explanation.changes is not None:
         console.print(_layers(explanation))
