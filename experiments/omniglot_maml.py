@@ -4,7 +4,8 @@
 episodes each). By the authors' own test, one query of each class (`metarl evaluate RUN --test-queries 1 --num-episodes
 1000`), 98.7 / 99.8 % transductive; the paper has 98.7 / 99.9 after 60,000 updates of 32 tasks. Trained with one query a
 class it was 95.1 / 98.8 and 91.9 / 98.3 % with five (12,000 updates): that each class is there once can be told from
-the batch statistics of one drawing each. First order with max-pools (`--first-order --pool max --queries 1`, 16,000 updates): 92.9 / 98.4 %.
+the batch statistics of one drawing each. First order with max-pools (`--first-order --pool max --queries 1`, 16,000
+updates): 92.9 / 98.4 %.
 """
 
 from __future__ import annotations
