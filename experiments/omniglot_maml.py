@@ -28,9 +28,9 @@ class Config:
     )
     method: MAMLConfig = MAMLConfig(inner_lr=0.4, inner_steps=1, lr=2e-3, lr_halve_every_iterations=5500)
     data: OmniglotConfig = OmniglotConfig()
-    # the authors' code has as many queries as shots, in tests too
+    # The authors' code has as many queries of a class as shots, in tests too: 5w1s1q is their 1-shot test.
     episodes: EpisodeConfig = EpisodeConfig(ways=5, shots=1, queries=3)
-    evaluation: FewShotEvaluationConfig = FewShotEvaluationConfig(suites=("5w1s", "5w5s"))
+    evaluation: FewShotEvaluationConfig = FewShotEvaluationConfig(suites=("5w1s", "5w5s", "5w1s1q"))
 
 
 def config() -> Config:

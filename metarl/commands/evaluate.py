@@ -10,7 +10,7 @@ from typing import Any
 import tyro
 from tyro.conf import Positional
 
-from metarl.config import parse_flags
+from metarl.config import config_to_dict, parse_flags
 from metarl.errors import UserError
 from metarl.files import replace_file
 from metarl.run_directory import environment
@@ -41,6 +41,7 @@ def main(rest: list[str]) -> int:
             "iterations": state["iteration"],
             "training_env_steps": state["env_steps"],
             "training_seconds": state["seconds"],
+            "config": config_to_dict(config),
             "environment": environment(),
             "policies": {policy: result.to_json() for policy, result in results.items()},
         }

@@ -95,7 +95,7 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                     results = evaluate_both(experiment, config.trainer.seed)
             except Stopped:
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
-            _report(run.path, experiment.report, results, trainer)
+            _report(run.path, experiment.report, results, trainer, config)
     finally:
         experiment.close()
     return 0
@@ -110,7 +110,7 @@ def _say_stopped(iteration: int, iterations: int) -> int:
     return STOPPED
 
 
-def _report(directory: Path, report: Report, results: Any, trainer: Trainer) -> None:
+def _report(directory: Path, report: Report, results: Any, trainer: Trainer, config: Any) -> None:
     save_report(  # before anything is shown: a screen can fail
         directory,
         report,
@@ -119,6 +119,7 @@ def _report(directory: Path, report: Report, results: Any, trainer: Trainer) -> 
             "iterations": trainer.iteration,
             "training_env_steps": trainer.env_steps,
             "training_seconds": trainer.seconds,
+            "config": config_to_dict(config),
         },
     )
     rows = read_metrics(directory / "metrics.jsonl")

@@ -94,8 +94,9 @@ class ClassEpisodes:
         own_suites: Mapping[str, Callable[[], list[Task]]] | None = None,
         augment: Augment | None = None,
     ) -> None:
-        """`test_queries` a class in held-out tasks; `rotations` adds rotated classes to every split; `own_suites`
-        are held-out tasks that the data set brings along, by name; `augment` changes training inputs alone."""
+        """`test_queries` a class in held-out tasks whose suite does not say; `rotations` adds rotated classes to every
+        split; `own_suites` are held-out tasks that the data set brings along, by name; `augment` changes training
+        inputs alone."""
         check_splits(splits, data_set.names)
         self.data_set, self.episodes, self.rotations = data_set, episodes, rotations
         self._own_suites = own_suites or {}
@@ -121,11 +122,12 @@ class ClassEpisodes:
     def test_tasks(self, suite: str, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         if suite in self._own_suites:
             return self._own_suites[suite]()
-        ways, shots = parse_suite(suite)
+        ways, shots, queries = parse_suite(suite)
         if ways is None:
             raise UserError(f"suite {suite!r} names no ways, but this data set has classes; give it as in '5w1s'")
-        self._check_size("test", ways, shots + self._test_queries)
-        return self._draw(num_tasks, "test", ways, shots, self._test_queries, rng)
+        queries = queries or self._test_queries
+        self._check_size("test", ways, shots + queries)
+        return self._draw(num_tasks, "test", ways, shots, queries, rng)
 
     def data(self, tasks: Sequence[Task], *, rng: np.random.Generator) -> list[TaskData]:
         return [self.task_data(task, rng if TRAIN_CLASSES in task.params else None) for task in tasks]

@@ -29,7 +29,8 @@ from metarl.validate import check_range
 @dataclass(frozen=True, kw_only=True)
 class FewShotEvaluationConfig:
     suites: tuple[str, ...] = ("5w1s",)
-    """Kinds of held-out tasks: 5w1s is 5-way 1-shot, 10s a regression from 10 points, and those of the data set."""
+    """Kinds of held-out tasks: 5w1s is 5-way 1-shot, 5w1s1q with one query a class, 10s a regression from 10 points,
+    and those of the data set."""
     num_episodes: int = 600
     """Held-out tasks of each suite, the same ones in every run of a seed; a data set's own suite has its own number."""
     modes: tuple[Mode, ...] = ("inductive", "transductive")

@@ -45,10 +45,10 @@ class Sinusoid:
         return self._tasks(num_tasks, self.config.shots, self.config.queries, rng)
 
     def test_tasks(self, suite: str, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
-        ways, shots = parse_suite(suite)
+        ways, shots, queries = parse_suite(suite)
         if ways is not None:
             raise UserError(f"suite {suite!r} has classes, a regression has none; give the points alone, as in '10s'")
-        return self._tasks(num_tasks, shots, self.config.test_queries, rng)
+        return self._tasks(num_tasks, shots, queries or self.config.test_queries, rng)
 
     def _tasks(self, num_tasks: int, shots: int, queries: int, rng: np.random.Generator) -> list[Task]:
         config = self.config

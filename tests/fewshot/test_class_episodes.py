@@ -150,12 +150,28 @@ def test_by_class_sorts_and_counts():
         by_class(np.zeros((3, 1)), ["a", "b"])
 
 
-@pytest.mark.parametrize("suite, expected", [("5w1s", (5, 1)), ("20w5s", (20, 5)), ("10s", (None, 10))])
+@pytest.mark.parametrize(
+    "suite, expected",
+    [
+        ("5w1s", (5, 1, None)),
+        ("20w5s", (20, 5, None)),
+        ("10s", (None, 10, None)),
+        ("5w1s1q", (5, 1, 1)),
+        ("10s50q", (None, 10, 50)),
+    ],
+)
 def test_suites(suite, expected):
     assert parse_suite(suite) == expected
 
 
-@pytest.mark.parametrize("suite", ["5w", "w1s", "1w1s", "5w0s", "lake", "5W1S", ""])
+def test_a_suite_may_say_how_many_queries():
+    tasks = {suite: source().test_tasks(suite, 1, rng=numpy_rng((0,)))[0] for suite in ("3w2s", "3w2s1q", "3w2s4q")}
+    assert [len(task.params["query"][0]) for task in tasks.values()] == [2, 1, 4]
+    with pytest.raises(UserError, match="make 7 examples a class, but class 'f' of the test split has 6"):
+        source().test_tasks("3w2s5q", 1, rng=numpy_rng((0,)))
+
+
+@pytest.mark.parametrize("suite", ["5w", "w1s", "1w1s", "0w1s", "5w0s", "5w1s0q", "5w1q", "lake", "5W1S", ""])
 def test_unknown_suites_are_named(suite):
     with pytest.raises(UserError, match="unknown suite"):
         parse_suite(suite)

@@ -115,6 +115,13 @@ def test_a_regression_is_scored_after_every_reported_step():
     assert unpack_episodes(packed) == [dict(task.params) for task in result.suites["5s"].episodes]
 
 
+def test_a_regressions_suite_may_say_how_many_queries():
+    source = Sinusoid(SinusoidConfig())
+    (task,) = source.test_tasks("10s7q", 1, rng=numpy_rng((0,)))
+    (data,) = source.data([task], rng=numpy_rng((1,)))
+    assert data.supports[0].x.shape == (10, 1) and data.query.x.shape == (7, 1)
+
+
 def test_packed_episodes_come_back():
     source = image_source()
     tasks = source.test_tasks("3w2s", 5, rng=numpy_rng((0,)))
@@ -205,6 +212,25 @@ def test_a_run_can_be_evaluated_again(runs, tmp_path, capsys):
     assert again["policies"] == first["policies"]
     assert "transductive" in capsys.readouterr().out
     assert (runs[0] / "adaptation.png").stat().st_size > 10_000 and (runs[0] / "training.png").is_file()
+
+
+def test_a_finished_run_is_evaluated_anew_on_other_suites_and_not_trained(runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs[0], run)
+    before = json.loads((run / "evaluation.json").read_text())
+    stored = {path: path.read_bytes() for path in (run / "checkpoints").rglob("*") if path.is_file()}
+    wanted = ["--resume", "--suites", "5w1s1q,5w1s", "--iterations", "4", *RUN]
+    assert main(["train", "digits_prototypical", "--out", str(run), *wanted]) == 0
+    after = json.loads((run / "evaluation.json").read_text())
+    suites = after["policies"]["meta-trained"]["suites"]
+    assert list(suites) == ["5w1s1q", "5w1s"]
+    assert suites["5w1s"] == before["policies"]["meta-trained"]["suites"]["5w1s"]
+    assert stored == {path: path.read_bytes() for path in (run / "checkpoints").rglob("*") if path.is_file()}
+    add_result(tmp_path / "results", run)
+    again = ["evaluate", str(run), "--suites", "5w5s", "--json", str(run / "evaluation.json")]
+    assert main(again) == 0  # the record would say it is of 5w1s1q and 5w1s
+    with pytest.raises(UserError, match=r"with other settings than its own: evaluation\.suites was"):
+        add_result(tmp_path / "results", run)
 
 
 def test_stored_runs_make_the_tables(runs, tmp_path):
