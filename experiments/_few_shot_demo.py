@@ -16,20 +16,11 @@ from rich.progress import track
 from rich.table import Table
 
 from metarl.fewshot.digits import DigitsConfig, digits
-from metarl.fewshot.evaluation import FewShotEvaluationConfig, few_shot_evaluate
-from metarl.fewshot.fast_weights import FastWeights
-from metarl.fewshot.interpret import (
-    attention_map,
-    nearest_supports,
-    plot_attention,
-    plot_layers,
-    plot_nearest,
-    relative_change,
-)
+from metarl.fewshot.evaluation import FewShotEvaluationConfig, few_shot_evaluate, held_out_task
+from metarl.fewshot.explain import draw, explain
 from metarl.fewshot.learner import FewShotLearner
 from metarl.fewshot.maml import MAMLConfig
 from metarl.fewshot.matching import MatchingConfig
-from metarl.fewshot.metric import MetricLearner
 from metarl.fewshot.nearest_centroid import NearestCentroidConfig
 from metarl.fewshot.nets import NetConfig
 from metarl.fewshot.prototypical import PrototypicalConfig
@@ -62,23 +53,6 @@ def train(name: str, source: EpisodeSource, *, iterations: int, tasks: int = 4) 
     return learner
 
 
-def draw(learners: dict[str, FewShotLearner], source: EpisodeSource, out: Path) -> None:
-    """What Matching attends to, what lies nearest, and which layers MAML moved, for one held-out task."""
-    rng = numpy_rng((0, Stream.EVALUATE))
-    (data,) = source.data(source.test_tasks("5w1s", 1, rng=rng), rng=rng)
-    support, queries = data.supports[0], data.query.x[::15]
-    matching, maml = learners["matching"], learners["maml"]
-    assert isinstance(matching, MetricLearner) and isinstance(maml, FastWeights)
-    (phi,) = matching.adapt([matching.prior()], [support])
-    weights = attention_map(matching, phi, queries)
-    plot_attention(out / "attention.png", weights, support=support.x, queries=queries)
-    rows = nearest_supports(matching, phi, queries)
-    correct = (support.y.numpy()[rows[:, 0]] == data.query.y[::15].numpy()).tolist()
-    plot_nearest(out / "nearest.png", rows, support=support.x, queries=queries, correct=correct)
-    (adapted,) = maml.adapt([maml.prior()], [support])
-    plot_layers(out / "layers.png", relative_change(maml.prior(), adapted))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--iterations", type=int, default=300)
@@ -102,8 +76,13 @@ def main() -> None:
             ]
             table.add_row(name, mode, *cells, f"{seconds:.0f}")
     console.print(table)
-    draw(learners, source, arguments.out)
-    made = ", ".join(sorted(path.name for path in arguments.out.glob("*.png")))
+    data = held_out_task(source, EVALUATION, "5w1s", 0)
+    drawn = [
+        path
+        for name in ("matching", "maml")  # what Matching attends to, which layers MAML moved
+        for path in draw(explain(learners[name], data), learners[name], arguments.out)
+    ]
+    made = ", ".join(sorted(path.name for path in drawn))
     console.print(f"{made} are in {arguments.out}; chance is {100 / EPISODES.ways:.0f} %", soft_wrap=True)
 
 

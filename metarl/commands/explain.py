@@ -60,7 +60,10 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
     data = held_out_task(source, evaluation, suite, arguments.task)
     explanation = explain(learner, data, mode=evaluation.modes[0])
     console = Console()
-    console.print(_scores(explanation, f"{suite}, task {arguments.task}", mode=learner.has_statistics))
+    title = f"{suite}, task {arguments.task}"
+    if learner.has_statistics:
+        title += f", {explanation.mode} answers to {len(data.query.y)} queries"
+    console.print(_scores(explanation, experiment.report.measure, title))
     if not source.spec.regression:
         name_of = source.class_name if isinstance(source, NamesClasses) else "class {}".format
         names = {label: name_of(c) for label, c in enumerate(data.task.params["classes"])}
@@ -76,12 +79,10 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
         console.print(f"{', '.join(path.name for path in drawn)} in {escape(str(out))}", soft_wrap=True)
 
 
-def _scores(explanation: Explanation, title: str, *, mode: bool) -> Table:
-    measure = "squared error" if explanation.data.query.y.is_floating_point() else "accuracy"
-    title += f", {explanation.mode} answers to {len(explanation.data.query.y)} queries" if mode else ""
+def _scores(explanation: Explanation, measure: str, title: str) -> Table:
     table = Table("inner steps", measure, title=title, title_justify="left")
     for steps, score in explanation.scores.items():
-        table.add_row(str(steps), format_value(score, "mse" if measure == "squared error" else "accuracy"))
+        table.add_row(str(steps), format_value(score, measure))
     return table
 
 
