@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metarl.errors import SettingError
 from metarl.fewshot.class_episodes import ROTATIONS, ClassData, ClassEpisodes, ClassSplits
 from metarl.fewshot.data_files import find_file, read_arrays
 from metarl.fewshot.distort import distort
@@ -21,6 +22,8 @@ from metarl.types import Task
 from metarl.validate import check_range
 
 DRAWERS = 20
+SIDE = 105
+"""Pixels of an original image."""
 CHARACTERS = 1623
 REMEDY = "`metarl data omniglot` builds it from the two official zips"
 SHA256 = {
@@ -34,6 +37,10 @@ SHA256 = {
 class OmniglotConfig:
     size: Literal[28, 105] = 28
     """Pixels of a side: 28 as in most papers, or the original 105 of Siamese networks."""
+    shrink: Literal["nearest", "average"] = "nearest"
+    """How 105 pixels became 28: the nearest one of each 3.75, what the MAML and ProtoNet code trains on, or their mean,
+    grey levels as in libraries that read the images with torchvision; held-out images too. Scores of the two are not of
+    the same images. `average` needs the file of 105 pixels."""
     split: Literal["vinyals", "lake"] = "vinyals"
     """vinyals: 1,200 and 423 random characters (Vinyals et al. 2016, in the version of Snell et al. 2017). lake: the
     background and evaluation alphabets of the data set's authors, which share no alphabet."""
@@ -46,6 +53,8 @@ class OmniglotConfig:
 
     def __post_init__(self) -> None:
         check_range(self, "test_queries", low=1)
+        if self.size == SIDE and self.shrink == "average":
+            raise SettingError(f"shrink='average' has no effect on images of {SIDE} pixels; leave it out or size=28")
 
 
 def omniglot(config: OmniglotConfig, episodes: EpisodeConfig) -> ClassEpisodes:
@@ -53,19 +62,21 @@ def omniglot(config: OmniglotConfig, episodes: EpisodeConfig) -> ClassEpisodes:
 
     With the split "lake" there is a suite of that name: Lake's 20 runs of 20-way one-shot within an alphabet.
     """
-    arrays = read_omniglot(config.size)
+    stored_size = SIDE if config.shrink == "average" else config.size
+    arrays = read_omniglot(stored_size)
+    unpack = Unpack(stored_size)
     if config.split == "lake":
         own_suites: dict[str, Callable[[], list[Task]]] = {"lake": lambda: lake_tasks(arrays)}
     else:  # its characters would be in both splits
         own_suites = {}
     return ClassEpisodes(
-        class_data(arrays, config.size),
+        class_data(arrays, Average(unpack, config.size) if config.shrink == "average" else unpack),
         class_splits(arrays, config.split),
         episodes,
         rotations=config.rotations,
         test_queries=config.test_queries,
         own_suites=own_suites,
-        augment=distort_ink if config.distort else None,
+        augment=(distort if config.shrink == "average" else distort_ink) if config.distort else None,
     )
 
 
@@ -83,14 +94,14 @@ def file_name(size: int) -> str:
     return f"omniglot_{size}x{size}_bits.npz"
 
 
-def class_data(arrays: dict[str, NDArray], size: int) -> ClassData:
+def class_data(arrays: dict[str, NDArray], to_input: Callable[[NDArray], NDArray[np.float32]]) -> ClassData:
     images = arrays["images"]
     alphabets = arrays["alphabets"][arrays["alphabet_id"]]
     return ClassData(
         rows=images.reshape(-1, images.shape[-1]),
         starts=np.arange(len(images) + 1, dtype=np.int64) * images.shape[1],
         names=tuple(f"{a}/{c:02}" for a, c in zip(alphabets, arrays["character"], strict=True)),
-        to_input=Unpack(size),
+        to_input=to_input,
     )
 
 
@@ -103,6 +114,21 @@ class Unpack:
     def __call__(self, rows: NDArray) -> NDArray[np.float32]:
         bits = np.unpackbits(rows, axis=-1, count=self.size**2)
         return bits.reshape(-1, 1, self.size, self.size).astype(np.float32)
+
+
+class Average:
+    """Packed bits (n, bytes) -> (n, 1, size, size) float32: the share of ink in each pixel's part of the original."""
+
+    def __init__(self, unpack: Unpack, size: int) -> None:
+        self.unpack = unpack
+        width = unpack.size / size
+        left, pixel = width * np.arange(size)[:, None], np.arange(unpack.size)
+        overlap = np.minimum(left + width, pixel + 1) - np.maximum(left, pixel)
+        self.weights: NDArray[np.float32] = (overlap.clip(0) / width).astype(np.float32)
+        """(size, original size): how much of each original pixel's row is in a new one's, rows sum to 1."""
+
+    def __call__(self, rows: NDArray) -> NDArray[np.float32]:
+        return self.weights @ self.unpack(rows) @ self.weights.T
 
 
 def class_splits(arrays: dict[str, NDArray], split: str) -> ClassSplits:

@@ -33,7 +33,6 @@ MD5 = {
 INDEX = Path(__file__).parent / "index" / "omniglot.json"
 """Splits that the zips lack: Vinyals' (as in github.com/jakesnell/prototypical-networks) and Lake's one-shot runs."""
 
-SIDE = 105
 _MEMBER = re.compile(r"images_(?:background|evaluation)/([^/]+)/character(\d+)/\d+_(\d\d)\.png")
 
 Progress = Callable[[int, int], None]

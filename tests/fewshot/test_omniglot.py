@@ -80,6 +80,35 @@ def test_the_28_pixel_file_follows_from_the_105_pixel_one_and_the_packaged_index
         assert np.array_equal(array, large[name]), name
 
 
+@needs_data
+def test_averaged_images_are_the_means_over_parts_of_pixels():
+    """28 pixels of 15 quarters each are 105 of 4."""
+    episodes = EpisodeConfig(ways=5, shots=1, queries=3)
+    large, grey = (
+        omniglot(config, episodes) for config in (OmniglotConfig(size=105), OmniglotConfig(shrink="average"))
+    )
+    (task,) = large.sample_tasks(1, rng=numpy_rng((0,)))
+    original, x = (source.task_data(task).query.x.squeeze(1).numpy() for source in (large, grey))
+    assert x.shape == (15, 28, 28) and 0 <= x.min() and x.max() <= 1 + 1e-6
+    quarters = np.kron(original, np.ones((1, 4, 4)))
+    np.testing.assert_allclose(x, quarters.reshape(-1, 28, 15, 28, 15).mean((2, 4)), atol=1e-6)
+
+
+@needs_data
+def test_distorted_training_images_have_the_values_of_held_out_ones():
+    for config in (OmniglotConfig(distort=True), OmniglotConfig(distort=True, shrink="average")):
+        source = omniglot(config, EpisodeConfig())
+        rng = numpy_rng((0,))
+        (data,) = source.data(source.sample_tasks(1, rng=rng), rng=rng)
+        grey = ((data.query.x > 0) & (data.query.x < 1)).float().mean()
+        assert grey > 0.05 if config.shrink == "average" else grey == 0
+
+
+def test_averaging_what_is_not_shrunk_is_refused():
+    with pytest.raises(ValueError, match="shrink='average' has no effect on images of 105 pixels"):
+        OmniglotConfig(size=105, shrink="average")
+
+
 # ---- made-up zips
 
 
