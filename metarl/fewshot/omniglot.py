@@ -128,7 +128,7 @@ class Average:
         """(size, original size): how much of each original pixel's row is in a new one's, rows sum to 1."""
 
     def __call__(self, rows: NDArray) -> NDArray[np.float32]:
-        return self.weights @ self.unpack(rows) @ self.weights.T
+        return (self.weights @ self.unpack(rows) @ self.weights.T).astype(np.float32, copy=False)
 
 
 def class_splits(arrays: dict[str, NDArray], split: str) -> ClassSplits:
