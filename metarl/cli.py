@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "oracle": "stable-baselines3 from scratch on one held-out task, for comparison",
     "results": "store finished runs as records and remake the results table",
     "data": "build the few-shot data files",
+    "classify": "a few-shot run names what you ask, by your own examples",
     "explain": "a few-shot run on one held-out task: answers, attention, which layers moved",
     "fewshot": "the few-shot results side by side",
     "bench": "measure speed side by side with other samplers",

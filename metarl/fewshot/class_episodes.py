@@ -16,7 +16,7 @@ from torch import Tensor
 
 from metarl.errors import UserError
 from metarl.fewshot.examples import Examples, Shape
-from metarl.fewshot.source import DataSpec, EpisodeConfig, Split
+from metarl.fewshot.source import DataSpec, Encoder, EpisodeConfig, Split
 from metarl.fewshot.suites import parse_suite
 from metarl.types import Task, TaskData
 
@@ -93,14 +93,16 @@ class ClassEpisodes:
         test_queries: int = 15,
         own_suites: Mapping[str, Callable[[], list[Task]]] | None = None,
         augment: Augment | None = None,
+        encoder: Encoder | None = None,
     ) -> None:
         """`test_queries` a class in held-out tasks whose suite does not say; `rotations` adds rotated classes to every
         split; `own_suites` are held-out tasks that the data set brings along, by name; `augment` changes training
-        inputs alone."""
+        inputs alone; `encoder` makes inputs of a user's own examples."""
         check_splits(splits, data_set.names)
         self.data_set, self.episodes, self.rotations = data_set, episodes, rotations
         self._own_suites = own_suites or {}
         self._augment = augment
+        self.encoder = encoder
         self._test_queries = test_queries
         factor = ROTATIONS if rotations else 1
         self._classes: dict[Split, NDArray[np.int64]] = {

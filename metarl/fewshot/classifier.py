@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,14 +15,19 @@ from metarl.errors import UserError, nearest
 from metarl.fewshot.arrays import ArrayTask, inputs_of, labels_of, support_of, task_data, with_train_classes
 from metarl.fewshot.class_episodes import ROTATIONS, ClassEpisodes, by_class
 from metarl.fewshot.examples import Examples, Shape, check_examples, count_ways
+from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.learner import FewShotLearner, Mode
 from metarl.fewshot.metric import MetricLearner
 from metarl.fewshot.nets import Net
 from metarl.fewshot.out_of_scope import confidence, threshold
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.source import DataSpec, EpisodeConfig
+from metarl.fewshot.source import DataSpec, Encoder, EpisodeConfig, EpisodeSource, HasEncoder
 from metarl.seeding import Stream, numpy_rng, torch_rng
+from metarl.trained import open_run
 from metarl.types import Phi
+
+Inputs = ArrayLike | Sequence[str | Path]
+"""Arrays (N, C, H, W) or (N, D); of a run on texts or images also a list of texts or of image files."""
 
 
 class FewShotClassifier:
@@ -56,12 +62,39 @@ class FewShotClassifier:
         self.threshold_: float | None = None
         self._phi: Phi = None
         self._input_shape: Shape = ()
+        self.encoder: Encoder | None = None
+        """How texts or image files become inputs, of a run on such data."""
+        self._source: EpisodeSource | None = None
+
+    @classmethod
+    def of_run(cls, run_dir: Path | str) -> FewShotClassifier:
+        """The learner of a run of `metarl train`, ready for `adapt`.
+
+        Of a run on texts or images, `adapt` and `predict` also take texts or paths of image files in place of arrays.
+        Raises UserError for a run that has no classes.
+        """
+        run = open_run(Path(run_dir))
+        experiment = run.experiment
+        experiment.close()
+        if not isinstance(experiment, FewShotExperiment) or experiment.source.spec.regression:
+            raise UserError(f"{run_dir} is a run of {run.name}, which has no classes; give one of few-shot classes")
+        learner, source = experiment.learner, experiment.source
+        classifier = cls(seed=run.config.trainer.seed)
+        classifier.config = getattr(learner, "config", None)
+        same = (name for name, entry in METHODS.items() if type(entry.config) is type(classifier.config))
+        classifier.method = next(same, run.name)
+        classifier.learner, classifier._input_shape = learner, source.spec.input_shape
+        classifier.encoder = source.encoder if isinstance(source, HasEncoder) else None
+        classifier._source = source
+        return classifier
 
     def fit(self, tasks: Iterable[ArrayTask]) -> FewShotClassifier:
         """Meta-train on tasks. Tasks of one meta-update must have equal sizes.
 
         Only the transfer baseline takes equal labels in two tasks for the same class.
         """
+        if self.method not in METHODS:
+            raise UserError(f"{self.method} has a method of its own, which is meta-trained by `metarl train` alone")
         data = [task_data(i, task) for i, task in enumerate(tasks)]
         if not data:
             raise UserError("fit was given 0 tasks; give at least one (X_support, y_support, X_query, y_query)")
@@ -99,10 +132,33 @@ class FewShotClassifier:
         self.threshold_ = threshold(np.concatenate(inside), accepted=accepted)
         return self
 
-    def adapt(self, X_support: ArrayLike, y_support: ArrayLike) -> FewShotClassifier:
+    def held_out_tasks(self, *, ways: int, shots: int, num_tasks: int = 100) -> Iterator[ArrayTask]:
+        """Tasks of a run's held-out classes, for `fit_threshold`. Raises UserError where there are too few classes."""
+        if self._source is None:
+            raise UserError("there is no run behind this classifier; draw held-out tasks with make_tasks(...)")
+        rng = numpy_rng((self.seed, Stream.EVALUATE))
+        for task in self._source.test_tasks(f"{ways}w{shots}s", num_tasks, rng=rng):
+            (data,) = self._source.data([task], rng=rng)
+            support, query = data.supports[0], data.query
+            yield support.x.numpy(), support.y.numpy(), query.x.numpy(), query.y.numpy()
+
+    def encode(self, X: Inputs) -> ArrayLike:
+        """Inputs (n, ...) from texts or image files, as a run's data set makes them; arrays as they are."""
+        if isinstance(X, str | Path):
+            raise UserError(f"{str(X)!r} is one example; give a list of them")
+        raw = [x for x in X if isinstance(x, str | Path)] if isinstance(X, list | tuple) else []
+        if not raw:
+            return cast(ArrayLike, X)
+        if self.encoder is None or self.encoder.kind == "arrays":
+            raise UserError(f"the classifier takes arrays, not {raw[0]!r}; use a run on texts or images for those")
+        if len(raw) < len(cast(Sequence[Any], X)):
+            raise UserError(f"{raw[0]!r} stands beside examples of another kind; give texts or image files alone")
+        return self.encoder.encode(raw)
+
+    def adapt(self, X_support: Inputs, y_support: ArrayLike) -> FewShotClassifier:
         """Take in a support set; its labels are those that `predict` answers with. Replaces an earlier one."""
         learner = self._fitted()
-        support, classes = support_of(X_support, y_support)
+        support, classes = support_of(self.encode(X_support), y_support)
         (self._phi,) = learner.adapt([learner.prior()], [support])
         self.classes_ = classes
         return self
@@ -114,7 +170,7 @@ class FewShotClassifier:
             raise UserError("there is no support set yet; call adapt(X_support, y_support) first")
         return self._phi
 
-    def predict(self, X_query: ArrayLike, *, mode: Mode = "inductive", unknown: Any = None) -> NDArray:
+    def predict(self, X_query: Inputs, *, mode: Mode = "inductive", unknown: Any = None) -> NDArray:
         """The likeliest label of each query, (Q,); with `unknown`, that label where no class scores `threshold_`.
 
         `unknown` must be of the kind of the labels (-1 beside numbers, "unknown" beside text), and the mode inductive.
@@ -130,27 +186,27 @@ class FewShotClassifier:
         labels_of([*self.classes_.tolist(), unknown], what="support set and unknown=")
         return np.where((confidence(scores) >= self.threshold_).numpy(), labels, unknown)
 
-    def predict_proba(self, X_query: ArrayLike, *, mode: Mode = "inductive") -> NDArray[np.float64]:
+    def predict_proba(self, X_query: Inputs, *, mode: Mode = "inductive") -> NDArray[np.float64]:
         """Probabilities (Q, classes), columns in the order of `classes_`."""
         return self._scores(X_query, mode).double().softmax(-1).numpy()
 
-    def scores(self, X_query: ArrayLike, *, mode: Mode = "inductive") -> NDArray[np.float32]:
+    def scores(self, X_query: Inputs, *, mode: Mode = "inductive") -> NDArray[np.float32]:
         """Class scores (Q, classes) before the softmax, which hides how far a query is from all classes."""
         return self._scores(X_query, mode).numpy()
 
-    def _scores(self, X_query: ArrayLike, mode: Mode) -> Tensor:
+    def _scores(self, X_query: Inputs, mode: Mode) -> Tensor:
         learner = self._fitted()
         (scores,) = learner.predict([self.phi_], [self._inputs(X_query, "query set")], mode=mode)
         return scores[:, : len(self.classes_)]
 
-    def features(self, X: ArrayLike) -> NDArray[np.float32]:
+    def features(self, X: Inputs) -> NDArray[np.float32]:
         """Embeddings (N, D) by the net of a metric method. Raises UserError for a method without."""
         learner = self._fitted()
         if not isinstance(learner, MetricLearner):
             raise UserError(f"method {self.method!r} has no embedding of its own; use a metric one, as prototypical")
         return learner.features(self._inputs(X, "inputs")).numpy()
 
-    def score(self, X_query: ArrayLike, y_query: ArrayLike) -> float:
+    def score(self, X_query: Inputs, y_query: ArrayLike) -> float:
         """Accuracy in [0, 1]. Raises UserError for labels that are all strange to the support set."""
         labels, answers = labels_of(y_query, what="query set"), self.predict(X_query)
         if len(labels) != len(answers):
@@ -165,8 +221,8 @@ class FewShotClassifier:
             )
         return float((answers == labels).mean())
 
-    def _inputs(self, X: ArrayLike, what: str) -> Tensor:
-        x = inputs_of(X, what=what)
+    def _inputs(self, X: Inputs, what: str) -> Tensor:
+        x = inputs_of(self.encode(X), what=what)
         check_examples(Examples(x, torch.zeros(len(x))), input_shape=self._input_shape, what=what)
         return x
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,7 @@ from PIL import Image, UnidentifiedImageError
 
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassEpisodes, by_class
-from metarl.fewshot.source import EpisodeConfig, Split
+from metarl.fewshot.source import Encoder, EpisodeConfig, Split
 from metarl.validate import check_range
 
 Layout = Literal["folder", "mini-imagenet", "cifar-fs", "cub"]
@@ -78,7 +78,14 @@ def from_files(files: Files, config: ImageFolderConfig, episodes: EpisodeConfig)
         episodes,
         rotations=config.rotations,
         test_queries=config.test_queries,
+        encoder=Encoder("images", lambda paths: encode(paths, config)),
     )
+
+
+def encode(paths: Sequence[str | Path], config: ImageFolderConfig) -> NDArray[np.float32]:
+    """Image files as inputs (n, channels, size, size)."""
+    rows = [read_image(Path(path), size=config.size, channels=config.channels) for path in paths]
+    return to_image(np.stack(rows))
 
 
 def read_image(path: Path, *, size: int, channels: int) -> NDArray[np.uint8]:
@@ -110,7 +117,7 @@ def to_image(rows: NDArray) -> NDArray[np.float32]:
 
 
 def read_folder(root: Path) -> Files:
-    return {split: dict(_classes(root / split)) for split in SPLITS if (root / split).is_dir()}
+    return {split: dict(image_classes(root / split)) for split in SPLITS if (root / split).is_dir()}
 
 
 def read_mini_imagenet(root: Path) -> Files:
@@ -145,22 +152,23 @@ READERS = {
 }
 
 
-def _classes(folder: Path) -> Iterator[tuple[str, list[Path]]]:
+def image_classes(folder: Path) -> Iterator[tuple[str, list[Path]]]:
+    """Name and images of each folder in `folder` that has some."""
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and (images := _images(path)):
+        if path.is_dir() and (images := image_files(path)):
             yield path.name, images
 
 
 def _named(folder: Path, names: list[str]) -> dict[str, list[Path]]:
     """Raises UserError naming a class without a folder or images."""
-    found = {name: _images(folder / name) for name in names}
+    found = {name: image_files(folder / name) for name in names}
     for name, images in found.items():
         if not images:
             raise UserError(f"class {name!r} has no images in {folder / name}; unpack them there")
     return found
 
 
-def _images(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
     """Sorted. Raises UserError for a folder of files that are all of another kind."""
     files = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
     images = sorted(path for path in files if path.suffix.lower() in SUFFIXES)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, ClassSplits, by_class
 from metarl.fewshot.data_files import find_file, read_json
 from metarl.fewshot.ngrams import hash_texts
-from metarl.fewshot.source import EpisodeConfig
+from metarl.fewshot.source import Encoder, EpisodeConfig
 from metarl.validate import check_range
 
 IntentSet = Literal["clinc150", "banking77", "hwu64"]
@@ -78,7 +78,9 @@ class IntentEpisodes(ClassEpisodes):
     """Episodes with requests of no intent beside them: implements `HasOutOfScope`."""
 
     def __init__(self, data: IntentData, episodes: EpisodeConfig, *, test_queries: int) -> None:
-        super().__init__(data.data_set, data.splits, episodes, test_queries=test_queries)
+        super().__init__(
+            data.data_set, data.splits, episodes, test_queries=test_queries, encoder=Encoder("texts", data.inputs)
+        )
         self.out_of_scope = data.out_of_scope
 
 
@@ -127,7 +129,13 @@ def intents(config: IntentsConfig, episodes: EpisodeConfig) -> ClassEpisodes:
     data = read_intents(config)
     if len(data.out_of_scope):
         return IntentEpisodes(data, episodes, test_queries=config.test_queries)
-    return ClassEpisodes(data.data_set, data.splits, episodes, test_queries=config.test_queries)
+    return ClassEpisodes(
+        data.data_set,
+        data.splits,
+        episodes,
+        test_queries=config.test_queries,
+        encoder=Encoder("texts", data.inputs),
+    )
 
 
 def _rows_of(data_set: ClassData, classes: Sequence[int]) -> NDArray[np.int64]:

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, ClassSplits, by_class
 from metarl.fewshot.data_files import find_file, read_arrays
-from metarl.fewshot.source import EpisodeConfig
+from metarl.fewshot.source import Encoder, EpisodeConfig
 from metarl.validate import check_range
 
+SERIES = (15, 6)
 FILE = "robot_execution_failures.npz"
 SHA256 = {"x": "8dc5e98e78c4fab8e5b749b604cad51bdbe80259fb9cded306af90afd6a3d724"}
 REMEDY = "put the file there again (UCI Machine Learning Repository, 'Robot Execution Failures', as int16 (463, 15, 6))"
@@ -51,7 +54,24 @@ def robot_failures(config: RobotFailuresConfig, episodes: EpisodeConfig) -> Clas
     kinds, counts = np.unique(names, return_counts=True)
     frequent = np.isin(names, kinds[counts >= config.min_examples])
     data_set = by_class(x[frequent], names[frequent], to_input=compress)
-    return ClassEpisodes(data_set, splits(data_set, config), episodes, test_queries=config.test_queries)
+    return ClassEpisodes(
+        data_set,
+        splits(data_set, config),
+        episodes,
+        test_queries=config.test_queries,
+        encoder=Encoder("arrays", encode),
+    )
+
+
+def encode(series: Sequence[Any] | NDArray) -> NDArray[np.float32]:
+    """Forces and torques (n, 15, 6), 15 readings of 6 numbers, as inputs (n, 90). Raises UserError."""
+    array = np.asarray(series)
+    if array.shape[1:] != SERIES:
+        raise UserError(
+            f"series of the shape {array.shape[1:]} are no force series of {SERIES[0]} readings of {SERIES[1]} forces "
+            "and torques; cut or resample them"
+        )
+    return compress(array.reshape(len(array), -1))
 
 
 def _is_test(names: Sequence[str] | NDArray, config: RobotFailuresConfig) -> NDArray[np.bool_]:

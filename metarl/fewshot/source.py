@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,25 @@ class NamesClasses(Protocol):
     """What a source may offer besides: a person then reads names, where there would be numbers."""
 
     def class_name(self, class_id: int) -> str: ...
+
+
+RawKind = Literal["texts", "images", "arrays"]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How one's own examples become inputs (n, ...) as those of the data set are."""
+
+    kind: RawKind
+    """What it takes: texts, paths of image files, or an array (n, ...) as the data set has it on the disk."""
+    encode: Callable[[Sequence[Any]], NDArray[np.float32]]
+
+
+@runtime_checkable
+class HasEncoder(Protocol):
+    """What a source may offer besides: a run is then asked about texts or image files, where there would be arrays."""
+
+    encoder: Encoder | None
 
 
 @runtime_checkable

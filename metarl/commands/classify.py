@@ -1,0 +1,138 @@
+"""`metarl classify RUN_DIR --examples MINE`: a few-shot run learns classes of one's own and names what it is asked."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median_low
+from typing import Any
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from tyro.conf import Positional
+
+from metarl.errors import UserError
+from metarl.fewshot.classifier import FewShotClassifier
+from metarl.fewshot.own_examples import OwnExamples, read_own
+from metarl.files import replace_file
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class ClassifyArguments:
+    """Show a few-shot run some examples of each of your classes, and ask it about others.
+
+    Examples are what the run's data are made of: texts in a .csv file with the columns text and label; images in
+    FOLDER/CLASS/; arrays in a .npz file with X and y.
+    """
+
+    run_dir: Positional[Path]
+    examples: Path
+    """Labelled examples, a few of each class."""
+    asked: Positional[tuple[str, ...]] = ()
+    """Texts, or image files, to be named."""
+    queries: Path | None = None
+    """More to be named, in a file or folder as the examples; with labels, the share that is named right is told."""
+    unknown: bool = False
+    """Answer `unknown` below a threshold that 95 % of the queries of the run's held-out classes pass."""
+    accepted: float = 0.95
+    """That share, with --unknown."""
+    out: Path | None = None
+    """Also write all answers to this .csv file."""
+
+
+def main(rest: list[str]) -> int:
+    arguments = tyro.cli(ClassifyArguments, args=rest, prog="metarl classify")
+    classifier = FewShotClassifier.of_run(arguments.run_dir)
+    kind = classifier.encoder.kind if classifier.encoder else "arrays"
+    shown = read_own(arguments.examples, kind, need_labels=True)
+    if kind == "arrays" and arguments.asked:
+        raise UserError(f"{arguments.asked[0]!r}: the run takes arrays; give them as --queries FILE.npz")
+    asked = list(arguments.asked)
+    parts = [OwnExamples(asked, asked, None)] if asked else []
+    if arguments.queries is not None:
+        parts.append(read_own(arguments.queries, kind, need_labels=False))
+    if not parts:
+        raise UserError("nothing is asked; give texts or image files behind the run, or --queries")
+    classifier.adapt(_inputs(classifier, shown), shown.labels or ())
+    if arguments.unknown:
+        _fit_threshold(classifier, shown.labels or [], arguments.accepted)
+    answers = [row for part in parts for row in _answers(classifier, part, unknown=arguments.unknown)]
+    _show(answers, shown, classifier)
+    if arguments.out is not None:
+        _write(arguments.out, answers)
+    return 0
+
+
+def _inputs(classifier: FewShotClassifier, examples: OwnExamples) -> Any:
+    return classifier.encoder.encode(examples.raw) if classifier.encoder else examples.raw
+
+
+def _fit_threshold(classifier: FewShotClassifier, labels: list[Any], accepted: float) -> None:
+    """On tasks of as many ways as the user's, and as many shots as most of the classes have."""
+    if UNKNOWN in labels:
+        raise UserError(f"a class is called {UNKNOWN!r}, which is the answer for no class; rename it")
+    counts = Counter(labels)
+    ways, shots = len(counts), median_low(counts.values())
+    try:
+        classifier.fit_threshold(classifier.held_out_tasks(ways=ways, shots=shots), accepted=accepted)
+    except UserError as error:
+        raise UserError(f"--unknown has no threshold for {ways} classes ({error}), or leave it out") from error
+
+
+@dataclass(frozen=True)
+class Answer:
+    query: str
+    answer: Any
+    probability: float
+    """Of the likeliest class, as the method sees it; not calibrated."""
+    label: Any
+    """What it is, or None."""
+
+
+def _answers(classifier: FewShotClassifier, queries: OwnExamples, *, unknown: bool) -> list[Answer]:
+    inputs = _inputs(classifier, queries)
+    of_class = classifier.predict_proba(inputs).max(1)
+    answers = classifier.predict(inputs).tolist()
+    if unknown:
+        passed = classifier.scores(inputs).max(1) >= classifier.threshold_
+        answers = [answer if known else UNKNOWN for answer, known in zip(answers, passed, strict=True)]
+    labels = queries.labels or [None] * len(answers)
+    rows = zip(queries.names, answers, of_class.tolist(), labels, strict=True)
+    return [Answer(*row) for row in rows]
+
+
+def _show(answers: list[Answer], shown: OwnExamples, classifier: FewShotClassifier) -> None:
+    labelled = any(answer.label is not None for answer in answers)
+    title = f"{len(classifier.classes_)} classes by {len(shown.raw)} examples, {classifier.method}"
+    table = Table("query", "answer", title=title, title_justify="left")
+    table.add_column("probability", justify="right")
+    if labelled:
+        table.add_column("is")
+    for a in answers:
+        last = [escape(str(a.label))] if a.label is not None else [""] if labelled else []
+        table.add_row(escape(a.query), escape(str(a.answer)), f"{a.probability:.2f}", *last)
+    console = Console()
+    console.print(table)
+    if labelled:
+        known = [a for a in answers if a.label is not None]
+        right = sum(a.answer == a.label for a in known)
+        console.print(f"{right} of {len(known)} right, {right / len(known):.1%}")
+
+
+def _write(path: Path, answers: list[Answer]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["query", "answer", "probability", "label"])
+    for a in answers:
+        writer.writerow([a.query, a.answer, f"{a.probability:.4f}", "" if a.label is None else a.label])
+    try:
+        replace_file(path, text.getvalue().encode())
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; give another --out") from error
