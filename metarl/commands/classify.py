@@ -1,4 +1,7 @@
-"""`metarl classify RUN_DIR --examples MINE`: a few-shot run learns classes of one's own and names what it is asked."""
+"""`metarl classify RUN_DIR --examples MINE`: a few-shot run learns classes of one's own and names what it is asked.
+
+With --save what it learnt lies in a directory of its own, which takes the run's place and needs none of its data.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,12 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
+from metarl.checkpoint import list_checkpoints
 from metarl.errors import UserError
 from metarl.fewshot.classifier import FewShotClassifier
 from metarl.fewshot.own_examples import OwnExamples, read_own
 from metarl.files import replace_file
+from metarl.run_directory import CONFIG
 
 UNKNOWN = "unknown"
 
@@ -33,8 +38,9 @@ class ClassifyArguments:
     """
 
     run_dir: Positional[Path]
-    examples: Path
-    """Labelled examples, a few of each class."""
+    """A run, or what --save wrote."""
+    examples: Path | None = None
+    """Labelled examples, a few of each class; what --save wrote has some already."""
     asked: Positional[tuple[str, ...]] = ()
     """Texts, or image files, to be named."""
     queries: Path | None = None
@@ -43,28 +49,40 @@ class ClassifyArguments:
     """Answer `unknown` below a threshold that 95 % of the queries of the run's held-out classes pass."""
     accepted: float = 0.95
     """That share, with --unknown."""
+    save: Path | None = None
+    """Keep the classes in this directory, to be asked later: `metarl classify SAVE_DIR TEXT ...`"""
     out: Path | None = None
     """Also write all answers to this .csv file."""
 
 
 def main(rest: list[str]) -> int:
     arguments = tyro.cli(ClassifyArguments, args=rest, prog="metarl classify")
-    classifier = FewShotClassifier.of_run(arguments.run_dir)
+    is_run = (arguments.run_dir / CONFIG).exists() or not list_checkpoints(arguments.run_dir)
+    classifier = FewShotClassifier.of_run(arguments.run_dir) if is_run else FewShotClassifier.load(arguments.run_dir)
     kind = classifier.encoder.kind if classifier.encoder else "arrays"
-    shown = read_own(arguments.examples, kind, need_labels=True)
     if kind == "arrays" and arguments.asked:
         raise UserError(f"{arguments.asked[0]!r}: the run takes arrays; give them as --queries FILE.npz")
     asked = list(arguments.asked)
     parts = [OwnExamples(asked, asked, None)] if asked else []
     if arguments.queries is not None:
         parts.append(read_own(arguments.queries, kind, need_labels=False))
-    if not parts:
+    if not parts and arguments.save is None:
         raise UserError("nothing is asked; give texts or image files behind the run, or --queries")
-    classifier.adapt(_inputs(classifier, shown), shown.labels or ())
-    if arguments.unknown:
-        _fit_threshold(classifier, shown.labels or [], arguments.accepted)
+    if arguments.examples is not None:
+        shown = read_own(arguments.examples, kind, need_labels=True)
+        classifier.adapt(_inputs(classifier, shown), shown.labels or ())
+        if arguments.unknown:
+            _fit_threshold(classifier, shown.labels or [], arguments.accepted)
+    elif is_run:
+        raise UserError("--examples is missing; give a few labelled examples of each class (metarl classify --help)")
+    elif arguments.unknown and classifier.threshold_ is None:
+        raise UserError(f"{arguments.run_dir} was saved without a threshold; save it again from the run with --unknown")
+    if arguments.save is not None:
+        classifier.save(arguments.save)
+        print(f"{len(classifier.classes_)} classes are in {arguments.save}")
     answers = [row for part in parts for row in _answers(classifier, part, unknown=arguments.unknown)]
-    _show(answers, shown, classifier)
+    if answers:
+        _show(answers, classifier)
     if arguments.out is not None:
         _write(arguments.out, answers)
     return 0
@@ -108,9 +126,9 @@ def _answers(classifier: FewShotClassifier, queries: OwnExamples, *, unknown: bo
     return [Answer(*row) for row in rows]
 
 
-def _show(answers: list[Answer], shown: OwnExamples, classifier: FewShotClassifier) -> None:
+def _show(answers: list[Answer], classifier: FewShotClassifier) -> None:
     labelled = any(answer.label is not None for answer in answers)
-    title = f"{len(classifier.classes_)} classes by {len(shown.raw)} examples, {classifier.method}"
+    title = f"{len(classifier.classes_)} classes, {classifier.method}"
     table = Table("query", "answer", title=title, title_justify="left")
     table.add_column("probability", justify="right")
     if labelled:

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from metarl.checkpoint import load_latest, save_checkpoint
+from metarl.config import config_from_dict, config_to_dict
 from metarl.errors import UserError, nearest
 from metarl.fewshot.arrays import ArrayTask, inputs_of, labels_of, support_of, task_data, with_train_classes
 from metarl.fewshot.class_episodes import ROTATIONS, ClassEpisodes, by_class
@@ -20,11 +22,14 @@ from metarl.fewshot.learner import FewShotLearner, Mode
 from metarl.fewshot.metric import MetricLearner
 from metarl.fewshot.nets import Net
 from metarl.fewshot.out_of_scope import confidence, threshold
-from metarl.fewshot.registry import METHODS
+from metarl.fewshot.registry import ENCODERS, METHODS
 from metarl.fewshot.source import DataSpec, Encoder, EpisodeConfig, EpisodeSource, HasEncoder
 from metarl.seeding import Stream, numpy_rng, torch_rng
 from metarl.trained import open_run
 from metarl.types import Phi
+
+KIND = "few-shot classifier"
+"""Of a stored state."""
 
 Inputs = ArrayLike | Sequence[str | Path]
 """Arrays (N, C, H, W) or (N, D); of a run on texts or images also a list of texts or of image files."""
@@ -61,7 +66,7 @@ class FewShotClassifier:
         self.classes_: NDArray = np.zeros(0)
         self.threshold_: float | None = None
         self._phi: Phi = None
-        self._input_shape: Shape = ()
+        self._spec: DataSpec | None = None
         self.encoder: Encoder | None = None
         """How texts or image files become inputs, of a run on such data."""
         self._source: EpisodeSource | None = None
@@ -83,7 +88,7 @@ class FewShotClassifier:
         classifier.config = getattr(learner, "config", None)
         same = (name for name, entry in METHODS.items() if type(entry.config) is type(classifier.config))
         classifier.method = next(same, run.name)
-        classifier.learner, classifier._input_shape = learner, source.spec.input_shape
+        classifier.learner, classifier._spec = learner, source.spec
         classifier.encoder = source.encoder if isinstance(source, HasEncoder) else None
         classifier._source = source
         return classifier
@@ -109,7 +114,7 @@ class FewShotClassifier:
             order = numpy_rng((self.seed, Stream.TASKS, epoch)).permutation(len(data))
             for start in range(0, len(order), self.tasks_per_update):
                 learner.meta_update([data[i] for i in order[start : start + self.tasks_per_update]])
-        self.learner, self._input_shape = learner, spec.input_shape
+        self.learner, self._spec = learner, spec
         self._phi, self.threshold_ = None, None
         return self
 
@@ -123,7 +128,7 @@ class FewShotClassifier:
             raise UserError(f"accepted={accepted} must be > 0 and < 1; give the share of known queries that pass")
         inside = []
         for data in (task_data(i, task) for i, task in enumerate(tasks)):
-            check_examples(data.query, input_shape=self._input_shape, what=f"query set of {data.task.id}")
+            check_examples(data.query, input_shape=self._input_shape(), what=f"query set of {data.task.id}")
             support: Examples = data.supports[0]
             (scores,) = learner.predict(learner.adapt([learner.prior()], [support]), [data.query.x])
             inside.append(confidence(scores[:, : count_ways(support.y)]).numpy())
@@ -223,13 +228,72 @@ class FewShotClassifier:
 
     def _inputs(self, X: Inputs, what: str) -> Tensor:
         x = inputs_of(self.encode(X), what=what)
-        check_examples(Examples(x, torch.zeros(len(x))), input_shape=self._input_shape, what=what)
+        check_examples(Examples(x, torch.zeros(len(x))), input_shape=self._input_shape(), what=what)
         return x
+
+    def save(self, directory: Path | str) -> None:
+        """Into a directory that `load` reads, with the support set's phi and the threshold if there are any.
+
+        The data that it was meta-trained on are not needed any more. Raises UserError.
+        """
+        learner, spec = self._fitted(), self._spec
+        if self.method not in METHODS or spec is None:
+            raise UserError(f"{self.method} has a method of its own, which cannot be stored; keep the run")
+        state = {
+            "kind": KIND,
+            "method": self.method,
+            "config": config_to_dict(self.config or METHODS[self.method].config),
+            "seed": self.seed,
+            "spec": {**vars(spec), "input_shape": list(spec.input_shape)},
+            "learner": learner.state_dict(),
+            "adapted": None if self._phi is None else {"phi": self._phi, "classes": self.classes_.tolist()},
+            "threshold": self.threshold_,
+            "encoder": None if self.encoder is None else _encoder_state(self.encoder),
+        }
+        save_checkpoint(Path(directory), 0, state, keep=1)
+
+    @classmethod
+    def load(cls, directory: Path | str, *, net: Net | None = None) -> FewShotClassifier:
+        """What `save` wrote; executes no code. A classifier with a net of one's own needs that net again."""
+        found = load_latest(Path(directory))
+        if found is None or found[0].get("kind") != KIND:
+            raise UserError(f"{directory} holds no classifier; give a directory that `save` wrote")
+        state, _ = found
+        entry = METHODS[state["method"]]
+        config = config_from_dict(type(entry.config), state["config"])
+        classifier = cls(method=state["method"], config=config, net=net, seed=state["seed"])
+        spec = DataSpec(**{**state["spec"], "input_shape": tuple(state["spec"]["input_shape"])})
+        learner = entry.make(spec, torch_rng((0, Stream.INIT)), config=config, net=net)
+        learner.load_state_dict(state["learner"])
+        classifier.learner, classifier._spec, classifier.threshold_ = learner, spec, state["threshold"]
+        if state["adapted"] is not None:
+            classifier._phi, classifier.classes_ = state["adapted"]["phi"], np.array(state["adapted"]["classes"])
+        if state["encoder"] is not None:
+            classifier.encoder = _encoder_of(state["encoder"])
+        return classifier
+
+    def _input_shape(self) -> Shape:
+        assert self._spec is not None  # there is a learner
+        return self._spec.input_shape
 
     def _fitted(self) -> FewShotLearner:
         if self.learner is None:
             raise UserError("the classifier is not meta-trained; call fit(tasks) first")
         return self.learner
+
+
+def _encoder_state(encoder: Encoder) -> dict[str, Any]:
+    """Its class's name, and its fields with arrays as tensors."""
+    fields = {
+        name: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        for name, value in vars(encoder).items()
+    }
+    return {"name": type(encoder).__name__, "fields": fields}
+
+
+def _encoder_of(state: dict[str, Any]) -> Encoder:
+    fields = {name: value.numpy() if isinstance(value, Tensor) else value for name, value in state["fields"].items()}
+    return ENCODERS[state["name"]](**fields)
 
 
 def make_tasks(

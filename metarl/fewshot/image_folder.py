@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from PIL import Image, UnidentifiedImageError
 
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassEpisodes, by_class
-from metarl.fewshot.source import Encoder, EpisodeConfig, Split
+from metarl.fewshot.source import EpisodeConfig, RawKind, Split
 from metarl.validate import check_range
 
 Layout = Literal["folder", "mini-imagenet", "cifar-fs", "cub"]
@@ -78,14 +78,22 @@ def from_files(files: Files, config: ImageFolderConfig, episodes: EpisodeConfig)
         episodes,
         rotations=config.rotations,
         test_queries=config.test_queries,
-        encoder=Encoder("images", lambda paths: encode(paths, config)),
+        encoder=ImageEncoder(config.size, config.channels),
     )
 
 
-def encode(paths: Sequence[str | Path], config: ImageFolderConfig) -> NDArray[np.float32]:
-    """Image files as inputs (n, channels, size, size)."""
-    rows = [read_image(Path(path), size=config.size, channels=config.channels) for path in paths]
-    return to_image(np.stack(rows))
+@dataclass(frozen=True)
+class ImageEncoder:
+    """Image files as a folder's own are read: implements `Encoder`."""
+
+    size: int
+    channels: int
+
+    kind: ClassVar[RawKind] = "images"
+
+    def encode(self, raw: Sequence[str | Path]) -> NDArray[np.float32]:
+        """(n, channels, size, size)."""
+        return to_image(np.stack([read_image(Path(path), size=self.size, channels=self.channels) for path in raw]))
 
 
 def read_image(path: Path, *, size: int, channels: int) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, ClassSplits, by_class
 from metarl.fewshot.data_files import find_file, read_json
 from metarl.fewshot.ngrams import hash_texts
-from metarl.fewshot.source import Encoder, EpisodeConfig
+from metarl.fewshot.source import EpisodeConfig, RawKind
 from metarl.validate import check_range
 
 IntentSet = Literal["clinc150", "banking77", "hwu64"]
@@ -69,9 +69,19 @@ class IntentData:
     weights: NDArray[np.float32]
     """(dimensions,) of the n-grams; 1 where they are not weighed."""
 
-    def inputs(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """One's own texts as this data set's examples are, (n, dimensions)."""
-        return weighed(hash_texts(texts, dimensions=len(self.weights)), self.weights)
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """One's own texts as a data set's examples are: implements `Encoder`."""
+
+    weights: NDArray[np.float32]
+    """(dimensions,) of the n-grams."""
+
+    kind: ClassVar[RawKind] = "texts"
+
+    def encode(self, raw: Sequence[str]) -> NDArray[np.float32]:
+        """(n, dimensions)."""
+        return weighed(hash_texts(raw, dimensions=len(self.weights)), self.weights)
 
 
 class IntentEpisodes(ClassEpisodes):
@@ -79,7 +89,7 @@ class IntentEpisodes(ClassEpisodes):
 
     def __init__(self, data: IntentData, episodes: EpisodeConfig, *, test_queries: int) -> None:
         super().__init__(
-            data.data_set, data.splits, episodes, test_queries=test_queries, encoder=Encoder("texts", data.inputs)
+            data.data_set, data.splits, episodes, test_queries=test_queries, encoder=TextEncoder(data.weights)
         )
         self.out_of_scope = data.out_of_scope
 
@@ -134,7 +144,7 @@ def intents(config: IntentsConfig, episodes: EpisodeConfig) -> ClassEpisodes:
         data.splits,
         episodes,
         test_queries=config.test_queries,
-        encoder=Encoder("texts", data.inputs),
+        encoder=TextEncoder(data.weights),
     )
 
 

@@ -11,8 +11,8 @@ import torch
 from metarl.errors import UserError
 from metarl.fewshot.anil import ANILConfig, anil
 from metarl.fewshot.digits import DigitsConfig, digits
-from metarl.fewshot.image_folder import ImageFolderConfig, image_folder
-from metarl.fewshot.intents import IntentsConfig, intents
+from metarl.fewshot.image_folder import ImageEncoder, ImageFolderConfig, image_folder
+from metarl.fewshot.intents import IntentsConfig, TextEncoder, intents
 from metarl.fewshot.learner import FewShotLearner
 from metarl.fewshot.maml import MAMLConfig, maml
 from metarl.fewshot.matching import MatchingConfig, matching
@@ -24,7 +24,7 @@ from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
 from metarl.fewshot.relation import RelationConfig, relation
 from metarl.fewshot.reptile import ReptileConfig, reptile
 from metarl.fewshot.ridge import RidgeConfig, ridge
-from metarl.fewshot.robot_failures import RobotFailuresConfig, robot_failures
+from metarl.fewshot.robot_failures import ForceEncoder, RobotFailuresConfig, robot_failures
 from metarl.fewshot.siamese import SiameseConfig, siamese
 from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
 from metarl.fewshot.source import DataSpec, EpisodeSource
@@ -82,6 +82,10 @@ METHODS = {
         "class means of the inputs, by cosine: the floor", NearestCentroidConfig(), nearest_centroid
     ),
 }
+
+
+ENCODERS: dict[str, type] = {encoder.__name__: encoder for encoder in (TextEncoder, ImageEncoder, ForceEncoder)}
+"""By name, for a classifier read back from a disk."""
 
 
 @dataclass(frozen=True)

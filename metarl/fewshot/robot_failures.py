@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, ClassSplits, by_class
 from metarl.fewshot.data_files import find_file, read_arrays
-from metarl.fewshot.source import Encoder, EpisodeConfig
+from metarl.fewshot.source import EpisodeConfig, RawKind
 from metarl.validate import check_range
 
 SERIES = (15, 6)
@@ -59,19 +59,25 @@ def robot_failures(config: RobotFailuresConfig, episodes: EpisodeConfig) -> Clas
         splits(data_set, config),
         episodes,
         test_queries=config.test_queries,
-        encoder=Encoder("arrays", encode),
+        encoder=ForceEncoder(),
     )
 
 
-def encode(series: Sequence[Any] | NDArray) -> NDArray[np.float32]:
-    """Forces and torques (n, 15, 6), 15 readings of 6 numbers, as inputs (n, 90). Raises UserError."""
-    array = np.asarray(series)
-    if array.shape[1:] != SERIES:
-        raise UserError(
-            f"series of the shape {array.shape[1:]} are no force series of {SERIES[0]} readings of {SERIES[1]} forces "
-            "and torques; cut or resample them"
-        )
-    return compress(array.reshape(len(array), -1))
+@dataclass(frozen=True)
+class ForceEncoder:
+    """Series of forces and torques as a robot gives them: implements `Encoder`."""
+
+    kind: ClassVar[RawKind] = "arrays"
+
+    def encode(self, raw: Sequence[Any] | NDArray) -> NDArray[np.float32]:
+        """(n, 15, 6), 15 readings of 6 numbers, as inputs (n, 90)."""
+        series = np.asarray(raw)
+        if series.shape[1:] != SERIES:
+            raise UserError(
+                f"series of the shape {series.shape[1:]} are no force series of {SERIES[0]} readings of {SERIES[1]} "
+                "forces and torques; cut or resample them"
+            )
+        return compress(series.reshape(len(series), -1))
 
 
 def _is_test(names: Sequence[str] | NDArray, config: RobotFailuresConfig) -> NDArray[np.bool_]:

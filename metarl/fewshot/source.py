@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,13 +94,18 @@ class NamesClasses(Protocol):
 RawKind = Literal["texts", "images", "arrays"]
 
 
-@dataclass(frozen=True)
-class Encoder:
-    """How one's own examples become inputs (n, ...) as those of the data set are."""
+class Encoder(Protocol):
+    """How one's own examples become inputs as those of a data set are.
 
-    kind: RawKind
+    A dataclass of numbers, texts and arrays, so that it can be stored (`registry.ENCODERS`).
+    """
+
+    kind: ClassVar[RawKind]
     """What it takes: texts, paths of image files, or an array (n, ...) as the data set has it on the disk."""
-    encode: Callable[[Sequence[Any]], NDArray[np.float32]]
+
+    def encode(self, raw: Any) -> NDArray[np.float32]:
+        """Inputs (n, ...). Raises UserError for what is no such example."""
+        ...
 
 
 @runtime_checkable

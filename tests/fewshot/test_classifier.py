@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from metarl.checkpoint import save_checkpoint
 from metarl.errors import UserError
 from metarl.fewshot.classifier import FewShotClassifier, make_tasks
 from metarl.fewshot.module_net import ModuleNet
@@ -39,6 +40,47 @@ def test_every_method_learns_to_tell_blobs_apart(method):
     assert set(classifier.classes_) == set(y_support)
     if method in ("prototypical", "matching", "transfer", "nearest_centroid"):
         assert classifier.score(X_query, y_query) >= 0.7
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_was_saved_answers_alike_and_learns_on_alike(method, tmp_path):
+    X_support, y_support, X_query, _ = TASKS[0]
+    classifier = FewShotClassifier(method=method, config=small(method, NET)).fit(TASKS[:4])
+    classifier.save(tmp_path / "fitted")
+    classifier.adapt(X_support, y_support).fit_threshold(TASKS[4:8]).save(tmp_path / "adapted")
+    loaded = FewShotClassifier.load(tmp_path / "adapted")
+    for mode in ("inductive", "transductive"):
+        np.testing.assert_array_equal(
+            loaded.predict_proba(X_query, mode=mode), classifier.predict_proba(X_query, mode=mode)
+        )
+    assert loaded.threshold_ == classifier.threshold_ and loaded.classes_.tolist() == classifier.classes_.tolist()
+    assert loaded.method == method and loaded.config == small(method, NET)
+    fitted = FewShotClassifier.load(tmp_path / "fitted")
+    with pytest.raises(UserError, match="no support set yet"):
+        fitted.predict(X_query)
+    np.testing.assert_array_equal(
+        fitted.adapt(X_support, y_support).predict_proba(X_query), classifier.predict_proba(X_query)
+    )
+
+
+def test_a_saved_net_of_ones_own_is_given_again(tmp_path):
+    module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 5))
+    classifier = FewShotClassifier(net=ModuleNet(module, (4,))).fit(TASKS[:4]).adapt(*TASKS[0][:2])
+    classifier.save(tmp_path)
+    loaded = FewShotClassifier.load(tmp_path, net=ModuleNet(module, (4,)))
+    np.testing.assert_array_equal(loaded.scores(TASKS[0][2]), classifier.scores(TASKS[0][2]))
+    with pytest.raises(UserError):
+        FewShotClassifier.load(tmp_path)
+
+
+def test_what_is_no_classifier_is_not_loaded(tmp_path):
+    with pytest.raises(UserError, match="holds no classifier"):
+        FewShotClassifier.load(tmp_path)
+    save_checkpoint(tmp_path, 0, {"phi": {}})
+    with pytest.raises(UserError, match="holds no classifier"):
+        FewShotClassifier.load(tmp_path)
+    with pytest.raises(UserError, match="not meta-trained; call fit"):
+        FewShotClassifier().save(tmp_path)
 
 
 def test_the_same_seed_gives_the_same_classifier():

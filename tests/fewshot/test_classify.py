@@ -1,6 +1,7 @@
 """A trained run on a user's own examples: texts, images and arrays, in Python and from the command line."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from metarl.fewshot.classifier import FewShotClassifier
 from metarl.fewshot.image_folder import read_image, to_image
 from metarl.fewshot.intents import IntentsConfig, read_intents
 from metarl.fewshot.own_examples import read_own
-from metarl.fewshot.robot_failures import compress, encode
+from metarl.fewshot.robot_failures import ForceEncoder, compress
 from metarl.seeding import numpy_rng
 from tests.fewshot.test_texts import write_intents
 
@@ -57,7 +58,7 @@ def test_own_texts_are_named_and_counted(texts_run, own_texts, tmp_path, capsys)
     arguments = ["classify", str(texts_run), "bring a bottle", "--examples", str(own_texts)]
     assert main([*arguments, "--queries", str(asked), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "3 classes by 6 examples, prototypical" in printed and "1 of 2 right, 50.0%" in printed
+    assert "3 classes, prototypical" in printed and "1 of 2 right, 50.0%" in printed
     rows = answers_in(out)
     assert [(row["query"], row["answer"], row["label"]) for row in rows] == [
         ("bring a bottle", "fetch", ""),
@@ -96,6 +97,24 @@ def test_the_threshold_lets_the_share_through_that_was_asked_for(texts_run):
     for X_support, y_support, X_query, _ in classifier.held_out_tasks(ways=3, shots=2):
         passed += (classifier.adapt(X_support, y_support).scores(X_query).max(1) >= classifier.threshold_).tolist()
     assert np.mean(passed) == pytest.approx(0.8, abs=0.01)
+
+
+def test_what_was_saved_answers_alike_without_the_data(texts_run, own_texts, tmp_path, monkeypatch, capsys):
+    saved, arguments = str(tmp_path / "saved"), ["--examples", str(own_texts), "--unknown"]
+    assert main(["classify", str(texts_run), "bring a bottle", *arguments, "--save", saved]) == 0
+    first = capsys.readouterr().out
+    assert f"3 classes are in {saved}" in first
+    monkeypatch.setenv("METARL_DATA", str(tmp_path / "nothing"))
+    shutil.rmtree(texts_run)
+    assert main(["classify", saved, "bring a bottle", "--unknown"]) == 0
+    assert capsys.readouterr().out in first
+    other = write_csv(tmp_path / "other.csv", [("open the door", "open"), ("close it", "close")])
+    assert main(["classify", saved, "the door", "--examples", str(other)]) == 0
+    assert "2 classes, prototypical" in capsys.readouterr().out
+    assert main(["classify", saved, "the door", "--examples", str(other), "--unknown"]) == 2
+    assert "there is no run behind this classifier" in capsys.readouterr().err
+    assert main(["classify", str(tmp_path / "nowhere"), "the door"]) == 2
+    assert "holds no run" in capsys.readouterr().err
 
 
 def test_a_runs_method_and_settings_can_be_trained_on_tasks_of_ones_own(texts_run):
@@ -170,9 +189,9 @@ def test_arrays_are_named_by_number(arrays_run, tmp_path, capsys):
 
 def test_force_series_are_encoded_as_the_data_set_is():
     series = np.arange(180).reshape(2, 15, 6)
-    np.testing.assert_array_equal(encode(series), compress(series.reshape(2, 90)))
+    np.testing.assert_array_equal(ForceEncoder().encode(series), compress(series.reshape(2, 90)))
     with pytest.raises(UserError, match=r"shape \(6, 15\) are no force series of 15 readings of 6"):
-        encode(series.reshape(2, 6, 15))
+        ForceEncoder().encode(series.reshape(2, 6, 15))
 
 
 @pytest.mark.parametrize(
