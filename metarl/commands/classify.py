@@ -99,9 +99,10 @@ def _fit_threshold(classifier: FewShotClassifier, labels: list[Any], accepted: f
     counts = Counter(labels)
     ways, shots = len(counts), median_low(counts.values())
     try:
-        classifier.fit_threshold(classifier.held_out_tasks(ways=ways, shots=shots), accepted=accepted)
+        tasks = classifier.held_out_tasks(ways=ways, shots=shots)
     except UserError as error:
         raise UserError(f"--unknown has no threshold for {ways} classes ({error}), or leave it out") from error
+    classifier.fit_threshold(tasks, accepted=accepted)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from metarl.fewshot.registry import ENCODERS, METHODS
 from metarl.fewshot.source import DataSpec, Encoder, EpisodeConfig, EpisodeSource, HasEncoder
 from metarl.seeding import Stream, numpy_rng, torch_rng
 from metarl.trained import open_run
-from metarl.types import Phi
+from metarl.types import Phi, TaskData
 
 KIND = "few-shot classifier"
 """Of a stored state."""
@@ -141,11 +141,9 @@ class FewShotClassifier:
         """Tasks of a run's held-out classes, for `fit_threshold`. Raises UserError where there are too few classes."""
         if self._source is None:
             raise UserError("there is no run behind this classifier; draw held-out tasks with make_tasks(...)")
-        rng = numpy_rng((self.seed, Stream.EVALUATE))
-        for task in self._source.test_tasks(f"{ways}w{shots}s", num_tasks, rng=rng):
-            (data,) = self._source.data([task], rng=rng)
-            support, query = data.supports[0], data.query
-            yield support.x.numpy(), support.y.numpy(), query.x.numpy(), query.y.numpy()
+        source, rng = self._source, numpy_rng((self.seed, Stream.EVALUATE))
+        tasks = source.test_tasks(f"{ways}w{shots}s", num_tasks, rng=rng)
+        return (_arrays_of(source.data([task], rng=rng)[0]) for task in tasks)
 
     def encode(self, X: Inputs) -> ArrayLike:
         """Inputs (n, ...) from texts or image files, as a run's data set makes them; arrays as they are."""
@@ -308,8 +306,12 @@ def make_tasks(
     rng = numpy_rng((seed, Stream.TASKS))
     tasks = []
     for task in source.sample_tasks(num_tasks, rng=rng):
-        data = source.task_data(task)
+        X_support, y_support, X_query, y_query = _arrays_of(source.task_data(task))
         own = names[np.array(task.params["classes"]) // ROTATIONS]
-        support, query = data.supports[0], data.query
-        tasks.append((support.x.numpy(), own[support.y.numpy()], query.x.numpy(), own[query.y.numpy()]))
+        tasks.append((X_support, own[y_support], X_query, own[y_query]))
     return tasks
+
+
+def _arrays_of(data: TaskData) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    support, query = data.supports[0], data.query
+    return support.x.numpy(), support.y.numpy(), query.x.numpy(), query.y.numpy()
