@@ -49,7 +49,7 @@ class RunDirectory:
 
         Raises UserError, and leaves everything as it was, if the place is not writable or is in use; if it
         holds a run and `resume` is off, or none and it is on; or if a resumed run has another experiment or
-        config, apart from the fields (dotted names, their first or last part) in `may_differ`. `complete` gives an
+        config, apart from the fields (dotted names, or one of their parts) in `may_differ`. `complete` gives an
         older run's config the fields that came into being after it.
         """
         path = Path(path).absolute()
@@ -177,11 +177,7 @@ def _check_same(
     old = {"experiment": old_experiment, **flatten(complete(old_config))}
     new = {"experiment": experiment, **flatten(json.loads(json.dumps(config)))}
     old, new = (
-        {
-            name: value
-            for name, value in flat.items()
-            if not {name, name.partition(".")[0], name.rpartition(".")[2]} & set(may_differ)
-        }
+        {name: value for name, value in flat.items() if not {name, *name.split(".")} & set(may_differ)}
         for flat in (old, new)
     )
     if differing := differences(old, new):

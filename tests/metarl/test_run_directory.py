@@ -78,11 +78,13 @@ def test_resume_lists_every_field_that_differs(tmp_path):
     assert snapshot(tmp_path) == before
 
 
-@pytest.mark.parametrize("allowed", ["agent.inner_lr", "inner_lr", "agent"])
+@pytest.mark.parametrize("allowed", ["rl.evaluation.rounds", "rounds", "evaluation", "rl"])
 def test_nested_fields_may_differ_by_path_or_part_of_it(tmp_path, allowed):
-    create(tmp_path).lock.release()
-    config = {**CONFIG, "agent": {**CONFIG["agent"], "inner_lr": 0.2}}
-    create(tmp_path, resume=True, config=config, may_differ={allowed}).lock.release()
+    configs = [{"rl": {"evaluation": {"rounds": rounds}}} for rounds in (1, 2)]
+    create(tmp_path, config=configs[0]).lock.release()
+    create(tmp_path, resume=True, config=configs[1], may_differ={allowed}).lock.release()
+    with pytest.raises(UserError, match=r"rl\.evaluation\.rounds was 2, now 1"):
+        create(tmp_path, resume=True, config=configs[0], may_differ={"ounds", "rl.evaluation"})
 
 
 def test_nothing_to_resume(tmp_path):
