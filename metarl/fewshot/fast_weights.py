@@ -17,7 +17,7 @@ from metarl.errors import NonFiniteError
 from metarl.fewshot.examples import Examples, stack_queries, stack_supports
 from metarl.fewshot.gradient import CPU, GradientConfig
 from metarl.fewshot.learner import Mode
-from metarl.fewshot.nets import Net
+from metarl.fewshot.nets import Net, for_scores
 from metarl.fewshot.source import DataSpec
 from metarl.types import Metrics, Params, Phi, TaskData
 
@@ -60,6 +60,7 @@ class FastWeights:
         device: torch.device = CPU,
     ) -> None:
         self.spec, self.config, self.net, self.device = spec, config, net, device
+        self._scoring_net = for_scores(net)
         self.theta = P.to(theta, device)
         self.inner_loop, self.meta_step = inner_loop, meta_step
         self.max_ways = None if spec.regression else spec.outputs
@@ -101,7 +102,7 @@ class FastWeights:
         """Of each task under its own weights, and its support inputs; empty without batch normalisation."""
         if not self.has_statistics:
             return {}
-        each = [self.net.apply(phi, x)[1] for phi, x in zip(P.unstack(phis), support.x, strict=True)]
+        each = [self._scoring_net.apply(phi, x)[1] for phi, x in zip(P.unstack(phis), support.x, strict=True)]
         return P.stack(each) | {"support_x": support.x}
 
     # ---- answering
@@ -114,14 +115,14 @@ class FastWeights:
     def _predict_one(self, phi: Params, x: Tensor, mode: Mode) -> Tensor:
         weights = P.to(self.inner_loop.weights(phi), self.device)
         if mode == "transductive" or "support_x" not in phi:
-            return self.net.apply(weights, x)[0]
+            return self._scoring_net.apply(weights, x)[0]
         if mode == "single":
             support = phi["support_x"].to(self.device)
             together = torch.cat([support.expand(len(x), *support.shape), x.unsqueeze(1)], dim=1)
-            outputs = self.net.apply(weights, together.flatten(0, 1), groups=len(x))[0]
+            outputs = self._scoring_net.apply(weights, together.flatten(0, 1), groups=len(x))[0]
             return outputs.unflatten(0, (len(x), -1))[:, -1]
         statistics = P.to({name: phi[name] for name in self.net.statistics_shapes()}, self.device)
-        return self.net.apply(weights, x, statistics=statistics)[0]
+        return self._scoring_net.apply(weights, x, statistics=statistics)[0]
 
     # ---- learning
 

@@ -19,7 +19,7 @@ from metarl.errors import NonFiniteError, UserError
 from metarl.fewshot.examples import Examples, check_support, count_ways, stack_queries, stack_supports
 from metarl.fewshot.learner import Mode
 from metarl.fewshot.losses import accuracy, cross_entropy
-from metarl.fewshot.nets import Net, NetConfig, Statistics, in_float32, initial_statistics, make_net
+from metarl.fewshot.nets import Net, NetConfig, Statistics, for_scores, initial_statistics, make_net
 from metarl.fewshot.schedule import ScheduleConfig, ScheduledAdam
 from metarl.fewshot.source import DataSpec
 from metarl.types import Metrics, Params, Phi, Task, TaskData
@@ -96,7 +96,7 @@ class MetricLearner:
             raise UserError("a metric method names classes, it cannot learn a regression; use MAML, ANIL or Reptile")
         self.spec, self.config, self.device = spec, config, device
         self._training_net = net or make_net(spec.input_shape, config.net, fused=True)
-        self.net = in_float32(self._training_net)
+        self.net = for_scores(self._training_net)
         self.head = head_for(self.net.output_dim)
         weights, compare = self.net.init(generator), self.head.init(self.net.output_dim, generator)
         self._names = tuple(weights)

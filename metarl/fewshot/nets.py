@@ -294,9 +294,13 @@ class WithHead:
         return linear(features, params["head.weight"], params["head.bias"]), used
 
 
-def in_float32(net: Net) -> Net:
-    """The same net at full precision, for scores."""
-    return replace(net, precision="float32") if isinstance(net, Conv4) else net
+def for_scores(net: Net) -> Net:
+    """The same net where nothing is differentiated: at full precision, by the faster kernels."""
+    if isinstance(net, WithHead):
+        return replace(net, body=for_scores(net.body))
+    if isinstance(net, Conv4):
+        return replace(net, precision="float32", fused=True)
+    return replace(net, fused=True) if isinstance(net, MLP) else net
 
 
 HEAD = ("head.weight", "head.bias")
