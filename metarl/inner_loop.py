@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from metarl.params import repeat, stack
+from metarl.params import gradient, repeat, stack, trainable
 from metarl.types import Params
 
 LossFn = Callable[[Params, Any], Tensor]
@@ -18,8 +18,33 @@ Backend = Literal["vmap", "loop", "batched"]
 """How many tasks are adapted: vectorised by torch, one after another, or by a loss that takes stacked parameters."""
 
 
+GradientOf = Callable[[Callable[[Params], Tensor], Params], Params]
+"""Of a scalar function of params, at params."""
+
+
+def differentiable(loss_of: Callable[[Params], Tensor], params: Params) -> Params:
+    """The gradient, itself differentiable, inside vmap over tasks too, where autograd.grad fails."""
+    return torch.func.grad(loss_of)(params)
+
+
+def once(loss_of: Callable[[Params], Tensor], params: Params) -> Params:
+    """The gradient as numbers: the same to the bit, but no graph of it is made. Not inside vmap.
+
+    Grouped convolutions on a CPU: 16 ms where torch.func.grad takes 24, which is ready to be differentiated again.
+    """
+    with torch.enable_grad():
+        leaves = trainable(params)
+        return gradient(loss_of(leaves), leaves)
+
+
 def inner_step(
-    loss_fn: LossFn, params: Params, support: Any, *, inner_lr: float | Params, first_order: bool = False
+    loss_fn: LossFn,
+    params: Params,
+    support: Any,
+    *,
+    inner_lr: float | Params,
+    first_order: bool = False,
+    gradient_of: GradientOf = differentiable,
 ) -> Params:
     """phi = theta - inner_lr * grad loss(theta), differentiable in theta (Finn et al. 2017, eq. 1).
 
@@ -31,8 +56,7 @@ def inner_step(
     def loss_of(fast: Params) -> Tensor:
         return loss_fn({**params, **fast}, support)
 
-    # torch.func.grad, not autograd.grad: the latter fails inside vmap over tasks
-    grads = torch.func.grad(loss_of)({name: params[name] for name in lr})
+    grads = gradient_of(loss_of, {name: params[name] for name in lr})
     if first_order:
         grads = {name: g.detach() for name, g in grads.items()}
     return {name: p - lr[name] * grads[name] if name in lr else p for name, p in params.items()}
@@ -45,10 +69,13 @@ def adapt(
     *,
     inner_lr: float | Params,
     first_order: bool = False,
+    gradient_of: GradientOf = differentiable,
 ) -> Params:
     """One task, one inner step for each support set in turn."""
     for support in supports:
-        params = inner_step(loss_fn, params, support, inner_lr=inner_lr, first_order=first_order)
+        params = inner_step(
+            loss_fn, params, support, inner_lr=inner_lr, first_order=first_order, gradient_of=gradient_of
+        )
     return params
 
 
@@ -70,8 +97,10 @@ def adapt_tasks(
     get the losses of all tasks as (B,): twice as fast as vmap for small dense nets whose products broadcast.
     """
 
+    gradient_of = once if first_order and backend != "vmap" else differentiable
+
     def adapt_one(params: Params, supports: Sequence[Any]) -> Params:
-        return adapt(loss_fn, params, supports, inner_lr=inner_lr, first_order=first_order)
+        return adapt(loss_fn, params, supports, inner_lr=inner_lr, first_order=first_order, gradient_of=gradient_of)
 
     supports = tuple(supports)
     if backend == "batched":
@@ -83,6 +112,7 @@ def adapt_tasks(
             supports,
             inner_lr=inner_lr,
             first_order=first_order,
+            gradient_of=gradient_of,
         )
     if backend == "vmap":
         return torch.func.vmap(adapt_one, in_dims=(0 if params_stacked else None, 0))(params, supports)

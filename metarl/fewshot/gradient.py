@@ -154,7 +154,7 @@ class GradientDescent:
         )
         curve, done = [], 0
         for step in steps:
-            phis = self.run(theta, phis, support, step - done, stacked=True, backend=backend)
+            phis = self.run(theta, phis, support, step - done, stacked=True, backend=backend, first_order=True)
             done = step
             curve.append(phis)
         return curve
@@ -168,6 +168,7 @@ class GradientDescent:
         *,
         stacked: bool = False,
         backend: Backend,
+        first_order: bool = False,
     ) -> Params:
         """Stacked phis after `steps` steps, from one theta or from stacked params; theta holds the step sizes."""
         if steps == 0:
@@ -177,7 +178,7 @@ class GradientDescent:
             params,
             [{"x": support.x, "y": support.y}] * steps,
             inner_lr=self.step_sizes.of(theta),
-            first_order=self.first_order,
+            first_order=first_order or self.first_order,
             params_stacked=stacked,
             backend=backend,
         )

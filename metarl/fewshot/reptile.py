@@ -21,6 +21,7 @@ from metarl.fewshot.fast_weights import FastWeights
 from metarl.fewshot.gradient import CPU, GradientConfig, TaskLoss, choose_backend, net_with_head
 from metarl.fewshot.nets import Net, check_outputs
 from metarl.fewshot.source import DataSpec
+from metarl.inner_loop import once
 from metarl.meta_optimizer import Interpolation
 from metarl.types import Metrics, Params
 from metarl.validate import check_range, check_unused
@@ -157,11 +158,11 @@ def task_gradients(loss: Any, phis: Params, batch: dict[str, Tensor], net: Net, 
     x = batch["x"]
     backend = choose_backend(net, config.backend, x.device, examples=x.shape[1], first_order=True)
     if backend == "batched":
-        return torch.func.grad(lambda params: loss(params, batch).sum())(phis)
+        return once(lambda params: loss(params, batch).sum(), phis)
     if backend == "vmap":
         return torch.func.vmap(torch.func.grad(loss))(phis, batch)
     tasks = zip(P.unstack(phis), P.unstack(batch), strict=True)
-    return P.stack([torch.func.grad(loss)(params, data) for params, data in tasks])
+    return P.stack([once(lambda p, data=data: loss(p, data), params) for params, data in tasks])
 
 
 def reptile(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metarl.inner_loop import adapt, adapt_tasks, inner_step
+from metarl.inner_loop import adapt, adapt_tasks, differentiable, inner_step, once
 from metarl.losses import policy_gradient_loss, surrogate_loss
 from metarl.params import flatten, repeat, stack, trainable, unflatten
 from metarl.policies import CategoricalMLP, GaussianMLP
@@ -138,6 +138,19 @@ def test_vmap_equals_loop(policy, first_order, per_parameter_lr, params_stacked)
     gradients = [meta_gradient(policy, theta, supports, query, backend=b, **options) for b in ("vmap", "loop")]
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-12, rtol=0)
     assert gradients[0][1].abs().max() > 1e-3
+
+
+def test_a_gradient_taken_once_is_the_same_to_the_bit_and_has_no_graph():
+    policy, (supports, _) = gaussian_problem(1)
+    theta, support = trainable(make_theta(policy)), {name: x[0] for name, x in supports[0].items()}
+    expected = differentiable(lambda params: loss_of(policy)(params, support), theta)
+    with torch.no_grad():
+        found = once(lambda params: loss_of(policy)(params, support), theta)
+    for name, grad in expected.items():
+        assert torch.equal(found[name], grad) and grad.requires_grad and not found[name].requires_grad
+    phi = inner_step(loss_of(policy), theta, support, inner_lr=LR, first_order=True, gradient_of=once)
+    (of_theta,) = torch.autograd.grad(sum(p.sum() for p in phi.values()), [theta["w0"]])
+    assert (of_theta == 1).all()  # phi = theta - a constant
 
 
 def test_stacked_params_start_from_their_own_rows():
