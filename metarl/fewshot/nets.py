@@ -13,7 +13,7 @@ from torch import Tensor
 from metarl.errors import SettingError, UserError
 from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Shape
-from metarl.fewshot.norm import Norm, batch_norm, fused_batch_norm, layer_norm
+from metarl.fewshot.norm import Norm, batch_norm, conv_moments, fold, fused_batch_norm, layer_norm
 from metarl.policies import linear
 from metarl.types import Params
 from metarl.validate import check_range
@@ -117,6 +117,10 @@ def make_net(input_shape: Shape, config: NetConfig, *, fused: bool = False) -> N
     )
 
 
+FEW_CHANNELS = 3
+"""Of images, up to which the first layer's statistics are had from patches (`norm.conv_moments`)."""
+
+
 @dataclass(frozen=True)
 class Conv4:
     """3x3 convolutions with normalisation and ReLU, each halving the image (Vinyals et al. 2016, section 4.1).
@@ -201,17 +205,32 @@ class Conv4:
         stride = 2 if self.pool == "stride" else 1
         dtype, out = torch.bfloat16 if self.precision == "bfloat16" else x.dtype, x.dtype
         for layer in range(self.layers):
-            weight = params[f"conv{layer}.weight"].to(dtype)
+            weight, bias = params[f"conv{layer}.weight"], params.get(f"conv{layer}.bias")
+            is_folded = self._folds(layer, groups, statistics)
+            if is_folded:
+                mean, var = f"norm{layer}.mean", f"norm{layer}.var"
+                if statistics is None:
+                    moments = conv_moments(x, weight, stride=stride, groups=tasks or 1)
+                else:
+                    moments = statistics[mean], statistics[var]
+                weight, bias = fold(weight, params[f"norm{layer}.gain"], params[f"norm{layer}.bias"], moments)
+                used[mean], used[var] = ((m.detach() if fused else m).reshape(1, -1) for m in moments)
+            weight = weight.to(dtype)
             if fused:
                 weight = weight.to(memory_format=torch.channels_last)  # the output follows it
-            bias = params.get(f"conv{layer}.bias")
             bias = None if bias is None else bias.to(dtype)
             x = F.conv2d(x.to(dtype), weight, bias, stride=stride, padding=1, groups=tasks or 1)
-            x = _normalise(self.norm, params, x, layer, groups, statistics, used, fused=fused)
+            if not is_folded:
+                x = _normalise(self.norm, params, x, layer, groups, statistics, used, fused=fused)
             if self.pool == "max":
                 x = F.max_pool2d(x, 2)  # ReLU is monotone: after the pool it is the same, on a quarter of the numbers
             x = F.relu(x)
         return x.to(out), used
+
+    def _folds(self, layer: int, groups: int, statistics: Statistics | None) -> bool:
+        """Whether a layer's batch normalisation is part of its convolution: its statistics are known beforehand."""
+        is_known = statistics is not None or (layer == 0 and self.input_shape[0] <= FEW_CHANNELS)
+        return self.norm == "batch" and groups == 1 and is_known
 
     def apply(
         self, params: Params, x: Tensor, *, groups: int = 1, statistics: Statistics | None = None

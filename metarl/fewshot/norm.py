@@ -11,6 +11,7 @@ import math
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 Norm = Literal["batch", "layer", "none"]
@@ -72,6 +73,34 @@ def fused_batch_norm(x: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, tup
     out, mean, inverse_std = torch.native_batch_norm(x, gain, bias, None, None, True, 0.0, EPS)
     var = (inverse_std.detach().square().reciprocal() - EPS).clamp(min=0)
     return out, (mean.detach().unsqueeze(0), var.unsqueeze(0))
+
+
+def fold(weight: Tensor, gain: Tensor, bias: Tensor, statistics: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Filters (C, ...) and offsets (C,) of the convolution that is `batch_norm` after the one of `weight`.
+
+    `statistics` are the mean and variance of that one's outputs, (C,) or (1, C).
+    """
+    mean, var = (s.reshape(-1) for s in statistics)
+    scale = gain * torch.rsqrt(var + EPS)
+    return weight * scale.view(-1, *(1,) * (weight.dim() - 1)), bias - mean * scale
+
+
+def conv_moments(x: Tensor, weight: Tensor, *, stride: int, groups: int = 1) -> tuple[Tensor, Tensor]:
+    """Mean and variance (1, C) of each channel of a 3x3 convolution, padded by 1, without the convolution.
+
+    A channel is a linear function w of 3x3 patches, so its mean is w . m and its variance w S w, with the mean m and
+    the covariance S of all patches of x (N, groups * I, H, W). With few input channels I that is next to nothing, where
+    a pass over the outputs, and one for each derivative, is what normalising costs.
+    """
+    near = x.mean()  # about a point near the mean little cancels
+    patches = F.unfold(F.pad(x, (1, 1, 1, 1)) - near, 3, stride=stride).unflatten(1, (groups, -1))
+    count = len(x) * patches.shape[-1]  # patches (N, groups, 9 I, places)
+    off = patches.sum((0, 3)).unsqueeze(-1) / count  # (groups, 9 I, 1)
+    covariance = (patches @ patches.transpose(2, 3)).sum(0) / count - off @ off.transpose(1, 2)
+    filters = weight.unflatten(0, (groups, -1)).flatten(2)  # (groups, C / groups, 9 I)
+    mean = filters @ (off + near)
+    var = ((filters @ covariance) * filters).sum(-1).clamp(min=0)  # rounding may leave less
+    return mean.reshape(1, -1), var.reshape(1, -1)
 
 
 def layer_norm(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:

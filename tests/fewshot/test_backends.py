@@ -7,12 +7,13 @@ import torch
 
 from metarl import params as P
 from metarl.errors import SettingError
+from metarl.fewshot import nets as nets_file
 from metarl.fewshot.anil import ANILConfig, HeadDescent, HeadGradient, anil
 from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.gradient import GradientDescent, MetaGradient, TaskLoss, choose_backend
 from metarl.fewshot.maml import MAMLConfig
-from metarl.fewshot.nets import HEAD, MLP, Conv4, WithHead
+from metarl.fewshot.nets import FEW_CHANNELS, HEAD, MLP, Conv4, WithHead
 from metarl.fewshot.step_sizes import FixedStepSize, LearnedStepSizes
 from metarl.seeding import torch_rng
 from tests.fewshot.problems import batch_of, image_source
@@ -101,6 +102,18 @@ def test_hand_batched_equals_the_loop(name, first_order, sizes):
     _, _, batched = meta_gradient(net, "batched", first_order=first_order, sizes=sizes)
     for key in loop:
         torch.testing.assert_close(batched[key], loop[key], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("pool", ["stride", "max"])
+@pytest.mark.parametrize("backend", ["loop", "vmap", "batched"])
+def test_a_first_layer_normalised_by_its_filters_has_the_same_meta_gradient(monkeypatch, pool, backend):
+    """Its statistics come from patches; without the trick they come from its outputs."""
+    net, gradients = conv("batch", pool), []
+    for channels in (FEW_CHANNELS, 0):
+        monkeypatch.setattr(nets_file, "FEW_CHANNELS", channels)
+        gradients.append(P.flatten(meta_gradient(net, backend)[2]))
+    torch.testing.assert_close(*gradients, atol=1e-11, rtol=0)
+    assert gradients[0].abs().max() > 1e-3
 
 
 def test_statistics_of_stacked_params_are_each_tasks_own():
