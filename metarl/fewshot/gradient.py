@@ -43,8 +43,7 @@ class GradientConfig(ScheduleConfig):
     loses accuracy where queries come one at a time, or the support set's."""
     backend: BackendChoice = "auto"
     """How a meta-batch is computed; auto: batched for plain dense nets and, on a CPU and to first order, for
-    convolutions; else vmap for dense nets, for images on a GPU and for few images a task, and a loop over tasks for
-    many images on a CPU."""
+    convolutions; else vmap, or a loop over tasks on a CPU for images of more than 100,000 pixels a task together."""
     head_from_zero: bool = False
     """Start the last layer from 0: one inner step then compares with class means, before any meta-training."""
     net: NetConfig = NetConfig()
@@ -58,9 +57,10 @@ class GradientConfig(ScheduleConfig):
             raise SettingError(f"test_steps={self.test_steps} must rise; give the numbers of steps in order, each once")
 
 
-LOOP_FROM_IMAGES = 25
-"""Images of a task from which a loop over tasks beats vmap on a CPU, to second order (strided conv4-64, 16 tasks,
-CPU-ms: 10 images 421 looped and 211 by vmap, 80 images 956 and 1398; by hand with im2col 263 and 1996)."""
+LOOP_FROM_PIXELS = 100_000
+"""Of a task's images together, from which tasks are looped over on a CPU, for the memory that vmap takes. Below, vmap
+is faster, to second order (conv4-64 on 28x28, 8 tasks, CPU-ms a task by vmap and looped: strided 10 images 15 and 35,
+50 images 53 and 74, 100 images 69 and 88; with max-pools 10 images 35 and 60, 80 images 116 and 130)."""
 
 
 def choose_backend(
@@ -96,7 +96,8 @@ def choose_backend(
     on_cpu = device.type == "cpu"
     if dense or (grouped and first_order and on_cpu):
         return "batched"
-    return "loop" if len(net.input_shape) == 3 and on_cpu and examples >= LOOP_FROM_IMAGES else "vmap"
+    pixels = examples * net.input_shape[-2] * net.input_shape[-1] if len(net.input_shape) == 3 else 0
+    return "loop" if on_cpu and pixels >= LOOP_FROM_PIXELS else "vmap"
 
 
 def net_with_head(spec: DataSpec, config: GradientConfig) -> WithHead:

@@ -205,7 +205,8 @@ def test_anil_leaves_the_body_alone():
         (NETS["beside input"], "cpu", 500, False, "batched"),
         (NETS["dense batch"], "cpu", 500, True, "vmap"),
         (NETS["conv batch"], "cpu", 10, False, "vmap"),
-        (NETS["conv batch"], "cpu", 80, False, "loop"),
+        (NETS["conv batch"], "cpu", 80, False, "vmap"),
+        (NETS["conv batch"], "cpu", 1600, False, "loop"),  # of 64 pixels
         (NETS["conv batch"], "cpu", 10, True, "batched"),
         (NETS["conv batch"], "cpu", 80, True, "batched"),
         (NETS["conv layer"], "cpu", 10, True, "vmap"),
