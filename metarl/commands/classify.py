@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
+import torch
 import tyro
 from rich.console import Console
 from rich.markup import escape
@@ -22,6 +23,7 @@ from tyro.conf import Positional
 from metarl.checkpoint import list_checkpoints
 from metarl.errors import UserError
 from metarl.fewshot.classifier import FewShotClassifier
+from metarl.fewshot.out_of_scope import confidence
 from metarl.fewshot.own_examples import OwnExamples, read_own
 from metarl.files import replace_file
 from metarl.run_directory import CONFIG
@@ -80,7 +82,8 @@ def main(rest: list[str]) -> int:
     if arguments.save is not None:
         classifier.save(arguments.save)
         print(f"{len(classifier.classes_)} classes are in {arguments.save}")
-    answers = [row for part in parts for row in _answers(classifier, part, unknown=arguments.unknown)]
+    threshold = classifier.threshold_ if arguments.unknown else None
+    answers = [row for part in parts for row in _answers(classifier, part, threshold)]
     if answers:
         _show(answers, classifier)
     if arguments.out is not None:
@@ -115,15 +118,16 @@ class Answer:
     """What it is, or None."""
 
 
-def _answers(classifier: FewShotClassifier, queries: OwnExamples, *, unknown: bool) -> list[Answer]:
-    inputs = _inputs(classifier, queries)
-    of_class = classifier.predict_proba(inputs).max(1)
-    answers = classifier.predict(inputs).tolist()
-    if unknown:
-        passed = classifier.scores(inputs).max(1) >= classifier.threshold_
+def _answers(classifier: FewShotClassifier, queries: OwnExamples, threshold: float | None) -> list[Answer]:
+    """With a threshold, `unknown` below it. All follows from the scores, so that the net runs once."""
+    scores = torch.from_numpy(classifier.scores(_inputs(classifier, queries)))
+    answers = classifier.classes_[scores.argmax(1).numpy()].tolist()
+    if threshold is not None:
+        passed = (confidence(scores) >= threshold).tolist()
         answers = [answer if known else UNKNOWN for answer, known in zip(answers, passed, strict=True)]
+    probabilities = scores.double().softmax(-1).max(-1).values.tolist()
     labels = queries.labels or [None] * len(answers)
-    rows = zip(queries.names, answers, of_class.tolist(), labels, strict=True)
+    rows = zip(queries.names, answers, probabilities, labels, strict=True)
     return [Answer(*row) for row in rows]
 
 
