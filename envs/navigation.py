@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.draw_path import draw_path
-from envs.params_like import check_like
+from metarl.params_like import check_like
 from metarl.rollout.batch_env import EnvStep, Lanes
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import EnvSpec, Task

@@ -19,6 +19,7 @@ from metarl.fewshot.experiment import FewShotExperiment
 from metarl.find_experiment import load_experiment
 from metarl.learner import RLMetaLearner
 from metarl.optional import MakesTask
+from metarl.params_like import check_like
 from metarl.returns import masked_mean
 from metarl.rollout.pool import RolloutPool
 from metarl.run_directory import CHECKPOINTS, read_run_config
@@ -110,8 +111,7 @@ def _task_of(tasks: TaskDistribution, params: Mapping[str, Any]) -> Task:
     try:
         if isinstance(tasks, MakesTask):
             return tasks.task(params)
-        if wrong := example.keys() ^ params.keys():
-            raise ValueError(f"{', '.join(sorted(wrong))} missing or unknown")
+        check_like(params, example)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UserError(
             f"--task {json.dumps(params)} is no task of {tasks.name} ({error}); its params are like "

@@ -19,9 +19,9 @@ from envs.mujoco_v5.gym_env import RobotGymEnv
 from envs.mujoco_v5.humanoid import HUMANOID_FAMILIES
 from envs.mujoco_v5.lanes import RobotLanes
 from envs.mujoco_v5.physics import has_camera
-from envs.params_like import check_like
 from metarl.errors import UserError, nearest
 from metarl.optional import is_shown
+from metarl.params_like import check_like
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import EnvSpec, Task
 from metarl.validate import check_range

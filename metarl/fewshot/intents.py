@@ -85,12 +85,17 @@ class TextEncoder:
 
 
 class IntentEpisodes(ClassEpisodes):
-    """Episodes with requests of no intent beside them: implements `HasOutOfScope`."""
-
     def __init__(self, data: IntentData, episodes: EpisodeConfig, *, test_queries: int) -> None:
         super().__init__(
             data.data_set, data.splits, episodes, test_queries=test_queries, encoder=TextEncoder(data.weights)
         )
+
+
+class IntentEpisodesAndOthers(IntentEpisodes):
+    """With requests of no intent beside them: implements `HasOutOfScope`."""
+
+    def __init__(self, data: IntentData, episodes: EpisodeConfig, *, test_queries: int) -> None:
+        super().__init__(data, episodes, test_queries=test_queries)
         self.out_of_scope = data.out_of_scope
 
 
@@ -137,15 +142,8 @@ def weighed(rows: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[
 
 def intents(config: IntentsConfig, episodes: EpisodeConfig) -> ClassEpisodes:
     data = read_intents(config)
-    if len(data.out_of_scope):
-        return IntentEpisodes(data, episodes, test_queries=config.test_queries)
-    return ClassEpisodes(
-        data.data_set,
-        data.splits,
-        episodes,
-        test_queries=config.test_queries,
-        encoder=TextEncoder(data.weights),
-    )
+    source = IntentEpisodesAndOthers if len(data.out_of_scope) else IntentEpisodes
+    return source(data, episodes, test_queries=config.test_queries)
 
 
 def _rows_of(data_set: ClassData, classes: Sequence[int]) -> NDArray[np.int64]:

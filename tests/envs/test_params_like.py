@@ -10,9 +10,9 @@ from envs.metaworld.ml1 import ML1
 from envs.metaworld.mt import MT
 from envs.mujoco_v5.tasks import FAMILIES, RobotTasks
 from envs.navigation import Navigation
-from envs.params_like import check_like
 from envs.point_robot import PointRobot
 from metarl.errors import SettingError, UserError
+from metarl.params_like import check_like
 from metarl.seeding import numpy_rng
 from metarl.tasks import params_key
 from metarl.trained import find_task
