@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from metarl.device import resolve_device
+from metarl.errors import UserError
 from metarl.experiment import TrainerConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.learner import FewShotLearner
+from metarl.fewshot.reptile import ReptileConfig
 from metarl.fewshot.source import EpisodeSource
 from metarl.seeding import Stream, torch_rng
 
@@ -52,6 +54,8 @@ class Chosen:
 def build_with(method: Callable[..., FewShotLearner], source: EpisodeSource, config: Config) -> FewShotExperiment:
     """The experiment of `method(spec, config.method, generator=, device=)` on a source of episodes."""
 
+    _check_anneals(config)
+
     def make_learner() -> FewShotLearner:
         return method(
             source.spec,
@@ -61,3 +65,12 @@ def build_with(method: Callable[..., FewShotLearner], source: EpisodeSource, con
         )
 
     return FewShotExperiment(source=source, make_learner=make_learner, evaluation=config.evaluation)
+
+
+def _check_anneals(config: Config) -> None:
+    """Raises UserError where Reptile's theta would stand still before the end of the run."""
+    if isinstance(config.method, ReptileConfig) and config.trainer.iterations > config.method.meta_lr_iterations:
+        raise UserError(
+            f"meta_lr_iterations={config.method.meta_lr_iterations} must be >= the {config.trainer.iterations} "
+            "iterations, for theta stands still once meta_lr is 0; give --meta-lr-iterations as many"
+        )

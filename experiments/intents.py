@@ -27,6 +27,7 @@ from metarl.fewshot.ridge import RidgeConfig
 from metarl.fewshot.siamese import SiameseConfig
 from metarl.fewshot.source import EpisodeConfig
 from metarl.fewshot.transfer import TransferConfig
+from metarl.validate import check_choices
 
 NET = NetConfig(keep_input=True)
 OF_PAIRS = NetConfig(keep_input=True, projection=256)  # every query meets every support example: half the features
@@ -74,6 +75,9 @@ class Config:
     # a method with a head can answer as many ways as it was trained with
     episodes: EpisodeConfig = EpisodeConfig(ways=20, shots=1, max_shots=5, queries=5)
     evaluation: FewShotEvaluationConfig = FewShotEvaluationConfig(suites=("5w1s", "5w5s", "20w1s", "20w5s"))
+
+    def __post_init__(self) -> None:
+        check_choices(self)
 
 
 def config() -> Config:

@@ -19,7 +19,7 @@ from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import SeedKey, Stream, numpy_rng
 from metarl.tasks import TaskDistribution, check_fits
 from metarl.types import Episodes, Metrics, Task, TaskData
-from metarl.validate import check_range
+from metarl.validate import check_choices, check_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,7 @@ class TrainerConfig:
     """Where the learner computes; rollouts run on the CPU."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_range(self, "seed", low=0)
         check_range(self, "iterations", low=1)
         check_range(self, "meta_batch_size", low=1)

@@ -11,12 +11,24 @@ from metarl.errors import SettingError, UserError, nearest
 
 
 def check_choices(config: Any) -> None:
-    """Raise SettingError, a ValueError, where a field of a Literal type has none of its values."""
+    """Raise SettingError, a ValueError, where a field of a Literal type has none of its values.
+
+    Each item of a tuple of such is checked.
+    """
     for field, kind in _kinds(type(config)).items():
-        choices, value = get_args(kind), getattr(config, field)
-        if get_origin(kind) is Literal and value not in choices:
-            close = nearest(str(value), map(str, choices))
-            raise SettingError(f"{field}={value!r} must be {' or '.join(map(repr, choices))}; take one of them{close}")
+        value = getattr(config, field)
+        if get_origin(kind) is tuple:
+            for item in value:
+                _check_choice(field, item, get_args(kind)[0])
+        else:
+            _check_choice(field, value, kind)
+
+
+def _check_choice(field: str, value: Any, kind: Any) -> None:
+    choices = get_args(kind)
+    if get_origin(kind) is Literal and value not in choices:
+        close = nearest(str(value), map(str, choices))
+        raise SettingError(f"{field}={value!r} must be {' or '.join(map(repr, choices))}; take one of them{close}")
 
 
 def check_counts(**counts: int | None) -> None:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
 from agents.rl2 import RL2Config
 from envs.metaworld.ml import ML
 from experiments import ml10_maml
+from experiments._few_shot import Chosen, build_with
 from metarl.cli import main
+from metarl.errors import UserError
+from metarl.experiment import TrainerConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
+from metarl.fewshot.reptile import ReptileConfig, reptile
 from metarl.find_experiment import experiment_names, load_experiment
 from metarl.log import read_metrics
+from tests.fewshot.problems import image_source
 from tests.fewshot.test_image_folder import make
 
 NEEDS_DATA = ("omniglot_", "intents", "robot_failures_")
@@ -57,6 +64,36 @@ def test_experiment_runs(name: str, tmp_path: Path) -> None:
     rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
     assert len(rows) == 2 and all(row["meta_step_accepted"] in (0.0, 1.0) for row in rows)
     assert (tmp_path / "run" / "adaptation.png").stat().st_size > 10_000
+
+
+def choices_of(config: Any) -> Iterator[tuple[Any, str]]:
+    """Every dataclass within a config, with each of its fields that is one of a few values, or a tuple of such."""
+    kinds = get_type_hints(type(config))
+    for name in (field.name for field in dataclasses.fields(config)):
+        kind, value = kinds[name], getattr(config, name)
+        if get_origin(kind) is tuple:
+            kind = get_args(kind)[0]
+        if get_origin(kind) is Literal:
+            yield config, name
+        if dataclasses.is_dataclass(value):
+            yield from choices_of(value)
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_a_misspelt_choice_is_refused_in_python_too(name: str) -> None:
+    """The command line has no such; a script would train on another split, or with another head, without a word."""
+    for config, field in choices_of(load_experiment(name).config()):
+        wrong = ("no such",) if isinstance(getattr(config, field), tuple) else "no such"
+        with pytest.raises(ValueError, match="'no such' must be"):
+            dataclasses.replace(config, **{field: wrong})
+
+
+def test_reptile_does_not_train_on_after_its_meta_lr_is_0() -> None:
+    settings = Chosen(
+        TrainerConfig(iterations=5), ReptileConfig(meta_lr_iterations=4), FewShotEvaluationConfig(suites=("3w1s",))
+    )
+    with pytest.raises(UserError, match="meta_lr_iterations=4 must be >= the 5 iterations"):
+        build_with(reptile, image_source(), settings)
 
 
 def test_ml25_is_scored_with_and_without_the_class_it_also_trains_on() -> None:

@@ -49,8 +49,8 @@ class ClassifyArguments:
     """More to be named, in a file or folder as the examples; with labels, the share that is named right is told."""
     unknown: bool = False
     """Answer `unknown` below a threshold that 95 % of the queries of the run's held-out classes pass."""
-    accepted: float = 0.95
-    """That share, with --unknown."""
+    accepted: float | None = None
+    """That share, with --unknown; 0.95 if left out."""
     save: Path | None = None
     """Keep the classes in this directory, to be asked later: `metarl classify SAVE_DIR TEXT ...`"""
     out: Path | None = None
@@ -60,6 +60,7 @@ class ClassifyArguments:
 def main(rest: list[str]) -> int:
     arguments = tyro.cli(ClassifyArguments, args=rest, prog="metarl classify")
     is_run = (arguments.run_dir / CONFIG).exists() or not list_checkpoints(arguments.run_dir)
+    _check(arguments, is_run=is_run)
     classifier = FewShotClassifier.of_run(arguments.run_dir) if is_run else FewShotClassifier.load(arguments.run_dir)
     kind = classifier.encoder.kind if classifier.encoder else "arrays"
     if kind == "arrays" and arguments.asked:
@@ -68,15 +69,11 @@ def main(rest: list[str]) -> int:
     parts = [OwnExamples(asked, asked, None)] if asked else []
     if arguments.queries is not None:
         parts.append(read_own(arguments.queries, kind, need_labels=False))
-    if not parts and arguments.save is None:
-        raise UserError("nothing is asked; give texts or image files behind the run, or --queries")
     if arguments.examples is not None:
         shown = read_own(arguments.examples, kind, need_labels=True)
         classifier.adapt(_inputs(classifier, shown), shown.labels or ())
         if arguments.unknown:
-            _fit_threshold(classifier, shown.labels or [], arguments.accepted)
-    elif is_run:
-        raise UserError("--examples is missing; give a few labelled examples of each class (metarl classify --help)")
+            _fit_threshold(classifier, shown.labels or [], 0.95 if arguments.accepted is None else arguments.accepted)
     elif arguments.unknown and classifier.threshold_ is None:
         raise UserError(f"{arguments.run_dir} was saved without a threshold; save it again from the run with --unknown")
     if arguments.save is not None:
@@ -84,11 +81,29 @@ def main(rest: list[str]) -> int:
         print(f"{len(classifier.classes_)} classes are in {arguments.save}")
     threshold = classifier.threshold_ if arguments.unknown else None
     answers = [row for part in parts for row in _answers(classifier, part, threshold)]
+    _check_labels([a.label for a in answers if a.label is not None], classifier.classes_.tolist())
     if answers:
         _show(answers, classifier)
     if arguments.out is not None:
         _write(arguments.out, answers)
     return 0
+
+
+def _check(arguments: ClassifyArguments, *, is_run: bool) -> None:
+    """Raises UserError for arguments that do not go together."""
+    if not arguments.asked and arguments.queries is None and arguments.save is None:
+        raise UserError("nothing is asked; give texts or image files behind the run, or --queries")
+    if arguments.accepted is not None and not arguments.unknown:
+        raise UserError(f"--accepted {arguments.accepted} has no effect without --unknown; give both or neither")
+    if arguments.save is not None and (arguments.save / CONFIG).exists():
+        raise UserError(f"--save {arguments.save} is a run; give a directory of its own")
+    if (arguments.run_dir / CONFIG).exists() and arguments.examples is None:
+        raise UserError("--examples is missing; give a few labelled examples of each class (metarl classify --help)")
+    if not is_run and arguments.examples is not None and arguments.unknown:
+        raise UserError(
+            f"--unknown takes held-out tasks for new examples, and {arguments.run_dir} has none; give the run that it "
+            "was saved from"
+        )
 
 
 def _inputs(classifier: FewShotClassifier, examples: OwnExamples) -> Any:
@@ -106,6 +121,15 @@ def _fit_threshold(classifier: FewShotClassifier, labels: list[Any], accepted: f
     except UserError as error:
         raise UserError(f"--unknown has no threshold for {ways} classes ({error}), or leave it out") from error
     classifier.fit_threshold(tasks, accepted=accepted)
+
+
+def _check_labels(asked: list[Any], known: list[Any]) -> None:
+    """Raises UserError for labels of queries that are all strange: a share of 0 % right would not be the method's."""
+    if asked and set(asked).isdisjoint([*known, UNKNOWN]):
+        raise UserError(
+            f"the queries are labelled {asked[0]!r}, which is no class of the examples, nor is any other of their "
+            f"labels; give labels like {known[0]!r}, or none"
+        )
 
 
 @dataclass(frozen=True)

@@ -67,14 +67,20 @@ ClassSplits = Mapping[Split, Sequence[int]]
 
 
 def check_splits(splits: ClassSplits, names: Sequence[str]) -> None:
-    """Raises UserError naming a class that two splits share: its score would be memory, not adaptation."""
+    """Raises UserError naming a class that two splits share, for its score would be memory, not adaptation, or one that
+    is in a split twice or not among the `names`."""
     seen: dict[int, str] = {}
     for split, classes in splits.items():
-        for c in classes:
-            if (other := seen.setdefault(int(c), split)) != split:
+        for c in map(int, classes):
+            if not 0 <= c < len(names):
+                raise UserError(f"the {split} split has class {c}, but classes are 0 to {len(names) - 1}; take it out")
+            if (other := seen.get(c)) == split:
+                raise UserError(f"class {names[c]!r} is in {split} twice, and would be two classes; take one out")
+            if other is not None:
                 raise UserError(
                     f"class {names[c]!r} is in both {other} and {split}; splits must be disjoint: take it out of one"
                 )
+            seen[c] = split
 
 
 class ClassEpisodes:
@@ -99,6 +105,9 @@ class ClassEpisodes:
         split; `own_suites` are held-out tasks that the data set brings along, by name; `augment` changes training
         inputs alone; `encoder` makes inputs of a user's own examples."""
         check_splits(splits, data_set.names)
+        shape = data_set.input_shape
+        if rotations and (len(shape) != 3 or shape[1] != shape[2]):
+            raise UserError(f"rotations=True turns square images (C, H, H), and inputs are {shape}; leave it out")
         self.data_set, self.episodes, self.rotations = data_set, episodes, rotations
         self._own_suites = own_suites or {}
         self._augment = augment
@@ -142,10 +151,6 @@ class ClassEpisodes:
             inputs = {part: self._augment(x, augment_rng) for part, x in inputs.items()}
         support, query = (Examples(x, _labels(task.params[part])) for part, x in inputs.items())
         return TaskData(task, (support,), query)
-
-    def train_class(self, class_id: int) -> int:
-        """Place of a class id among the training classes, 0..train_classes-1."""
-        return self._train_index[class_id]
 
     def class_name(self, class_id: int) -> str:
         base, turns = divmod(class_id, ROTATIONS)

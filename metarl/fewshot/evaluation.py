@@ -23,7 +23,7 @@ from metarl.fewshot.source import EpisodeSource, HasOutOfScope
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.stats import Interval
 from metarl.types import Metrics, Task, TaskData
-from metarl.validate import check_range
+from metarl.validate import check_choices, check_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,7 @@ class FewShotEvaluationConfig:
     out_of_scope_ways: int = 20
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_range(self, "num_episodes", low=1)
         check_range(self, "out_of_scope_queries", low=0)
         check_range(self, "out_of_scope_ways", low=2)

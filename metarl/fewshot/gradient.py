@@ -24,7 +24,7 @@ from metarl.fewshot.source import DataSpec
 from metarl.fewshot.step_sizes import StepSizes
 from metarl.inner_loop import Backend, adapt_tasks
 from metarl.types import Metrics, Params
-from metarl.validate import check_range
+from metarl.validate import check_choices, check_range
 
 CPU = torch.device("cpu")
 
@@ -50,6 +50,7 @@ class GradientConfig(ScheduleConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_choices(self)
         check_range(self, "inner_lr", low=0, low_open=True)
         check_range(self, "inner_steps", low=1)
         check_range(self, "test_steps", low=0)

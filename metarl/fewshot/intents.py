@@ -20,7 +20,7 @@ from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, ClassSplits,
 from metarl.fewshot.data_files import find_file, read_json
 from metarl.fewshot.ngrams import hash_texts
 from metarl.fewshot.source import EpisodeConfig, RawKind
-from metarl.validate import check_range
+from metarl.validate import check_choices, check_range
 
 IntentSet = Literal["clinc150", "banking77", "hwu64"]
 
@@ -54,6 +54,7 @@ class IntentsConfig:
     test_queries: int = 10
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_range(self, "dimensions", low=16)
         check_range(self, "test_share", low=0, low_open=True, high=1, high_open=True)
         check_range(self, "min_examples", low=2)

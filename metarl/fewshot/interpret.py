@@ -57,19 +57,24 @@ def attention_map(learner: MetricLearner, phi: Params, queries: Tensor) -> np.nd
     if not isinstance(learner.head, (Attention, FullContext)):
         raise UserError(f"{type(learner.head).__name__} has no attention over the support set; use matching")
     with torch.no_grad():
-        embedded = learner.features(queries)
-        kept = {name: p.unsqueeze(0) for name, p in phi.items() if name in ("support", "one_hot")}
+        embedded = learner.features(queries).to(learner.device)
+        kept = {name: p.unsqueeze(0).to(learner.device) for name, p in phi.items() if name in ("support", "one_hot")}
         compare = learner.compare_params(learner.theta)
-        return learner.head.attention(compare, kept, embedded.unsqueeze(0))[0].numpy()
+        return learner.head.attention(compare, kept, embedded.unsqueeze(0))[0].cpu().numpy()
 
 
 def nearest_supports(learner: MetricLearner, phi: Params, queries: Tensor, *, count: int = 3) -> np.ndarray:
-    """Rows of the support set nearest to each query by cosine of embeddings, best first, (Q, count)."""
-    features = learner.features(torch.cat([phi["support_x"], queries]))
-    features = features / features.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    """Rows of the support set nearest to each query as the method's head has it, best first, (Q, count).
+
+    The head scores each example as a class of its own, so that of one shot the first is of the class that is answered.
+    """
     size = len(phi["support_x"])
-    alike = features[size:] @ features[:size].T
-    return alike.topk(min(count, size), dim=1).indices.numpy()
+    features = learner.features(torch.cat([phi["support_x"], queries])).to(learner.device).unsqueeze(0)
+    compare, each = learner.compare_params(learner.theta), torch.arange(size, device=learner.device).unsqueeze(0)
+    with torch.no_grad():
+        summary = learner.head.condense(compare, features[:, :size], each, size)
+        scores = learner.head.scores(compare, summary, features[:, size:])[0]
+    return scores.topk(min(count, size), dim=1).indices.cpu().numpy()
 
 
 def plot_attention(path: Path, weights: np.ndarray, *, support: Tensor, queries: Tensor) -> None:

@@ -79,12 +79,18 @@ class FullContext:
         return {f"{cell}.{name}": p for cell, lstm in cells.items() for name, p in lstm.init(generator).items()}
 
     def condense(self, params: Params, support: Tensor, y: Tensor, ways: int) -> Params:
-        """g(x_i) = h_i of the forward LSTM + h_i of the backward one + g'(x_i) (appendix A.2)."""
+        """g(x_i) = h_i of the forward LSTM + h_i of the backward one + g'(x_i) (appendix A.2).
+
+        They read class by class, as the episodes of meta-training lie, in whatever order a support set comes.
+        """
+        order = y.argsort(dim=1, stable=True).unsqueeze(-1).expand_as(support)
+        in_order = support.gather(1, order)
         directions = [
-            self._read(_cell_params(params, "forward"), support),
-            self._read(_cell_params(params, "backward"), support.flip(1)).flip(1),
+            self._read(_cell_params(params, "forward"), in_order),
+            self._read(_cell_params(params, "backward"), in_order.flip(1)).flip(1),
         ]
-        return self.plain.condense(params, support + directions[0] + directions[1], y, ways)
+        embedded = torch.zeros_like(support).scatter(1, order, in_order + directions[0] + directions[1])
+        return self.plain.condense(params, embedded, y, ways)
 
     def attention(self, params: Params, phi: Params, queries: Tensor) -> Tensor:
         return self.plain.attention(params, phi, self._embed_queries(params, phi, queries))

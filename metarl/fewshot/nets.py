@@ -16,7 +16,7 @@ from metarl.fewshot.examples import Shape
 from metarl.fewshot.norm import Norm, batch_norm, conv_moments, fold, fused_batch_norm, layer_norm
 from metarl.policies import linear
 from metarl.types import Params
-from metarl.validate import check_range
+from metarl.validate import check_choices, check_range
 
 Statistics = Params
 """Of every batch-norm layer: norm0.mean and norm0.var, (C,) or (G, C), norm1.mean, ...; empty without batch norm."""
@@ -74,6 +74,7 @@ class NetConfig:
     instructions for it (AMX). Parameters, losses and scores of held-out tasks are float32 either way."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_range(self, "filters", low=1)
         check_range(self, "layers", low=1)
         check_range(self, "hidden", low=1)
@@ -141,6 +142,7 @@ class Conv4:
     """Of the layers (Micikevicius et al. 2018); what comes in and goes out, parameters and statistics stay float32."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         side = min(self.input_shape[1:])
         if self.pool == "max" and side < 2**self.layers:
             raise UserError(
@@ -250,6 +252,9 @@ class MLP:
     hidden: tuple[int, ...]
     norm: Norm = "none"
     fused: bool = False
+
+    def __post_init__(self) -> None:
+        check_choices(self)
 
     @property
     def input_shape(self) -> Shape:

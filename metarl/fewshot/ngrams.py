@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -43,5 +44,15 @@ def _features(text: str) -> Iterator[str]:
 
 
 def _words(text: str) -> list[str]:
-    kept = "".join(letter if letter.isalnum() or letter == "'" else " " for letter in text.lower())
+    """Letters, digits, the marks that stand on them and apostrophes, however the text writes them.
+
+    One text is one sequence of code points (NFKC): "é" may come as one or as a letter and its accent, which is what
+    macOS writes. Vowel signs of Hindi or Thai are marks, not letters, and must not end a word.
+    """
+    text = unicodedata.normalize("NFKC", text).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    kept = "".join(letter if _is_of_a_word(letter) else " " for letter in text if unicodedata.category(letter) != "Cf")
     return [word for word in (w.strip("'") for w in kept.split()) if word]
+
+
+def _is_of_a_word(letter: str) -> bool:
+    return letter.isalnum() or letter == "'" or unicodedata.category(letter).startswith("M")

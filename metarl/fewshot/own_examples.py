@@ -8,6 +8,7 @@ arrays   FILE.npz with X (n, ...) and, for labels, y (n,)
 from __future__ import annotations
 
 import csv
+import io
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,19 +54,33 @@ def _texts(path: Path) -> OwnExamples:
     if path.is_dir() or path.suffix.lower() not in (".csv", ".txt"):
         raise UserError(f"{path} is neither .csv nor .txt; the run takes texts: give {FORMS['texts']}")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        content = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not in UTF-8 ({error}); save it as UTF-8") from error
     if path.suffix.lower() == ".txt":
-        texts = [line.strip() for line in lines if line.strip()]
+        texts = [line.strip() for line in content.splitlines() if line.strip()]
         return OwnExamples(texts, texts, None)
-    rows = csv.DictReader(lines)
-    columns = list(rows.fieldnames or ())
-    if "text" not in columns:
-        raise UserError(f"{path} has the columns {columns}, of which one must be text; name it so in the first line")
+    try:
+        return _table(path, csv.DictReader(io.StringIO(content, newline="")))  # a quoted text may have lines of its own
+    except csv.Error as error:
+        raise UserError(f"{path} is no table of comma-separated values ({error}); save it as CSV") from error
+
+
+def _table(path: Path, rows: csv.DictReader) -> OwnExamples:
+    columns: list[str] = list(rows.fieldnames or [])
+    if columns.count("text") != 1 or columns.count("label") > 1:
+        raise UserError(
+            f"{path} has the columns {columns}, of which one must be text and at most one label; name them so in the "
+            "first line"
+        )
     texts, labels = [], []
     for row in rows:
-        text, label = (row["text"] or "").strip(), (row.get("label") or "").strip()
+        if None in row:  # an unquoted comma in the text would make the rest of it a label
+            raise UserError(
+                f"{path}, line {rows.line_num}, has more than {len(columns)} columns; put quotes around a text with a "
+                'comma, as in "stop, now",stop'
+            )
+        text, label = " ".join((row["text"] or "").split()), (row.get("label") or "").strip()
         if not text or ("label" in columns and not label):
             raise UserError(f"{path}, line {rows.line_num}, has no text or no label; complete or remove it")
         texts.append(text)

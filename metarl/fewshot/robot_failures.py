@@ -24,7 +24,11 @@ from metarl.validate import check_range
 
 SERIES = (15, 6)
 FILE = "robot_execution_failures.npz"
-SHA256 = {"x": "8dc5e98e78c4fab8e5b749b604cad51bdbe80259fb9cded306af90afd6a3d724"}
+SHA256 = {
+    "x": "8dc5e98e78c4fab8e5b749b604cad51bdbe80259fb9cded306af90afd6a3d724",
+    "y": "bf3d6d8f6087995a2f4e35470e93da0b32adc428a8751576019cf7f6f6d7802c",
+    "label_names": "0c7ad513cd35739d71cfb25507a75b6fcaa049cef2241cc489a9f8ba710bdd4e",
+}
 REMEDY = "put the file there again (UCI Machine Learning Repository, 'Robot Execution Failures', as int16 (463, 15, 6))"
 
 

@@ -26,7 +26,7 @@ def parse_suite(suite: str) -> Suite:
     if not shots or queries == 0 or ways in (0, 1):
         raise UserError(
             f"unknown suite {suite!r}; give ways and shots as in '5w1s' (at least 2 ways and 1 shot), with queries a "
-            "class as in '5w1s1q', points as in '10s' for a regression, or 'lake' for Omniglot's own 20-way one-shot "
-            "benchmark"
+            "class as in '5w1s1q', points as in '10s' for a regression, or with `--split lake` of Omniglot 'lake', its "
+            "20-way one-shot benchmark"
         )
     return Suite(ways, shots, queries)

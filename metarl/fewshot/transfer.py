@@ -20,7 +20,7 @@ from metarl.fewshot.source import DataSpec
 from metarl.inner_loop import adapt_tasks
 from metarl.policies import linear
 from metarl.types import Params, Task
-from metarl.validate import check_range
+from metarl.validate import check_choices, check_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class TransferConfig(MetricConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_choices(self)
         check_range(self, "fine_tune_steps", low=1)
         check_range(self, "fine_tune_lr", low=0, low_open=True)
         check_range(self, "temperature", low=0, low_open=True)

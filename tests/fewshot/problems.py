@@ -1,10 +1,13 @@
 """Small made-up data sets and batches for the tests of few-shot learning."""
 
+import dataclasses
+
 import numpy as np
 import torch
 
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes
 from metarl.fewshot.nets import NetConfig
+from metarl.fewshot.registry import METHODS
 from metarl.fewshot.source import DataSpec, EpisodeConfig
 from metarl.seeding import numpy_rng
 
@@ -28,6 +31,14 @@ def image_source(*, ways=3, shots=2, queries=2, **options) -> ClassEpisodes:
     return ClassEpisodes(
         data, splits, EpisodeConfig(ways=ways, shots=shots, queries=queries), test_queries=3, **options
     )
+
+
+def small(name, net, **changes):
+    """A registered method's config with a small net."""
+    config = METHODS[name].config
+    fields = {field.name for field in dataclasses.fields(config)}
+    settings = {"net": net, "embedding": 8, "test_steps": (1, 3), "inner_lr": 0.05} | changes
+    return dataclasses.replace(config, **{n: value for n, value in settings.items() if n in fields})
 
 
 def batch_of(source, num_tasks=3, seed=0):

@@ -106,6 +106,19 @@ def test_a_class_in_both_splits_is_named():
         ClassEpisodes(numbered(), {"train": [0, 1, 2], "test": [2, 3]}, EpisodeConfig(ways=2, queries=2))
 
 
+def test_a_class_in_a_split_twice_or_of_no_name_is_refused():
+    config = EpisodeConfig(ways=2, shots=1, queries=1)
+    with pytest.raises(UserError, match="class 'b' is in train twice, and would be two classes"):
+        ClassEpisodes(numbered(), {"train": [0, 1, 1]}, config)
+    with pytest.raises(UserError, match=r"the test split has class 99, but classes are 0 to \d+; take it out"):
+        ClassEpisodes(numbered(), {"train": [0, 1], "test": [99]}, config)
+
+
+def test_only_square_images_are_turned():
+    with pytest.raises(UserError, match=r"rotations=True turns square images .* and inputs are "):
+        ClassEpisodes(numbered(), {"train": [0, 1, 2]}, EpisodeConfig(ways=2, shots=1, queries=1), rotations=True)
+
+
 @pytest.mark.parametrize(
     "episodes, message",
     [

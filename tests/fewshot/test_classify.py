@@ -112,7 +112,7 @@ def test_what_was_saved_answers_alike_without_the_data(texts_run, own_texts, tmp
     assert main(["classify", saved, "the door", "--examples", str(other)]) == 0
     assert "2 classes, prototypical" in capsys.readouterr().out
     assert main(["classify", saved, "the door", "--examples", str(other), "--unknown"]) == 2
-    assert "there is no run behind this classifier" in capsys.readouterr().err
+    assert "takes held-out tasks for new examples, and" in capsys.readouterr().err
     assert main(["classify", str(tmp_path / "nowhere"), "the door"]) == 2
     assert "holds no run" in capsys.readouterr().err
 
@@ -202,6 +202,9 @@ def test_force_series_are_encoded_as_the_data_set_is():
         ("x.csv", "words,label\na,b\n", "texts", r"has the columns \['words', 'label'\], of which one must be text"),
         ("x.csv", "text,label\nhello,\n", "texts", "line 2, has no text or no label"),
         ("x.csv", "text\nhello\n", "texts", "has no labels; give a .csv file"),
+        ("x.csv", "text,label\ngo,a\nstop, now,b\n", "texts", "line 3, has more than 2 columns; put quotes around"),
+        ("x.csv", "text,label,text\na,b,c\n", "texts", "of which one must be text"),
+        ("x.csv", "text,label\na\0,b\n" + "y" * 200_000, "texts", "no table of comma-separated values"),
         ("x.txt", "hello\n", "texts", "has no labels; give a .csv file"),
         ("x.csv", "text,label\n", "texts", "holds no example"),
         ("x.csv", b"text,label\n\xff,a\n", "texts", "is not in UTF-8"),
@@ -216,6 +219,26 @@ def test_what_cannot_be_read_is_told_with_the_form_it_should_have(tmp_path, name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=message):
         read_own(path, kind, need_labels=True)
+
+
+def test_a_quoted_text_has_commas_and_line_breaks(tmp_path):
+    (tmp_path / "x.csv").write_bytes(b'text,label\r\n"turn on\r\nthe light, please",light\r\nstop,halt\r\n')
+    examples = read_own(tmp_path / "x.csv", "texts", need_labels=True)
+    assert examples.raw == ["turn on the light, please", "stop"] and examples.labels == ["light", "halt"]
+
+
+def test_arguments_that_do_not_go_together_are_refused(texts_run, own_texts, tmp_path, capsys):
+    strange = write_csv(tmp_path / "strange.csv", [("stop now", "Halt"), ("the light", "Lamp")])
+    own = ["--examples", str(own_texts)]
+    for arguments, said in (
+        ([*own, "stop", "--accepted", "0.9"], "--accepted 0.9 has no effect without --unknown"),
+        ([*own, "stop", "--save", str(texts_run)], "is a run; give a directory of its own"),
+        ([*own, "--queries", str(strange)], "labelled 'Halt', which is no class of the examples"),
+        (own, "nothing is asked"),
+        (["stop"], "--examples is missing"),
+    ):
+        assert main(["classify", str(texts_run), *arguments]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_arrays_of_the_wrong_form_are_refused(tmp_path):

@@ -12,16 +12,7 @@ from metarl.fewshot.examples import Examples
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
 from metarl.seeding import torch_rng
-from tests.fewshot.problems import SMALL_IMAGE_NET, SMALL_MLP, batch_of, image_source, snapshot
-
-
-def small(name, net, **changes):
-    """A registered method's config with a small net."""
-    config = METHODS[name].config
-    fields = {field.name for field in dataclasses.fields(config)}
-    settings = {"net": net, "embedding": 8, "test_steps": (1, 3), "inner_lr": 0.05} | changes
-    return dataclasses.replace(config, **{n: value for n, value in settings.items() if n in fields})
-
+from tests.fewshot.problems import SMALL_IMAGE_NET, SMALL_MLP, batch_of, image_source, small, snapshot
 
 VARIANTS = {name: (name, {}) for name in METHODS} | {
     "maml first order": ("maml", {"first_order": True}),

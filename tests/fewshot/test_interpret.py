@@ -18,7 +18,7 @@ from metarl.fewshot.matching import MatchingConfig
 from metarl.fewshot.prototypical import PrototypicalConfig
 from metarl.fewshot.registry import METHODS
 from metarl.seeding import torch_rng
-from tests.fewshot.problems import SMALL_IMAGE_NET, batch_of, image_source
+from tests.fewshot.problems import SMALL_IMAGE_NET, batch_of, image_source, small
 
 SOURCE = image_source()
 
@@ -59,6 +59,20 @@ def test_a_support_example_is_nearest_to_itself():
     (phi,) = learner.adapt([learner.prior()], [support])
     rows = nearest_supports(learner, phi, support.x, count=2)
     assert rows.shape == (6, 2) and rows[:, 0].tolist() == list(range(6))
+
+
+@pytest.mark.parametrize("method", ["prototypical", "siamese", "relation", "matching", "ridge", "transfer"])
+def test_of_one_shot_the_nearest_example_is_of_the_class_that_is_answered(method):
+    """By whatever the head compares with: squared distances and log-odds of weighted ones are no cosines."""
+    source = image_source(shots=1)
+    learner = METHODS[method].make(source.spec, torch_rng((3,)), config=small(method, SMALL_IMAGE_NET))
+    (data,) = batch_of(source, 1)
+    (phi,) = learner.adapt([learner.prior()], [data.supports[0]])
+    queries = 3 * torch.randn(40, *source.spec.input_shape, generator=torch.Generator().manual_seed(0))
+    (answers,) = learner.predict([phi], [queries])
+    rows = nearest_supports(learner, phi, queries, count=1)[:, 0]
+    assert data.supports[0].y[torch.from_numpy(rows)].tolist() == answers.argmax(-1).tolist()
+    assert len(set(rows.tolist())) > 1
 
 
 def test_other_methods_have_no_attention():

@@ -122,7 +122,8 @@ def test_the_bidirectional_lstm_equals_torchs():
             *(True, 1, 0.0, False, True, True),
         )[:2]
     expected = batch.support + both[..., :5] + both[..., 5:]
-    torch.testing.assert_close(head.condense(params, batch.support, batch.support_y, 3)["support"], expected)
+    in_order = batch.support_y.sort().values
+    torch.testing.assert_close(head.condense(params, batch.support, in_order, 3)["support"], expected)
 
 
 def test_the_attention_lstm_equals_its_equations_one_query_at_a_time():
@@ -162,6 +163,18 @@ def test_a_full_context_answer_depends_on_the_whole_support_set():
     changed[:, -1] += 1
     g, other = (head.condense(params, s, batch.support_y, 3)["support"] for s in (batch.support, changed))
     assert (g[:, 0] - other[:, 0]).abs().max() > 1e-4
+
+
+def test_a_full_context_answer_does_not_depend_on_the_order_of_the_classes():
+    """In meta-training the examples lie class by class, those of a user as they come."""
+    head, batch = FullContext(Attention(1.0), 5, 3), random_batch(tasks=1)
+    params = head.init(5, torch_rng((0,)))
+    y = torch.tensor([[0, 0, 1, 1, 2, 2]])
+    order = torch.tensor([4, 0, 2, 1, 5, 3])  # within a class as before
+    phi = head.condense(params, batch.support[:, :6], y, 3)
+    mixed = head.condense(params, batch.support[:, order], y[:, order], 3)
+    torch.testing.assert_close(mixed["support"], phi["support"][:, order])
+    torch.testing.assert_close(head.scores(params, mixed, batch.query), head.scores(params, phi, batch.query))
 
 
 @pytest.mark.parametrize("same_weight", [0.5, 0.1])

@@ -43,6 +43,28 @@ def test_texts_have_unit_length_whatever_they_say(texts):
     np.testing.assert_allclose(np.linalg.norm(hash_texts(texts, dimensions=64), axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "text, other",
+    [
+        ("ouvre le caf\u00e9", "ouvre le cafe\u0301"),  # one code point, or a letter and its accent as macOS writes it
+        ("don't stop", "don\u2019t stop"),
+        ("\uff47\uff4f now", "go now"),  # full-width letters
+        ("na\u00adme it", "name it"),  # a soft hyphen
+    ],
+)
+def test_a_text_is_the_same_however_it_is_written(text, other):
+    first, second = hash_texts([text, other])
+    np.testing.assert_array_equal(first, second)
+
+
+def test_vowel_signs_do_not_end_a_word():
+    """The Hindi word for light is two letters with three signs; its features are those of one word of six marks."""
+    light = "\u092c\u0924\u094d\u0924\u0940"
+    vector = hash_texts([light], dimensions=1 << 20)[0]
+    assert vector[zlib.crc32(f"w {light}".encode()) % (1 << 20)] > 0
+    assert np.count_nonzero(vector) == 1 + 5 + 4 + 3  # the word, and n-grams of 3, 4 and 5 of <light>
+
+
 def test_an_empty_text_is_named():
     with pytest.raises(UserError, match=r"text 1 \(' \?! '\) has no letters"):
         hash_texts(["fine", " ?! "])
