@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl.errors import UserError
+from metarl.fewshot.calls import Calls, watch
 from metarl.fewshot.examples import Shape
 from metarl.fewshot.nets import Statistics
 from metarl.fewshot.norm import wrong_under_vmap
@@ -18,8 +19,8 @@ class ModuleNet:
     """Implements `Net` by `torch.func.functional_call`; the module itself is copied and never changed.
 
     Its parameters start from the values it has, and what is frozen (`requires_grad=False`) stays as it is. Raises
-    UserError for a module that has a normalisation with wrong second derivatives under vmap (see `check_metagrad`) or
-    active dropout, is frozen altogether, or does not take float32 of `input_shape`.
+    UserError for a module that has, or calls, a normalisation with wrong second derivatives under vmap (see
+    `check_metagrad`) or active dropout, is frozen altogether, or does not take float32 of `input_shape`.
     """
 
     def __init__(self, module: nn.Module, input_shape: Shape) -> None:
@@ -28,12 +29,13 @@ class ModuleNet:
         self._module = copy.deepcopy(module)
         try:
             with torch.no_grad():
-                outputs = self._module(torch.zeros(2, *input_shape))
+                outputs, calls = watch(lambda: self._module(torch.zeros(2, *input_shape)))
         except (RuntimeError, ValueError, IndexError) as error:
             raise UserError(
                 f"the module does not take 2 float32 inputs of input_shape={input_shape} "
                 f"({str(error).strip().partition(chr(10))[0]}); give the shape it was built for"
             ) from error
+        check_calls(calls)
         if outputs.dim() != 2:
             raise UserError(
                 f"the module gives {tuple(outputs.shape)} for 2 inputs, it must give (2, outputs); flatten it"
@@ -61,15 +63,29 @@ class ModuleNet:
         return torch.func.functional_call(self._module, {**own, **self._fixed}, (x,)), {}
 
 
+NORM_REMEDY = "use nn.GroupNorm (of 1 group for a layer norm) or the functions of metarl.fewshot.norm"
+
+
+def check_calls(calls: Calls) -> None:
+    """Raises UserError naming a function that the forward calls and no layer shows, by the rules of `check_layers`."""
+    if calls.wrong_under_vmap:
+        raise UserError(
+            f"the module calls {calls.wrong_under_vmap[0]}, whose second derivatives are wrong under vmap; "
+            f"{NORM_REMEDY}"
+        )
+    if calls.random:
+        raise UserError(
+            f"the module calls {calls.random[0]}, which draws at random, for queries too; call module.eval() first and "
+            "give dropout training=self.training, or take it out"
+        )
+
+
 def check_layers(module: nn.Module) -> None:
     """Raises UserError naming a layer that would be wrong without a word, or weights that are not float32."""
     for name, layer in module.named_modules():
         kind = f"nn.{type(layer).__name__} ({name or 'itself'})"
         if wrong_under_vmap(layer):
-            raise UserError(
-                f"the module has {kind}, whose second derivatives are wrong under vmap; use nn.GroupNorm (of 1 group "
-                "for a layer norm) or the functions of metarl.fewshot.norm"
-            )
+            raise UserError(f"the module has {kind}, whose second derivatives are wrong under vmap; {NORM_REMEDY}")
         if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.training and layer.p > 0:
             raise UserError(
                 f"the module has {kind} with p={layer.p} in training mode, which would drop features of queries too; "

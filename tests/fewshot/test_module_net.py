@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from metarl.errors import UserError
@@ -37,6 +38,73 @@ def test_active_dropout_is_refused():
     net, x = ModuleNet(module.eval(), (4,)), torch.ones(3, 4)
     params = net.init(torch.Generator())
     assert torch.equal(net.apply(params, x)[0], net.apply(params, x)[0])
+
+
+class Calling(nn.Module):
+    """Features (N, 4, 3) by a layer, a function of (features, gain, bias), and another layer."""
+
+    def __init__(self, function, gain=4):
+        super().__init__()
+        self.first, self.last, self.function = nn.Linear(5, 3), nn.Linear(12, 2), function
+        self.gain, self.bias = nn.Parameter(torch.ones(gain)), nn.Parameter(torch.zeros(gain))
+
+    def forward(self, x):
+        return self.last(self.function(self.first(x), self.gain, self.bias).flatten(1))
+
+
+@pytest.mark.parametrize(
+    "function, gain, name",
+    [
+        (lambda x, g, b: F.batch_norm(x, None, None, g, b, training=True), 4, r"torch\.nn\.functional\.batch_norm"),
+        (lambda x, g, b: F.layer_norm(x, (3,), g, b), 3, r"torch\.nn\.functional\.layer_norm"),
+        (lambda x, g, b: torch.layer_norm(x, (3,), g, b), 3, r"torch\.layer_norm"),
+        (lambda x, g, b: F.instance_norm(x, weight=g, bias=b), 4, r"torch\.nn\.functional\.instance_norm"),
+        (
+            lambda x, g, b: torch.native_batch_norm(x, g, b, None, None, True, 0.1, 1e-5)[0],
+            4,
+            r"torch\.native_batch_norm",
+        ),
+        (
+            lambda x, g, b: torch.ops.aten.native_layer_norm.default(x, (3,), g, b, 1e-5)[0],
+            3,
+            r"aten\.native_layer_norm",
+        ),
+    ],
+)
+def test_norms_by_function_are_refused_as_layers_are(function, gain, name):
+    """No layer shows them, and under vmap their meta-gradient is wrong all the same."""
+    with pytest.raises(UserError, match=rf"calls {name}.*, whose second derivatives are wrong.*use nn\.GroupNorm"):
+        ModuleNet(Calling(function, gain), (4, 5))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, g, b: F.layer_norm(x, (3,)) * g[:3],
+        lambda x, g, b: F.instance_norm(x),
+        lambda x, g, b: F.group_norm(x, 2, g, b),
+        lambda x, g, b: F.normalize(x),
+        lambda x, g, b: F.dropout(x, 0.5, training=False),
+    ],
+    ids=["layer norm", "instance norm", "group norm", "normalize", "dropout"],
+)
+def test_functions_that_are_right_are_taken(function):
+    assert ModuleNet(Calling(function), (4, 5)).output_dim == 2
+
+
+@pytest.mark.parametrize(
+    "function, name",
+    [
+        (lambda x, g, b: F.dropout(x, 0.5), r"torch\.nn\.functional\.dropout"),
+        (lambda x, g, b: x + torch.randn(4, 3), r"torch\.randn"),
+        (nn.MultiheadAttention(3, 1, dropout=0.5, batch_first=True), "multi_head_attention_forward"),
+    ],
+    ids=["dropout", "noise", "attention"],
+)
+def test_random_draws_in_the_forward_are_refused(function, name):
+    called = (lambda x, g, b: function(x, x, x)[0]) if isinstance(function, nn.Module) else function
+    with pytest.raises(UserError, match=rf"calls .*{name}, which draws at random.*call module\.eval\(\) first"):
+        ModuleNet(Calling(called), (4, 5))
 
 
 @pytest.mark.parametrize("method", ["prototypical", "maml", "anil", "reptile"])
