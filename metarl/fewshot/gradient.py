@@ -58,6 +58,20 @@ class GradientConfig(ScheduleConfig):
             raise SettingError(f"test_steps={self.test_steps} must rise; give the numbers of steps in order, each once")
 
 
+ATTENTION_REMEDY = (
+    "call it inside `with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):`, whose derivatives go on"
+)
+
+
+def is_attention(error: Exception) -> bool:
+    """Whether it is of torch's attention, whose fast kernels can be differentiated once alone."""
+    return "derivative for aten::_scaled_dot_product" in str(error)
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
+
+
 LOOP_FROM_PIXELS = 100_000
 """Of a task's images together, from which tasks are looped over on a CPU, for the memory that vmap takes. Below, vmap
 is faster, to second order (conv4-64 on 28x28, 8 tasks, CPU-ms a task by vmap and looped: strided 10 images 15 and 35,
