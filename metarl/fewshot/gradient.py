@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metarl import params as P
-from metarl.errors import SettingError
+from metarl.errors import SettingError, UserError
 from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Examples, count_ways
 from metarl.fewshot.losses import accuracy, cross_entropy, squared_error
@@ -222,6 +222,31 @@ class MetaGradient:
             first_order=self.inner_loop.first_order,
             support_statistics=self.config.query_statistics == "support",
         )
+        try:
+            return self._gradient_by(theta, support, query, backend)
+        except RuntimeError as error:
+            if is_attention(error):
+                raise UserError(
+                    f"the net's attention has no second derivative here ({first_line(error)}); {ATTENTION_REMEDY}, or "
+                    "set first_order=True"
+                ) from error
+            if backend == "vmap" and self._loop_runs(theta, support, query):
+                raise UserError(
+                    f"vmap cannot run the net ({first_line(error)}), but a loop over tasks can; set backend='loop' in "
+                    f"{type(self.config).__name__}"
+                ) from error
+            raise
+
+    def _loop_runs(self, theta: Params, support: Examples, query: Examples) -> bool:
+        try:
+            self._gradient_by(theta, Examples(support.x[:1], support.y[:1]), Examples(query.x[:1], query.y[:1]), "loop")
+        except RuntimeError:
+            return False
+        return True
+
+    def _gradient_by(
+        self, theta: Params, support: Examples, query: Examples, backend: Backend
+    ) -> tuple[Params, Metrics]:
         if backend != "loop":
             return self._gradient_of(theta, support, query, backend)
         # one task after another: a single task's graph stays in the cache, and in memory

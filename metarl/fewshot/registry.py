@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from metarl.errors import UserError
 from metarl.fewshot.anil import ANILConfig, anil
@@ -18,7 +19,7 @@ from metarl.fewshot.maml import MAMLConfig, maml
 from metarl.fewshot.matching import MatchingConfig, matching
 from metarl.fewshot.meta_sgd import MetaSGDConfig, meta_sgd
 from metarl.fewshot.nearest_centroid import NearestCentroidConfig, nearest_centroid
-from metarl.fewshot.nets import Net
+from metarl.fewshot.nets import Net, WithHead
 from metarl.fewshot.omniglot import OmniglotConfig, omniglot
 from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
 from metarl.fewshot.relation import RelationConfig, relation
@@ -47,13 +48,20 @@ class MethodEntry:
     ) -> FewShotLearner:
         """The method on the CPU, with its defaults where no config is given.
 
-        Raises UserError for a config of another method, and for a net of one's own that takes inputs of another shape.
+        Raises UserError for a config of another method, and for a net of one's own that is a bare torch module or takes
+        inputs of another shape.
         """
         config = self.config if config is None else config
         if type(config) is not type(self.config):
             raise UserError(
                 f"config is of {type(config).__name__}, but this method takes {type(self.config).__name__}; "
                 "give one of those or another method"
+            )
+        inner = net.body if isinstance(net, WithHead) else net
+        if isinstance(inner, nn.Module):
+            raise UserError(
+                f"net is a torch module ({type(inner).__name__}), which must be wrapped; give "
+                f"ModuleNet(module, {tuple(spec.input_shape)}) of metarl.fewshot.module_net"
             )
         if net is not None and tuple(net.input_shape) != tuple(spec.input_shape):
             raise UserError(

@@ -5,9 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metarl.errors import UserError
 from metarl.fewshot.classifier import FewShotClassifier
+from metarl.fewshot.maml import MAMLConfig
+from metarl.fewshot.meta_sgd import MetaSGDConfig
 from metarl.fewshot.module_net import ModuleNet
 from metarl.fewshot.nets import WithHead
 
@@ -157,3 +160,76 @@ def test_inputs_and_outputs_that_do_not_fit_are_named(module, input_shape, messa
 
 def test_a_body_under_a_head_may_have_any_outputs():
     assert WithHead(ModuleNet(nn.Linear(4, 2), (4,)), 5).output_dim == 5
+
+
+class Sequence(nn.Module):
+    """Class scores of sequences (N, T, 6), by a layer that gives (N, T, 6)."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.head = layer, nn.Linear(6, 3)
+
+    def forward(self, x):
+        attends = isinstance(self.layer, nn.MultiheadAttention)
+        out = self.layer(x, x, x, need_weights=False)[0] if attends else self.layer(x)[0]
+        return self.head(out.mean(1))
+
+
+def sequences(seed):
+    x = np.random.default_rng(seed).normal(size=(6, 4, 6))
+    y = np.arange(6) % 3
+    return x, y, x + 0.1, y
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # of vmap, before it gives up
+@pytest.mark.parametrize("method, config", [("maml", MAMLConfig), ("meta_sgd", MetaSGDConfig)])
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU])
+def test_what_vmap_cannot_run_is_sent_to_the_loop(method, config, layer):
+    net, tasks = ModuleNet(Sequence(layer(6, 6, batch_first=True)), (4, 6)), [sequences(0), sequences(1)]
+    wanted = rf"vmap cannot run the net \(.*\), but a loop over tasks can; set backend='loop' in {config.__name__}"
+    with pytest.raises(UserError, match=wanted):
+        FewShotClassifier(method=method, net=net, tasks_per_update=2).fit(tasks)
+    classifier = FewShotClassifier(method=method, net=net, config=config(backend="loop"), tasks_per_update=2).fit(tasks)
+    assert classifier.adapt(*tasks[0][:2]).predict(tasks[0][2]).shape == (6,)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("backend", ["vmap", "loop"])
+def test_attention_is_sent_to_the_kernel_with_second_derivatives(backend):
+    net = ModuleNet(Sequence(nn.MultiheadAttention(6, 2, batch_first=True)), (4, 6))
+    tasks = [sequences(0), sequences(1)]
+
+    def fit(**options):
+        config = MAMLConfig(backend=backend, **options)
+        return FewShotClassifier(method="maml", net=net, config=config, tasks_per_update=2).fit(tasks)
+
+    with pytest.raises(UserError, match=r"attention has no second derivative.*SDPBackend\.MATH.*first_order=True"):
+        fit()
+    with sdpa_kernel(SDPBackend.MATH):
+        second = fit().learner.theta
+    assert not torch.equal(fit(first_order=True).learner.theta["head.weight"], second["head.weight"])
+
+
+def test_an_error_that_no_backend_mends_stays_as_it_is():
+    class Failing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(6, 3)
+
+        def forward(self, x):
+            if torch.is_grad_enabled():
+                raise RuntimeError("of its own")
+            return self.head(x.mean(1))
+
+    with pytest.raises(RuntimeError, match=r"^of its own$"):
+        FewShotClassifier(method="maml", net=ModuleNet(Failing(), (4, 6))).fit([sequences(0)])
+
+
+@pytest.mark.parametrize("method", ["maml", "anil", "prototypical", "nearest_centroid"])
+def test_a_bare_module_is_to_be_wrapped(method):
+    module = nn.Sequential(nn.Flatten(), nn.Linear(24, 3))
+    for net in (module, WithHead(module, 3)):
+        with pytest.raises(
+            UserError, match=r"net is a torch module \(Sequential\).*give ModuleNet\(module, \(4, 6\)\)"
+        ):
+            FewShotClassifier(method=method, net=net).fit([sequences(0)])
