@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Number
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +19,19 @@ ArrayTask = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
 """(X_support, y_support, X_query, y_query), inputs (N, C, H, W) or (N, D), labels (N,) of any kind."""
 
 
+def without_graph(X: Any) -> Any:
+    """A tensor, or the tensors of a list, as numpy takes them: off the graph and on the CPU; else X as it is."""
+    if isinstance(X, torch.Tensor):
+        return X.detach().cpu()
+    if isinstance(X, list | tuple) and any(isinstance(x, torch.Tensor) for x in X):
+        return [x.detach().cpu() if isinstance(x, torch.Tensor) else x for x in X]
+    return X
+
+
 def inputs_of(X: ArrayLike, *, what: str) -> torch.Tensor:
-    """(N, ...) float32. Raises UserError for what is ragged or no number."""
+    """(N, ...) float32, of tensors without their graph. Raises UserError for what is ragged or no number."""
     try:
-        return torch.from_numpy(np.ascontiguousarray(np.asarray(X), np.float32))
+        return torch.from_numpy(np.ascontiguousarray(np.asarray(without_graph(X)), np.float32))
     except (ValueError, TypeError) as error:
         raise UserError(
             f"the inputs of the {what} are no array of numbers ({str(error).partition('. ')[0]}); "
@@ -30,7 +40,8 @@ def inputs_of(X: ArrayLike, *, what: str) -> torch.Tensor:
 
 
 def labels_of(y: ArrayLike, *, what: str) -> NDArray:
-    """(N,), text or numbers. Raises UserError for another shape, for none, and for both kinds together."""
+    """(N,), text or numbers. Raises UserError for another shape, for none, for NaN, and for both kinds."""
+    y = without_graph(y)
     labels = np.asarray(y, dtype=object)  # each as it was given: numpy would make text of numbers beside text
     if labels.ndim != 1:
         raise UserError(f"the labels of the {what} have the shape {labels.shape}, which must be (N,); flatten them")
@@ -41,6 +52,8 @@ def labels_of(y: ArrayLike, *, what: str) -> NDArray:
         raise UserError(f"the labels of the {what} are {' and '.join(kinds)}, which must be of one kind; convert them")
     if kinds[0] not in ("text", "numbers"):
         raise UserError(f"the labels of the {what} are of the type {kinds[0]}, which must be text or numbers; convert")
+    if kinds == ["numbers"] and (missing := [i for i, label in enumerate(labels.tolist()) if label != label]):
+        raise UserError(f"label {missing[0]} of the {what} is NaN, which is no class; drop that example or label it")
     return np.asarray(y)
 
 

@@ -32,7 +32,7 @@ KIND = "few-shot classifier"
 """Of a stored state."""
 
 Inputs = ArrayLike | Sequence[str | Path]
-"""Arrays (N, C, H, W) or (N, D); of a run on texts or images also a list of texts or of image files."""
+"""Arrays (N, C, H, W) or (N, D); of a run on texts or images also a list, array or Series of texts or image files."""
 
 
 class FewShotClassifier:
@@ -58,8 +58,8 @@ class FewShotClassifier:
         """
         if method not in METHODS:
             raise UserError(f"unknown method {method!r}{nearest(method, METHODS)}; give one of {', '.join(METHODS)}")
-        if epochs < 1 or tasks_per_update < 1:
-            raise UserError(f"epochs={epochs} and tasks_per_update={tasks_per_update} must be >= 1; raise them")
+        _check_whole(1, epochs=epochs, tasks_per_update=tasks_per_update)
+        _check_whole(0, seed=seed)
         self.method, self.config, self.net = method, config, net
         self.epochs, self.tasks_per_update, self.seed = epochs, tasks_per_update, seed
         self.learner: FewShotLearner | None = None
@@ -149,12 +149,13 @@ class FewShotClassifier:
         """Inputs (n, ...) from texts or image files, as a run's data set makes them; arrays as they are."""
         if isinstance(X, str | Path):
             raise UserError(f"{str(X)!r} is one example; give a list of them")
-        raw = [x for x in X if isinstance(x, str | Path)] if isinstance(X, list | tuple) else []
+        items = X if isinstance(X, list | tuple) else _column(X)
+        raw = [x for x in items if isinstance(x, str | Path)]
         if not raw:
             return cast(ArrayLike, X)
         if self.encoder is None or self.encoder.kind == "arrays":
             raise UserError(f"the classifier takes arrays, not {raw[0]!r}; use a run on texts or images for those")
-        if len(raw) < len(cast(Sequence[Any], X)):
+        if len(raw) < len(items):
             raise UserError(f"{raw[0]!r} stands beside examples of another kind; give texts or image files alone")
         return self.encoder.encode(raw)
 
@@ -187,6 +188,10 @@ class FewShotClassifier:
         if mode != "inductive":  # for a stranger's own statistics must not help to know it
             raise UserError(f"mode={mode!r} has no threshold for unknown classes; use the inductive mode with unknown=")
         labels_of([*self.classes_.tolist(), unknown], what="support set and unknown=")
+        if unknown in self.classes_.tolist():
+            raise UserError(
+                f"unknown={unknown!r} is one of the classes, so that it cannot mean none; give another label"
+            )
         return np.where((confidence(scores) >= self.threshold_).numpy(), labels, unknown)
 
     def predict_proba(self, X_query: Inputs, *, mode: Mode = "inductive") -> NDArray[np.float64]:
@@ -280,6 +285,20 @@ class FewShotClassifier:
         return self.learner
 
 
+def _check_whole(least: int, **numbers: Any) -> None:
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
+            raise UserError(f"{name}={number!r} must be a whole number >= {least}; give such a one")
+
+
+def _column(X: Any) -> list[Any]:
+    """Items of an array or a pandas Series that may be texts; none of numbers, nor of more dimensions."""
+    if isinstance(X, Tensor):
+        return []
+    array = np.asarray(X)
+    return array.tolist() if array.ndim == 1 and array.dtype.kind in "OUT" else []
+
+
 def _encoder_state(encoder: Encoder) -> dict[str, Any]:
     """Its class's name, and its fields with arrays as tensors."""
     fields = {
@@ -298,6 +317,8 @@ def make_tasks(
     X: ArrayLike, y: ArrayLike, *, num_tasks: int, ways: int = 5, shots: int = 1, queries: int = 5, seed: int = 0
 ) -> list[ArrayTask]:
     """Few-shot tasks from labelled arrays; the labels in a task are those of y."""
+    _check_whole(1, num_tasks=num_tasks)
+    _check_whole(0, seed=seed)
     labels = labels_of(y, what="data set")
     data_set = by_class(inputs_of(X, what="data set").numpy(), labels)
     names = np.unique(labels)  # in the order of by_class, which keeps them as text

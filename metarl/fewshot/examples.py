@@ -44,6 +44,7 @@ def check_examples(examples: Examples, *, input_shape: Shape, what: str = "suppo
     """Raises UserError for inputs of another shape, NonFiniteError for NaN or infinity in them."""
     found = tuple(examples.x.shape[1:])
     if found != input_shape:
+        _check_is_a_set(examples.x, input_shape, what)
         raise UserError(
             f"the {what} has inputs of shape {found}, the net takes {input_shape}"
             f"{_channel_hint(found, input_shape)}; convert the inputs or build the net for their shape"
@@ -55,6 +56,18 @@ def check_examples(examples: Examples, *, input_shape: Shape, what: str = "suppo
     if not torch.isfinite(examples.x).all():
         row = int((~torch.isfinite(examples.x.flatten(1)).all(1)).nonzero()[0])
         raise NonFiniteError(f"NaN or infinity in example {row} of the {what}; remove or repair it")
+
+
+def _check_is_a_set(x: Tensor, input_shape: Shape, what: str) -> None:
+    """Raises UserError for one example without the dimension of examples, and for an empty list."""
+    wanted = f"({', '.join(map(str, ('N', *input_shape)))})"
+    if x.numel() == 0 and x.dim() == 1:
+        raise UserError(f"the {what} has 0 examples; give some, of shape {wanted}")
+    if tuple(x.shape) == input_shape or x.dim() < 2:
+        raise UserError(
+            f"the {what} has the shape {tuple(x.shape)}, which must be {wanted}, N examples of shape {input_shape}; "
+            "give one example as a set of one, x[None]"
+        )
 
 
 def check_support(support: Examples, *, input_shape: Shape, max_ways: int | None = None) -> None:

@@ -16,7 +16,7 @@ from metarl.checkpoint import check_tensors_match
 from metarl.errors import NonFiniteError
 from metarl.fewshot.examples import Examples, stack_queries, stack_supports
 from metarl.fewshot.gradient import CPU, GradientConfig
-from metarl.fewshot.learner import Mode
+from metarl.fewshot.learner import Mode, check_mode
 from metarl.fewshot.nets import Net, for_scores
 from metarl.fewshot.source import DataSpec
 from metarl.types import Metrics, Params, Phi, TaskData
@@ -109,6 +109,7 @@ class FastWeights:
 
     def predict(self, phis: Sequence[Phi], queries: Sequence[Tensor], *, mode: Mode = "inductive") -> list[Tensor]:
         """A prior has no support set, so it answers transductively in every mode."""
+        check_mode(mode)
         with torch.no_grad():
             return [self._predict_one(phi, x.to(self.device), mode).cpu() for phi, x in zip(phis, queries, strict=True)]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from torch import Tensor
 
+from metarl.errors import UserError, nearest
 from metarl.fewshot.examples import Examples
 from metarl.learner import MetaLearner
 from metarl.types import Phi
@@ -18,6 +19,14 @@ inductive: the support set's (gradient methods) or meta-training's (metric metho
 single: those of the support set with that one query in it: Reptile's figures that are not transductive.
 transductive: those of all queries of the task together, which tell of the classes before any answer: MAML's figures.
 """
+
+
+def check_mode(mode: str) -> None:
+    """Raises UserError: a misspelt mode would be answered in another one."""
+    if mode not in (known := get_args(Mode)):
+        raise UserError(
+            f"mode={mode!r}{nearest(str(mode), known)} must be one of {', '.join(known)}; give one of those"
+        )
 
 
 class FewShotLearner(MetaLearner, Protocol):

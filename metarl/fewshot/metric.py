@@ -17,7 +17,7 @@ from metarl import params as P
 from metarl.checkpoint import check_tensors_match
 from metarl.errors import NonFiniteError, UserError
 from metarl.fewshot.examples import Examples, check_support, count_ways, stack_queries, stack_supports
-from metarl.fewshot.learner import Mode
+from metarl.fewshot.learner import Mode, check_mode
 from metarl.fewshot.losses import accuracy, cross_entropy
 from metarl.fewshot.nets import Net, NetConfig, Statistics, for_scores, initial_statistics, make_net
 from metarl.fewshot.schedule import ScheduleConfig, ScheduledAdam
@@ -125,6 +125,7 @@ class MetricLearner:
         return {1: self.adapt([self.prior()] * len(supports), supports)}
 
     def predict(self, phis: Sequence[Phi], queries: Sequence[Tensor], *, mode: Mode = "inductive") -> list[Tensor]:
+        check_mode(mode)
         with torch.no_grad():
             return [self._predict_one(phi, x.to(self.device), mode).cpu() for phi, x in zip(phis, queries, strict=True)]
 

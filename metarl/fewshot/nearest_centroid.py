@@ -15,7 +15,7 @@ from torch import Tensor
 from metarl.checkpoint import check_tensors_match
 from metarl.errors import UserError
 from metarl.fewshot.examples import Examples, check_support, count_ways, stack_queries, stack_supports
-from metarl.fewshot.learner import Mode
+from metarl.fewshot.learner import Mode, check_mode
 from metarl.fewshot.losses import accuracy, cross_entropy
 from metarl.fewshot.matching import cosines
 from metarl.fewshot.metric import class_means
@@ -59,6 +59,7 @@ class NearestCentroid:
         return {1: self.adapt([self.prior()] * len(supports), supports)}
 
     def predict(self, phis: Sequence[Phi], queries: Sequence[Tensor], *, mode: Mode = "inductive") -> list[Tensor]:
+        check_mode(mode)
         if not all(phis):
             raise UserError("the prior of a metric method knows no class; adapt it to a support set first")
         return [

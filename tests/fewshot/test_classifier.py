@@ -121,8 +121,12 @@ def test_bad_tasks_are_refused():
         FewShotClassifier(method="protonet")
     with pytest.raises(UserError, match="task 0 asks for class 'stranger', which its support set lacks"):
         FewShotClassifier().fit([(X_support, y_support, X_query, ["stranger"] * len(y_query))])
-    with pytest.raises(UserError, match="epochs=0"):
-        FewShotClassifier(epochs=0)
+    for name, value in [("epochs", 0), ("epochs", 1.5), ("tasks_per_update", True), ("seed", -1), ("seed", 0.5)]:
+        with pytest.raises(UserError, match=rf"^{name}={value} must be a whole number >= "):
+            FewShotClassifier(**{name: value})
+    with pytest.raises(UserError, match="seed=-1"):
+        make_tasks(*arrays(), num_tasks=1, seed=-1)
+    assert FewShotClassifier(epochs=np.int64(2)).epochs == 2
 
 
 def fitted(method="prototypical", **options):
@@ -178,6 +182,7 @@ X_S, Y_S, X_Q, Y_Q = TASKS[0]
             (X_S, [1, "1"] * 3, X_Q, Y_Q),
             "labels of the support set of task 0 are numbers and text, which must be of one",
         ),
+        ((X_S, [0.0, 1.0, 2.0, np.nan, 1.0, 2.0], X_Q, Y_Q), "label 3 of the support set of task 0 is NaN.*drop that"),
         ((X_S, [None] * 6, X_Q, Y_Q), "support set of task 0 are of the type NoneType, which must be text or numbers"),
         ((X_S, Y_S, [["a"] * 4] * 9, Y_Q), "query set of task 0 are no array of numbers .could not convert string"),
         ((X_S, Y_S, [[1.0], [1.0, 2.0]] * 4 + [[1.0]], Y_Q), "no array of numbers .setting an array.*equally many"),
@@ -253,4 +258,36 @@ def test_a_rejection_that_cannot_be_meant_is_refused():
         classifier.predict(X_Q, unknown=-1)
     with pytest.raises(UserError, match="mode='transductive' has no threshold"):
         classifier.predict(X_Q, unknown="unknown", mode="transductive")
+    with pytest.raises(UserError, match=r"unknown='name.' is one of the classes"):
+        classifier.predict(X_Q, unknown=str(Y_S[0]))
     assert classifier.fit(TASKS[:1]).threshold_ is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_misspelt_mode_is_answered_in_no_mode(method):
+    classifier = fitted(method).adapt(X_S, Y_S)
+    for answer in (classifier.predict, classifier.predict_proba, classifier.scores):
+        with pytest.raises(
+            UserError, match=r"mode='transductiv' \(did you mean 'transductive'\?\) must be one of induct"
+        ):
+            answer(X_Q, mode="transductiv")
+
+
+def test_queries_that_are_no_set_are_told_its_shape():
+    classifier = fitted().adapt(X_S, Y_S)
+    with pytest.raises(UserError, match=r"query set has 0 examples; give some, of shape \(N, 4\)"):
+        classifier.predict([])
+    with pytest.raises(UserError, match=r"query set has the shape \(4,\), which must be \(N, 4\).*x\[None\]"):
+        classifier.predict(X_Q[0])
+    with pytest.raises(UserError, match=r"support set has the shape \(6,\), which must be \(N, 4\)"):
+        classifier.adapt(X_S[:, 0], Y_S)
+    assert classifier.predict(X_Q[0][None]).shape == (1,)
+
+
+def test_tensors_with_a_graph_are_taken_without_it():
+    x_s, x_q = (torch.tensor(x, requires_grad=True) for x in (X_S, X_Q))
+    with_graph = (x_s, Y_S, x_q, Y_Q)
+    expected = fitted().adapt(X_S, Y_S).scores(X_Q)
+    classifier = FewShotClassifier(config=small("prototypical", NET)).fit([with_graph, *TASKS[1:4]]).adapt(x_s, Y_S)
+    np.testing.assert_array_equal(classifier.scores(x_q), expected)
+    np.testing.assert_array_equal(classifier.scores(list(x_q)), expected)

@@ -81,6 +81,24 @@ def test_a_text_is_encoded_as_the_runs_own_are_and_arrays_are_left_alone(texts_r
     assert classifier.encode(inputs) is inputs
 
 
+def test_texts_may_stand_in_an_array_or_a_series(texts_run):
+    class Series:
+        """As pandas has it: numpy makes an array of objects of it."""
+
+        def __init__(self, items):
+            self.items = items
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array(self.items, dtype=object)
+
+    classifier, texts = FewShotClassifier.of_run(texts_run), ["bring the cup", "stop now"]
+    expected = np.asarray(classifier.encode(texts))
+    for column in (np.array(texts), np.array(texts, dtype=object), Series(texts)):
+        np.testing.assert_array_equal(np.asarray(classifier.encode(column)), expected)
+    with pytest.raises(UserError, match="stands beside examples of another kind"):
+        classifier.encode(Series(["bring the cup", float("nan")]))
+
+
 def test_below_the_threshold_the_answer_is_unknown(texts_run, tmp_path, capsys):
     examples = write_csv(tmp_path / "one.csv", [(texts[0], label) for label, texts in EXAMPLES.items()])
     asked = ["bring me the cup", "zzz qqq xxx"]  # one of the examples, and nothing that any of them has
