@@ -31,6 +31,9 @@ from metarl.types import Phi, TaskData
 KIND = "few-shot classifier"
 """Of a stored state."""
 
+SETTINGS = ("method", "config", "net", "epochs", "tasks_per_update", "seed")
+"""The constructor's arguments."""
+
 Inputs = ArrayLike | Sequence[str | Path]
 """Arrays (N, C, H, W) or (N, D); of a run on texts or images also a list, array or Series of texts or image files."""
 
@@ -56,13 +59,12 @@ class FewShotClassifier:
 
         `fit` goes through its tasks `epochs` times in a seeded order, `tasks_per_update` of them a meta-update.
         """
-        if method not in METHODS:
-            raise UserError(f"unknown method {method!r}{nearest(method, METHODS)}; give one of {', '.join(METHODS)}")
-        _check_whole(1, epochs=epochs, tasks_per_update=tasks_per_update)
-        _check_whole(0, seed=seed)
+        _check_settings(method, epochs=epochs, tasks_per_update=tasks_per_update, seed=seed)
         self.method, self.config, self.net = method, config, net
         self.epochs, self.tasks_per_update, self.seed = epochs, tasks_per_update, seed
         self.learner: FewShotLearner | None = None
+        self.losses_: list[float] = []
+        """What the method minimises, at each meta-update of the last `fit`; empty after `load` and `of_run`."""
         self.classes_: NDArray = np.zeros(0)
         self.threshold_: float | None = None
         self._phi: Phi = None
@@ -93,6 +95,20 @@ class FewShotClassifier:
         classifier._source = source
         return classifier
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments, by which scikit-learn's `clone` makes one like it that is not fitted."""
+        return {name: getattr(self, name) for name in SETTINGS}
+
+    def set_params(self, **settings: Any) -> FewShotClassifier:
+        """For the next `fit`; what was fitted stays until then."""
+        for name in settings:
+            if name not in SETTINGS:
+                raise UserError(f"unknown setting {name!r}{nearest(name, SETTINGS)}; give one of {', '.join(SETTINGS)}")
+        together = self.get_params() | settings
+        _check_settings(**{name: together[name] for name in ("method", "epochs", "tasks_per_update", "seed")})
+        vars(self).update(settings)
+        return self
+
     def fit(self, tasks: Iterable[ArrayTask]) -> FewShotClassifier:
         """Meta-train on tasks. Tasks of one meta-update must have equal sizes.
 
@@ -110,11 +126,13 @@ class FewShotClassifier:
             train_classes=len({c for d in data for c in d.task.params["train_classes"]}),
         )
         learner = METHODS[self.method].make(spec, torch_rng((self.seed, Stream.INIT)), config=self.config, net=self.net)
+        losses = []
         for epoch in range(self.epochs):
             order = numpy_rng((self.seed, Stream.TASKS, epoch)).permutation(len(data))
             for start in range(0, len(order), self.tasks_per_update):
-                learner.meta_update([data[i] for i in order[start : start + self.tasks_per_update]])
-        self.learner, self._spec = learner, spec
+                metrics = learner.meta_update([data[i] for i in order[start : start + self.tasks_per_update]])
+                losses.append(metrics["meta_loss"])
+        self.learner, self._spec, self.losses_ = learner, spec, losses
         self._phi, self.threshold_ = None, None
         return self
 
@@ -283,6 +301,13 @@ class FewShotClassifier:
         if self.learner is None:
             raise UserError("the classifier is not meta-trained; call fit(tasks) first")
         return self.learner
+
+
+def _check_settings(method: str, *, epochs: int, tasks_per_update: int, seed: int) -> None:
+    if method not in METHODS:
+        raise UserError(f"unknown method {method!r}{nearest(method, METHODS)}; give one of {', '.join(METHODS)}")
+    _check_whole(1, epochs=epochs, tasks_per_update=tasks_per_update)
+    _check_whole(0, seed=seed)
 
 
 def _check_whole(least: int, **numbers: Any) -> None:

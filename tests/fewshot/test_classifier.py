@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from torch import nn
 
 from metarl.checkpoint import save_checkpoint
@@ -291,3 +292,34 @@ def test_tensors_with_a_graph_are_taken_without_it():
     classifier = FewShotClassifier(config=small("prototypical", NET)).fit([with_graph, *TASKS[1:4]]).adapt(x_s, Y_S)
     np.testing.assert_array_equal(classifier.scores(x_q), expected)
     np.testing.assert_array_equal(classifier.scores(list(x_q)), expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_loss_of_each_meta_update_is_kept(method):
+    classifier = fitted(method, epochs=2, tasks_per_update=3)
+    assert len(classifier.losses_) == 4 and np.isfinite(classifier.losses_).all()  # 3 tasks and 1, twice
+    assert len(classifier.fit(TASKS[:3]).losses_) == 2
+
+
+def test_losses_fall_while_it_learns():
+    losses = FewShotClassifier(config=PrototypicalConfig(net=NET), epochs=10).fit(TASKS).losses_
+    assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:20])
+
+
+def test_scikit_learns_clone_makes_one_that_is_not_fitted():
+    net = ModuleNet(nn.Linear(4, 3), (4,))
+    classifier = FewShotClassifier(method="maml", config=small("maml", NET), net=net, epochs=2, seed=3).fit(TASKS[:2])
+    other = clone(classifier)
+    assert other.learner is None and other.config == classifier.config and (other.epochs, other.seed) == (2, 3)
+    answers = [c.adapt(X_S, Y_S).scores(X_Q) for c in (classifier, other.fit(TASKS[:2]))]
+    np.testing.assert_array_equal(*answers)
+
+
+def test_settings_are_set_by_name_and_checked():
+    classifier = fitted().set_params(seed=4, epochs=2)
+    assert (classifier.seed, classifier.epochs, classifier.method) == (4, 2, "prototypical")
+    with pytest.raises(UserError, match=r"unknown setting 'epoch' \(did you mean 'epochs'\?\)"):
+        classifier.set_params(epoch=3)
+    with pytest.raises(UserError, match="seed=-1 must be a whole number"):
+        classifier.set_params(epochs=3, seed=-1)
+    assert (classifier.seed, classifier.epochs) == (4, 2)
