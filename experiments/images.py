@@ -22,6 +22,7 @@ from metarl.fewshot.prototypical import PrototypicalConfig
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.relation import RelationConfig
 from metarl.fewshot.reptile import ReptileConfig
+from metarl.fewshot.ridge import RidgeConfig
 from metarl.fewshot.siamese import SiameseConfig
 from metarl.fewshot.source import EpisodeConfig
 from metarl.fewshot.transfer import TransferConfig
@@ -41,6 +42,7 @@ class MethodConfigs:
     matching: MatchingConfig = MatchingConfig()
     siamese: SiameseConfig = SiameseConfig()
     relation: RelationConfig = RelationConfig()
+    ridge: RidgeConfig = RidgeConfig()
     transfer: TransferConfig = TransferConfig()
     nearest_centroid: NearestCentroidConfig = NearestCentroidConfig()
 

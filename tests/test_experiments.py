@@ -13,12 +13,13 @@ import pytest
 
 from agents.rl2 import RL2Config
 from envs.metaworld.ml import ML
-from experiments import ml10_maml
-from experiments._few_shot import Chosen, build_with
+from experiments import images, intents, ml10_maml
+from experiments._few_shot import Chosen, Method, build_with
 from metarl.cli import main
 from metarl.errors import UserError
 from metarl.experiment import TrainerConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
+from metarl.fewshot.registry import METHODS
 from metarl.fewshot.reptile import ReptileConfig, reptile
 from metarl.find_experiment import experiment_names, load_experiment
 from metarl.log import read_metrics
@@ -94,6 +95,15 @@ def test_reptile_does_not_train_on_after_its_meta_lr_is_0() -> None:
     )
     with pytest.raises(UserError, match="meta_lr_iterations=4 must be >= the 5 iterations"):
         build_with(reptile, image_source(), settings)
+
+
+@pytest.mark.parametrize("experiment", [images, intents])
+def test_an_experiment_of_any_method_has_settings_of_each(experiment) -> None:
+    configs = vars(experiment.MethodConfigs())
+    assert {name: type(config) for name, config in configs.items()} == {
+        name: type(entry.config) for name, entry in METHODS.items()
+    }
+    assert set(get_args(Method)) == set(METHODS)
 
 
 def test_ml25_is_scored_with_and_without_the_class_it_also_trains_on() -> None:
