@@ -27,6 +27,7 @@ from metarl.fewshot.siamese import SiameseConfig
 from metarl.fewshot.source import EpisodeConfig
 from metarl.fewshot.transfer import TransferConfig
 
+ITERATIONS = 10_000
 MOVED = NetConfig(filters=32, pool="max")  # each task moves a copy: half the filters (Finn et al. 2017, section 5.2)
 
 
@@ -37,7 +38,7 @@ class MethodConfigs:
     maml: MAMLConfig = MAMLConfig(inner_lr=0.01, inner_steps=5, net=MOVED, test_steps=(5, 10))
     anil: ANILConfig = ANILConfig(inner_lr=0.01, inner_steps=5, net=MOVED, test_steps=(5, 10))
     meta_sgd: MetaSGDConfig = MetaSGDConfig(inner_lr=0.01, net=MOVED, test_steps=(1,))
-    reptile: ReptileConfig = ReptileConfig(inner_steps=8, net=MOVED, test_steps=(50,))
+    reptile: ReptileConfig = ReptileConfig(inner_steps=8, net=MOVED, meta_lr_iterations=ITERATIONS, test_steps=(50,))
     prototypical: PrototypicalConfig = PrototypicalConfig()
     matching: MatchingConfig = MatchingConfig()
     siamese: SiameseConfig = SiameseConfig()
@@ -50,7 +51,7 @@ class MethodConfigs:
 @dataclass(frozen=True, kw_only=True)
 class Config:
     trainer: TrainerConfig = TrainerConfig(
-        iterations=10_000, meta_batch_size=2, log_every_iterations=20, checkpoint_every_iterations=500
+        iterations=ITERATIONS, meta_batch_size=2, log_every_iterations=20, checkpoint_every_iterations=500
     )
     method: Method = "prototypical"
     methods: MethodConfigs = MethodConfigs()

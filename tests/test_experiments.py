@@ -106,6 +106,12 @@ def test_an_experiment_of_any_method_has_settings_of_each(experiment) -> None:
     assert set(get_args(Method)) == set(METHODS)
 
 
+@pytest.mark.parametrize("experiment", [images, intents])
+def test_reptiles_meta_step_has_fallen_to_nothing_when_the_run_ends(experiment) -> None:
+    config = experiment.config()
+    assert config.methods.reptile.meta_lr_iterations == config.trainer.iterations
+
+
 def test_ml25_is_scored_with_and_without_the_class_it_also_trains_on() -> None:
     config = ml10_maml.config()
     experiment = ml10_maml.build(dataclasses.replace(config, tasks=ML(benchmark="ML25")))
