@@ -147,7 +147,7 @@ def read_cub(root: Path) -> Files:
         return {split: _named(root / "images", _label_names(path)) for split, path in lists.items() if path.is_file()}
     if not (root / "images").is_dir():
         raise UserError(f"{root} has no folder images; give the folder that holds images/CLASS/*.jpg as --root")
-    names = sorted(path.name for path in (root / "images").iterdir() if path.is_dir())
+    names = [path.name for path in folders(root / "images")]
     turns: Mapping[Split, list[str]] = {"train": names[::2], "val": names[1::4], "test": names[3::4]}
     return {split: _named(root / "images", chosen) for split, chosen in turns.items()}
 
@@ -161,31 +161,54 @@ READERS = {
 
 
 def image_classes(folder: Path) -> Iterator[tuple[str, list[Path]]]:
-    """Name and images of each folder in `folder` that has some."""
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and (images := image_files(path)):
-            yield path.name, images
+    """Name and images of each folder in `folder`. Raises UserError for one without images."""
+    for path in folders(folder):
+        yield path.name, class_images(path)
 
 
 def _named(folder: Path, names: list[str]) -> dict[str, list[Path]]:
     """Raises UserError naming a class without a folder or images."""
-    found = {name: image_files(folder / name) for name in names}
-    for name, images in found.items():
-        if not images:
+    for name in names:
+        if not (folder / name).is_dir():
             raise UserError(f"class {name!r} has no images in {folder / name}; unpack them there")
-    return found
+    return {name: class_images(folder / name) for name in names}
+
+
+def class_images(folder: Path) -> list[Path]:
+    """Raises UserError where no image lies directly in the folder: a class would be missing without a word."""
+    if nested := folders(folder):
+        if not any(_is_image(path) for path in visible(folder)):
+            raise UserError(
+                f"class folder {folder} has no image directly in it, only folders such as {nested[0].name}; move the "
+                "images up into it, or remove it"
+            )
+    if not (images := image_files(folder)):
+        raise UserError(f"class folder {folder} is empty; put the images of the class there, or remove it")
+    return images
 
 
 def image_files(folder: Path) -> list[Path]:
     """Sorted. Raises UserError for a folder of files that are all of another kind."""
-    files = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
-    images = sorted(path for path in files if path.suffix.lower() in SUFFIXES)
-    others = [path.name for path in files if not path.name.startswith(".")]
-    if others and not images:
+    files = [path for path in visible(folder) if path.is_file()]
+    images = [path for path in files if _is_image(path)]
+    if files and not images:
         raise UserError(
-            f"{folder} holds {min(others)} and no image of a kind that is read ({' '.join(SUFFIXES)}); convert them"
+            f"{folder} holds {files[0].name} and no image of a kind that is read ({' '.join(SUFFIXES)}); convert them"
         )
     return images
+
+
+def folders(folder: Path) -> list[Path]:
+    return [path for path in visible(folder) if path.is_dir()]
+
+
+def visible(folder: Path) -> list[Path]:
+    """Sorted, without what systems leave of their own: .ipynb_checkpoints, ._0.png beside 0.png, __MACOSX."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name != "__MACOSX")
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def _from_csv(root: Path, path: Path) -> dict[str, list[Path]]:

@@ -182,6 +182,21 @@ def test_own_images_are_named_file_by_file(images_run, tmp_path, capsys):
     np.testing.assert_array_equal(np.asarray(classifier.encode([tmp_path / "photo.png"])), expected)
 
 
+def test_hidden_folders_are_no_classes_of_ones_own_and_empty_ones_are_named(tmp_path):
+    write_images(tmp_path, {".ipynb_checkpoints": 0, "__MACOSX": 0, "left": 0, "right": 0}, 2)
+    (tmp_path / "left" / "._0.png").write_bytes(b"Mac OS X resource fork")
+    examples = read_own(tmp_path, "images", need_labels=True)
+    assert examples.labels == ["left"] * 2 + ["right"] * 2
+    assert examples.names == ["left/0.png", "left/1.png", "right/0.png", "right/1.png"]
+    assert len(read_own(tmp_path / "left", "images", need_labels=False).raw) == 2
+    (tmp_path / "up").mkdir()
+    with pytest.raises(UserError, match="up is empty; put the images"):
+        read_own(tmp_path, "images", need_labels=True)
+    write_images(tmp_path / "up", {"far": 0}, 1)
+    with pytest.raises(UserError, match="up has no image directly in it, only folders such as far"):
+        read_own(tmp_path, "images", need_labels=True)
+
+
 @pytest.fixture
 def arrays_run(tmp_path) -> Path:
     out = tmp_path / "run"

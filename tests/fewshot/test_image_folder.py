@@ -194,3 +194,45 @@ def test_a_spreadsheets_byte_order_mark_is_no_column(tmp_path):
 def test_cub_without_images_is_named(tmp_path):
     with pytest.raises(UserError, match="has no folder images; give the folder that holds images/CLASS"):
         load(tmp_path, "cub")
+
+
+@pytest.mark.parametrize("layout", ["folder", "cub"])
+def test_what_systems_leave_is_no_class_and_no_image(tmp_path, layout):
+    root = make(tmp_path, layout)
+    classes = root / "train" if layout == "folder" else root / "images"
+    for hidden in (".ipynb_checkpoints", "__MACOSX"):
+        draw(classes / hidden / "0.png", "ant")
+    for name in CLASSES["train"]:
+        (classes / name / "._0.png").write_bytes(b"Mac OS X resource fork")
+        draw(classes / name / ".ipynb_checkpoints" / "0.png", "ant")
+    (root / "split" / "train.json").unlink(missing_ok=True)  # CUB's classes by turns: all folders are listed
+    source = load(root, layout)
+    assert not {"__MACOSX", ".ipynb_checkpoints"} & set(source.data_set.names)
+    assert set(source.data_set.sizes) == {3}
+
+
+def test_a_class_folder_without_images_is_named(tmp_path):
+    root = make(tmp_path, "folder")
+    (root / "train" / "yak").mkdir()
+    with pytest.raises(
+        UserError, match=r"class folder .*train/yak is empty; put the images of the class there, or rem"
+    ):
+        load(root)
+    draw(root / "train" / "yak" / "young" / "0.png", "ant")
+    (root / "train" / "yak" / "readme.txt").touch()
+    with pytest.raises(
+        UserError, match="train/yak has no image directly in it, only folders such as young; move the i"
+    ):
+        load(root)
+    draw(root / "train" / "yak" / "0.png", "ant")
+    draw(root / "train" / "yak" / "1.png", "ant")
+    assert "yak" in load(root).class_names("train")
+
+
+def test_a_named_class_with_images_deeper_down_is_named(tmp_path):
+    root = make(tmp_path, "cifar-fs")
+    (root / "data" / "fox").rename(root / "data" / "old")
+    (root / "data" / "fox").mkdir()
+    (root / "data" / "old").rename(root / "data" / "fox" / "old")
+    with pytest.raises(UserError, match="data/fox has no image directly in it, only folders such as old"):
+        load(root, "cifar-fs")
