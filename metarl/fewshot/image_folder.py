@@ -7,6 +7,7 @@ CUB             ROOT/images/CLASS/*.jpg with ROOT/split/{train,val,test}.json of
                 2019), or with every second class in train, then val and test by turns, as that paper draws them
 
 Images may have any of the endings in SUFFIXES. Grey images of 16 bits (depth cameras) are scaled to 8: 65,535 is white.
+A photo is turned as its EXIF orientation says, and transparent parts are white.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassEpisodes, by_class
@@ -98,14 +99,36 @@ class ImageEncoder:
 
 def read_image(path: Path, *, size: int, channels: int) -> NDArray[np.uint8]:
     """(channels, size, size). Raises UserError for a file that is no image, or one of unknown range."""
-    try:
-        with Image.open(path) as image:
-            eight_bits = _eight_bits(image, path)
-            scaled = eight_bits.convert("RGB" if channels == 3 else "L").resize((size, size), Image.Resampling.LANCZOS)
-    except (OSError, UnidentifiedImageError) as error:
-        raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from error
+    scaled = open_image(path, "RGB" if channels == 3 else "L").resize((size, size), Image.Resampling.LANCZOS)
     array = np.asarray(scaled, np.uint8)
     return array.transpose(2, 0, 1) if channels == 3 else array[None]
+
+
+def open_image(path: Path, mode: Literal["RGB", "L"]) -> Image.Image:
+    """In 8 bits, upright, on white. Raises UserError for a file that is no image, or one of unknown range."""
+    try:
+        with Image.open(path) as image:
+            return _on_white(_eight_bits(_upright(image), path)).convert(mode)
+    except (OSError, UnidentifiedImageError) as error:
+        raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """A phone stores what its sensor saw, and beside it (in EXIF) how the phone was held."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except SyntaxError:  # Pillow's for damaged EXIF, beside pixels that are whole
+        return image
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """`convert` drops transparency, and what lies behind it is black as a rule."""
+    if not image.has_transparency_data:
+        return image
+    layer = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(layer.convert("RGB"), mask=layer.getchannel("A"))
+    return white
 
 
 def _eight_bits(image: Image.Image, path: Path) -> Image.Image:

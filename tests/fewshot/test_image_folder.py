@@ -236,3 +236,71 @@ def test_a_named_class_with_images_deeper_down_is_named(tmp_path):
     (root / "data" / "old").rename(root / "data" / "fox" / "old")
     with pytest.raises(UserError, match="data/fox has no image directly in it, only folders such as old"):
         load(root, "cifar-fs")
+
+
+# what the sensor stores of a picture that is dark above and light below, by how the phone was held
+TURNED = {1: lambda x: x, 3: lambda x: np.rot90(x, 2), 6: lambda x: np.rot90(x), 8: lambda x: np.rot90(x, -1)}
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("kind, suffix", [(np.uint8, "jpg"), (np.uint8, "png"), (np.uint16, "png"), (np.uint16, "tif")])
+def test_a_photo_is_read_upright(tmp_path, orientation, kind, suffix):
+    upright = np.zeros((16, 16), kind)
+    upright[8:] = np.iinfo(kind).max
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"photo.{suffix}"
+    Image.fromarray(np.ascontiguousarray(TURNED[orientation](upright))).save(path, exif=exif)
+    (read,) = read_image(path, size=16, channels=1)
+    assert read[:8].max() < 5 and read[8:].min() > 250
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_damaged_exif_is_no_reason_to_stop(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    Image.new("L", (8, 8), 255).save(path, exif=b"no such thing")
+    assert read_image(path, size=8, channels=1).min() == 255
+
+
+def drawing(mode):
+    """A black square on nothing, in each way in which Pillow stores nothing."""
+    alpha = np.zeros((8, 8), np.uint8)
+    alpha[2:6, 2:6] = 255
+    if mode in ("RGBA", "LA"):
+        image = Image.new(mode, (8, 8), 0)
+        image.putalpha(Image.fromarray(alpha))
+        return image, {}
+    if mode == "P":  # black twice: colour 1 is drawn, colour 0 is nothing
+        image = Image.fromarray(alpha // 255).convert("P")
+        image.putpalette([0, 0, 0] * 256)
+        return image, {"transparency": 0}
+    image = Image.fromarray(np.where(alpha > 0, 0, 7).astype(np.uint8)).convert(mode)
+    return image, {"transparency": 7 if mode == "L" else (7, 7, 7)}
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "RGB"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_transparent_is_white(tmp_path, mode, channels):
+    image, options = drawing(mode)
+    image.save(tmp_path / "x.png", **options)
+    expected = np.full((channels, 8, 8), 255)
+    expected[:, 2:6, 2:6] = 0
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png", size=8, channels=channels), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")  # Pillow's, of the plain conversion
+@pytest.mark.parametrize("mode, channels", [("RGBA", 3), ("RGBA", 1), ("LA", 1), ("P", 3), ("P", 1)])
+def test_opaque_images_are_read_as_if_they_could_not_be_transparent(tmp_path, mode, channels):
+    colours = numpy_rng((0,)).integers(256, size=(12, 12, 3)).astype(np.uint8)
+    image = Image.fromarray(colours).convert({"LA": "L"}.get(mode, "RGB"))
+    options = {}
+    if mode == "P":
+        image = image.quantize(200)
+        options = {"transparency": 255}  # a colour that no pixel has
+    else:
+        image.putalpha(255)
+    image.save(tmp_path / "x.png", **options)
+    with Image.open(tmp_path / "x.png") as stored:
+        plain = stored.convert("RGB" if channels == 3 else "L").resize((8, 8), Image.Resampling.LANCZOS)
+    read = read_image(tmp_path / "x.png", size=8, channels=channels)
+    np.testing.assert_array_equal(read, np.moveaxis(np.atleast_3d(plain), -1, 0))
