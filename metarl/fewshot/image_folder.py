@@ -35,6 +35,20 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 Files = dict[Split, dict[str, list[Path]]]
 """Image files by split and class."""
 
+PLACES: dict[Layout, str] = {
+    "folder": "{split}",
+    "mini-imagenet": "{split}.csv",
+    "cifar-fs": "splits/bertinetto/{split}.txt",
+    "cub": "split/{split}.json",
+}
+"""What names the classes of a split, below ROOT."""
+REMEDIES: dict[Layout, str] = {
+    "folder": "put the images of its classes into {split}/CLASS/",
+    "mini-imagenet": "it must have the columns filename and label, of the images in images/",
+    "cifar-fs": "it must name the split's folders in data/",
+    "cub": "it must name the split's folders in images/ under 'label_names'",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolderConfig:
@@ -59,10 +73,30 @@ def image_folder(config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpi
     files = READERS[config.layout](root)
     for split in ("train", "test"):
         if not files.get(split):
-            raise UserError(
-                f"{root} has no classes in its {split} split; see metarl/fewshot/image_folder.py for layouts"
-            )
+            raise UserError(_missing(root, config.layout, split))
     return from_files(files, config, episodes)
+
+
+def _missing(root: Path, layout: Layout, split: Split) -> str:
+    """What the layout lacks, and how to mend it."""
+    place = _place(root, layout, split)
+    if place.exists():
+        fault, others = f"{place} has no class", []
+    else:
+        fault = f"{root} has no {place.relative_to(root)}"
+        others = [other for other in PLACES if split in _found(root, other)]
+    remedy = f"give --layout {others[0]}" if others else REMEDIES[layout].format(split=split)
+    return f"{fault}, where layout {layout} has the classes of its {split} split; {remedy}"
+
+
+def _found(root: Path, layout: Layout) -> dict[Split, Path]:
+    places: dict[Split, Path] = {split: _place(root, layout, split) for split in SPLITS}
+    is_there = Path.is_dir if layout == "folder" else Path.is_file
+    return {split: place for split, place in places.items() if is_there(place)}
+
+
+def _place(root: Path, layout: Layout, split: Split) -> Path:
+    return root / PLACES[layout].format(split=split)
 
 
 def from_files(files: Files, config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpisodes:
@@ -148,29 +182,29 @@ def to_image(rows: NDArray) -> NDArray[np.float32]:
 
 
 def read_folder(root: Path) -> Files:
-    return {split: dict(image_classes(root / split)) for split in SPLITS if (root / split).is_dir()}
+    return {split: dict(image_classes(place)) for split, place in _found(root, "folder").items()}
 
 
 def read_mini_imagenet(root: Path) -> Files:
-    return {split: _from_csv(root, root / f"{split}.csv") for split in SPLITS if (root / f"{split}.csv").is_file()}
+    return {split: _from_csv(root, place) for split, place in _found(root, "mini-imagenet").items()}
 
 
 def read_cifar_fs(root: Path) -> Files:
-    lists = root / "splits" / "bertinetto"
-    return {
-        split: _named(root / "data", _text(lists / f"{split}.txt").split())
-        for split in SPLITS
-        if (lists / f"{split}.txt").is_file()
-    }
+    return {split: _named(root / "data", _text(place).split()) for split, place in _found(root, "cifar-fs").items()}
 
 
 def read_cub(root: Path) -> Files:
-    lists: dict[Split, Path] = {split: root / "split" / f"{split}.json" for split in SPLITS}
-    if lists["train"].is_file():
-        return {split: _named(root / "images", _label_names(path)) for split, path in lists.items() if path.is_file()}
+    places = _found(root, "cub")
+    if "train" in places:
+        return {split: _named(root / "images", _label_names(place)) for split, place in places.items()}
     if not (root / "images").is_dir():
         raise UserError(f"{root} has no folder images; give the folder that holds images/CLASS/*.jpg as --root")
     names = [path.name for path in folders(root / "images")]
+    if len(names) < 4:
+        raise UserError(
+            f"{root / 'images'} has too few class folders ({len(names)}), for every fourth is tested on; add some, or "
+            "lists of the splits (split/train.json and split/test.json)"
+        )
     turns: Mapping[Split, list[str]] = {"train": names[::2], "val": names[1::4], "test": names[3::4]}
     return {split: _named(root / "images", chosen) for split, chosen in turns.items()}
 

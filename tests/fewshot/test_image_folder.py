@@ -102,8 +102,6 @@ def test_missing_places_are_named(tmp_path):
         load(tmp_path / "nowhere")
     with pytest.raises(UserError, match="--root '' is not a directory"):
         image_folder(ImageFolderConfig(), EPISODES)
-    with pytest.raises(UserError, match="no classes in its train split"):
-        load(tmp_path)
     root = make(tmp_path, "mini-imagenet")
     (root / "images" / "bee1.png").unlink()
     with pytest.raises(UserError, match=r"bee1.png, which is not there"):
@@ -111,6 +109,38 @@ def test_missing_places_are_named(tmp_path):
     (root / "train.csv").write_text("file,class\na,b")
     with pytest.raises(UserError, match=r"columns \['class', 'file'\], which must be filename and label"):
         load(root, "mini-imagenet")
+
+
+@pytest.mark.parametrize(
+    "layout, taken, message",
+    [
+        ("folder", "train", r" has no train, where layout folder has .* its train split; put .* into train/CLASS/"),
+        ("folder", "test", r" has no test, where .* put the images of its classes into test/CLASS/"),
+        ("mini-imagenet", "train.csv", r" has no train\.csv, where .* must have the columns filename and label"),
+        ("cifar-fs", "splits/bertinetto/test.txt", r"has no splits/bertinetto/test\.txt, .* folders in data/"),
+        ("cub", "split/test.json", r" has no split/test\.json, where .* under 'label_names'"),
+    ],
+)
+def test_what_a_layout_lacks_is_named_with_the_remedy(tmp_path, layout, taken, message):
+    root = make(tmp_path, layout)
+    (root / taken).rename(root / "elsewhere")
+    with pytest.raises(UserError, match=message):
+        load(root, layout)
+
+
+def test_the_layout_that_is_there_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"has no splits/bertinetto/train\.txt.*; give --layout mini-imagenet"):
+        load(make(tmp_path, "mini-imagenet"), "cifar-fs")
+
+
+def test_a_split_without_a_class_is_named(tmp_path):
+    root = make(tmp_path, "mini-imagenet")
+    (root / "test.csv").write_text("filename,label\n")
+    with pytest.raises(UserError, match=r"test\.csv has no class, where layout mini-imagenet has"):
+        load(root, "mini-imagenet")
+    (root / "images" / "one").mkdir()
+    with pytest.raises(UserError, match=r"images has too few class folders \(1\), for every fourth is tested on"):
+        load(root, "cub")
 
 
 def test_a_list_that_names_a_class_without_images(tmp_path):
