@@ -1,5 +1,7 @@
 """Few-shot images of one's own by any method: --root FOLDER, and --layout for mini-ImageNet, CIFAR-FS or CUB.
 
+With --test-share 0.3 the root may hold the classes themselves, of which that share is held out.
+
 Settings are those of the papers on mini-ImageNet as far as those say them; none was tuned here, and there is no result.
 """
 

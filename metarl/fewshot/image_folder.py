@@ -1,6 +1,6 @@
 """Images on a user's disk: a folder a class, and the layouts in which few-shot benchmarks are handed round.
 
-folder          ROOT/{train,val,test}/CLASS/*.png
+folder          ROOT/{train,val,test}/CLASS/*.png or, with test_share, ROOT/CLASS/*.png
 mini-ImageNet   ROOT/images/*.jpg with ROOT/{train,val,test}.csv of filename,label (Ravi and Larochelle 2017)
 CIFAR-FS        ROOT/data/CLASS/*.png with ROOT/splits/bertinetto/{train,val,test}.txt (Bertinetto et al. 2019)
 CUB             ROOT/images/CLASS/*.jpg with ROOT/split/{train,val,test}.json of {"label_names", ...} (Chen et al.
@@ -26,7 +26,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassEpisodes, by_class
 from metarl.fewshot.source import EpisodeConfig, RawKind, Split
-from metarl.validate import check_range
+from metarl.validate import check_range, check_unused
 
 Layout = Literal["folder", "mini-imagenet", "cifar-fs", "cub"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -43,7 +43,8 @@ PLACES: dict[Layout, str] = {
 }
 """What names the classes of a split, below ROOT."""
 REMEDIES: dict[Layout, str] = {
-    "folder": "put the images of its classes into {split}/CLASS/",
+    "folder": "put the images of its classes into {split}/CLASS/, or give --test-share 0.3 where all classes lie "
+    "directly below the root",
     "mini-imagenet": "it must have the columns filename and label, of the images in images/",
     "cifar-fs": "it must name the split's folders in data/",
     "cub": "it must name the split's folders in images/ under 'label_names'",
@@ -57,11 +58,19 @@ class ImageFolderConfig:
     size: int = 84
     """Images are scaled to so many pixels a side."""
     channels: Literal[1, 3] = 3
+    test_share: float | None = None
+    """Of classes directly below the root, held out by the seeded shuffle below; a root with train/ and test/ has its
+    own split, and keeps it."""
+    split_seed: int = 0
     rotations: bool = False
     test_queries: int = 15
 
     def __post_init__(self) -> None:
         check_range(self, "size", low=8)
+        check_range(self, "test_share", low=0, low_open=True, high=1, high_open=True)
+        check_range(self, "split_seed", low=0)
+        if self.layout != "folder":
+            check_unused(self, ("test_share", "split_seed"), why=f"layout {self.layout} has splits of its own")
         check_range(self, "test_queries", low=1)
 
 
@@ -70,11 +79,31 @@ def image_folder(config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpi
     root = Path(config.root)
     if not config.root or not root.is_dir():
         raise UserError(f"--root {config.root!r} is not a directory; give the folder that holds the images")
+    return from_files(read_splits(root, config), config, episodes)
+
+
+def read_splits(root: Path, config: ImageFolderConfig) -> Files:
+    if config.test_share is not None and not {"train", "test"} <= set(_found(root, "folder")):
+        classes = dict(image_classes(root))
+        return shuffled(classes, test_share=config.test_share, split_seed=config.split_seed, root=root)
     files = READERS[config.layout](root)
     for split in ("train", "test"):
         if not files.get(split):
             raise UserError(_missing(root, config.layout, split))
-    return from_files(files, config, episodes)
+    return files
+
+
+def shuffled(classes: Mapping[str, list[Path]], *, test_share: float, split_seed: int, root: Path) -> Files:
+    """Classes in two splits. Raises UserError where one has fewer than two: no task could be drawn from it."""
+    names = np.random.Generator(np.random.PCG64(split_seed)).permutation(sorted(classes)).tolist()
+    held_out = round(test_share * len(names))
+    if min(held_out, len(names) - held_out) < 2:
+        raise UserError(
+            f"test_share={test_share} of the {len(names)} classes in {root} leaves {len(names) - held_out} to train on "
+            f"and {held_out} to test on, which must be >= 2 each; change it or add classes"
+        )
+    test, train = sorted(names[:held_out]), sorted(names[held_out:])
+    return {"train": {name: classes[name] for name in train}, "test": {name: classes[name] for name in test}}
 
 
 def _missing(root: Path, layout: Layout, split: Split) -> str:

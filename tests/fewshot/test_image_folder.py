@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from metarl.cli import main
 from metarl.errors import UserError
 from metarl.fewshot.image_folder import ImageFolderConfig, image_folder, read_image
 from metarl.fewshot.source import EpisodeConfig
@@ -131,6 +132,61 @@ def test_what_a_layout_lacks_is_named_with_the_remedy(tmp_path, layout, taken, m
 def test_the_layout_that_is_there_is_told(tmp_path):
     with pytest.raises(UserError, match=r"has no splits/bertinetto/train\.txt.*; give --layout mini-imagenet"):
         load(make(tmp_path, "mini-imagenet"), "cifar-fs")
+
+
+def make_flat(root, names):
+    for name in names:
+        for i in range(3):
+            draw(root / name / f"{i}.png", "ant")
+    draw(root / ".ipynb_checkpoints" / "0.png", "ant")
+    return root
+
+
+def test_classes_directly_below_the_root_are_split_by_a_seed(tmp_path):
+    names = {f"c{i}" for i in range(10)}
+    root = make_flat(tmp_path, names)
+    with pytest.raises(UserError, match=r"has no train, .* or give --test-share 0\.3 where all classes lie directly"):
+        load(root)
+    source = load(root, test_share=0.3)
+    test = source.class_names("test")
+    assert len(test) == 3 and source.class_names("train") == names - test
+    assert load(root, test_share=0.3).class_names("test") == test
+    assert len({frozenset(load(root, test_share=0.3, split_seed=i).class_names("test")) for i in range(5)}) > 1
+    assert len(load(root, test_share=0.5).class_names("test")) == 5
+    (root / "c3" / "0.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"c3/0\.png cannot be read"):
+        load(root, test_share=0.3)
+
+
+def test_a_run_on_classes_below_the_root(tmp_path, capsys):
+    root = make_flat(tmp_path / "photos", [f"c{i}" for i in range(7)])
+    arguments = ["train", "images", "--root", str(root), "--size", "16", "--method", "nearest_centroid"]
+    few = ["--iterations", "1", "--ways", "2", "--queries", "1", "--test-queries", "2", "--num-episodes", "2"]
+    share = ["--test-share", "0.3", "--split-seed", "1"]
+    assert main([*arguments, *few, *share, "--suites", "2w1s", "--out", str(tmp_path / "run")]) == 0
+    assert main([*arguments, *few, *share, "--suites", "5w1s", "--out", str(tmp_path / "more")]) == 2
+    assert "a 5-way task needs 5 classes, but the test split has 2" in capsys.readouterr().err
+
+
+def test_a_root_with_a_split_keeps_it(tmp_path):
+    source = load(make(tmp_path, "folder"), test_share=0.5)
+    assert {split: source.class_names(split) for split in CLASSES} == {s: set(names) for s, names in CLASSES.items()}
+
+
+@pytest.mark.parametrize("count, share, left", [(4, 0.3, (3, 1)), (4, 0.9, (0, 4)), (3, 0.5, (1, 2)), (0, 0.5, (0, 0))])
+def test_too_few_classes_to_split_are_told(tmp_path, count, share, left):
+    root = make_flat(tmp_path, [f"c{i}" for i in range(count)])
+    message = rf"of the {count} classes in .* leaves {left[0]} to train on and {left[1]} to test on, which must be >= 2"
+    with pytest.raises(UserError, match=message):
+        load(root, test_share=share)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
+def test_a_share_is_more_than_none_and_less_than_all(share):
+    with pytest.raises(ValueError, match=rf"test_share={share} must be > 0 and < 1"):
+        ImageFolderConfig(test_share=share)
+    with pytest.raises(ValueError, match=r"test_share=0\.3 has no effect here, for layout cub has splits of its own"):
+        ImageFolderConfig(test_share=0.3, layout="cub")
 
 
 def test_a_split_without_a_class_is_named(tmp_path):
