@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
+import numpy as np
 import torch
 import tyro
 from rich.console import Console
@@ -36,7 +37,7 @@ class ClassifyArguments:
     """Show a few-shot run some examples of each of your classes, and ask it about others.
 
     Examples are what the run's data are made of: texts in a .csv file with the columns text and label; images in
-    FOLDER/CLASS/; arrays in a .npz file with X and y.
+    FOLDER/CLASS/ (of Omniglot and the digits: dark ink on light paper); arrays in a .npz file with X and y.
     """
 
     run_dir: Positional[Path]
@@ -107,7 +108,10 @@ def _check(arguments: ClassifyArguments, *, is_run: bool) -> None:
 
 
 def _inputs(classifier: FewShotClassifier, examples: OwnExamples) -> Any:
-    return classifier.encoder.encode(examples.raw) if classifier.encoder else examples.raw
+    encoder = classifier.encoder
+    if encoder is None or (encoder.kind != "arrays" and isinstance(examples.raw, np.ndarray)):
+        return examples.raw  # what a net takes
+    return encoder.encode(examples.raw)
 
 
 def _fit_threshold(classifier: FewShotClassifier, labels: list[Any], accepted: float) -> None:

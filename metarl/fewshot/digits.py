@@ -6,14 +6,18 @@ out, where a 9 is almost a 6 upside down.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassEpisodes, by_class
-from metarl.fewshot.source import EpisodeConfig
+from metarl.fewshot.drawings import mean_pixels, read_ink
+from metarl.fewshot.source import EpisodeConfig, RawKind
 from metarl.seeding import numpy_rng
 from metarl.validate import check_range
 
@@ -56,7 +60,25 @@ def digits(config: DigitsConfig, episodes: EpisodeConfig) -> ClassEpisodes:
         episodes,
         rotations=config.rotations,
         test_queries=config.test_queries,
+        encoder=DigitsEncoder(config.canvas),
     )
+
+
+@dataclass(frozen=True)
+class DigitsEncoder:
+    """Digits in image files as the data set has them: implements `Encoder`.
+
+    An image is the whole canvas, shrunk to it; a smaller one lies in its middle.
+    """
+
+    canvas: int
+
+    kind: ClassVar[RawKind] = "images"
+
+    def encode(self, raw: Sequence[str | Path]) -> NDArray[np.float32]:
+        """(n, 1, canvas, canvas), ink = 1; of the data set's own images its own values."""
+        ink = np.stack([mean_pixels(read_ink(Path(path), side=self.canvas), self.canvas) for path in raw])
+        return to_image(np.rint(16 * ink))  # whole sixteenths: it counts ink in 4x4 pixels of a scan
 
 
 def place(images: NDArray[np.uint8], *, canvas: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -5,9 +5,10 @@ Its file is made by `metarl data omniglot` (omniglot_build.py) and holds packed 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,12 @@ from metarl.errors import SettingError
 from metarl.fewshot.class_episodes import ROTATIONS, ClassData, ClassEpisodes, ClassSplits
 from metarl.fewshot.data_files import find_file, read_arrays
 from metarl.fewshot.distort import distort
-from metarl.fewshot.source import EpisodeConfig
+from metarl.fewshot.drawings import mean_pixels, nearest_pixels, read_ink
+from metarl.fewshot.source import EpisodeConfig, RawKind
 from metarl.types import Task
 from metarl.validate import check_choices, check_range
+
+Shrink = Literal["nearest", "average"]
 
 DRAWERS = 20
 SIDE = 105
@@ -47,7 +51,7 @@ SHA256_BESIDE = {
 class OmniglotConfig:
     size: Literal[28, 105] = 28
     """Pixels of a side: 28 as in most papers, or the original 105 of Siamese networks."""
-    shrink: Literal["nearest", "average"] = "nearest"
+    shrink: Shrink = "nearest"
     """How 105 pixels became 28: the nearest one of each 3.75, what the MAML and ProtoNet code trains on, or their mean,
     grey levels as in libraries that read the images with torchvision; held-out images too. Scores of the two are not of
     the same images. `average` needs the file of 105 pixels."""
@@ -88,7 +92,27 @@ def omniglot(config: OmniglotConfig, episodes: EpisodeConfig) -> ClassEpisodes:
         test_queries=config.test_queries,
         own_suites=own_suites,
         augment=(distort if config.shrink == "average" else distort_ink) if config.distort else None,
+        encoder=OmniglotEncoder(config.size, config.shrink),
     )
+
+
+@dataclass(frozen=True)
+class OmniglotEncoder:
+    """Drawings in image files as the data set has them: implements `Encoder`."""
+
+    size: int
+    shrink: Shrink
+
+    kind: ClassVar[RawKind] = "images"
+
+    def encode(self, raw: Sequence[str | Path]) -> NDArray[np.float32]:
+        """(n, 1, size, size), ink = 1; of an original image of 105 pixels the data set's own values."""
+        return np.stack([self._shrunk(read_ink(Path(path))) for path in raw])[:, None]
+
+    def _shrunk(self, ink: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.shrink == "average":
+            return mean_pixels(ink, self.size)
+        return (nearest_pixels(ink, self.size) > 0.5).astype(np.float32)  # stored as bits: no grey
 
 
 def distort_ink(images: Tensor, rng: np.random.Generator) -> Tensor:
@@ -127,19 +151,15 @@ class Unpack:
         return bits.reshape(-1, 1, self.size, self.size).astype(np.float32)
 
 
+@dataclass(frozen=True)
 class Average:
     """Packed bits (n, bytes) -> (n, 1, size, size) float32: the share of ink in each pixel's part of the original."""
 
-    def __init__(self, unpack: Unpack, size: int) -> None:
-        self.unpack = unpack
-        width = unpack.size / size
-        left, pixel = width * np.arange(size)[:, None], np.arange(unpack.size)
-        overlap = np.minimum(left + width, pixel + 1) - np.maximum(left, pixel)
-        self.weights: NDArray[np.float32] = (overlap.clip(0) / width).astype(np.float32)
-        """(size, original size): how much of each original pixel's row is in a new one's, rows sum to 1."""
+    unpack: Unpack
+    size: int
 
     def __call__(self, rows: NDArray) -> NDArray[np.float32]:
-        return (self.weights @ self.unpack(rows) @ self.weights.T).astype(np.float32, copy=False)
+        return mean_pixels(self.unpack(rows), self.size)
 
 
 def class_splits(arrays: dict[str, NDArray], split: str) -> ClassSplits:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metarl.errors import UserError
+from metarl.fewshot.drawings import nearest_pixels
 from metarl.fewshot.omniglot import DRAWERS, SHA256, file_name
 
 URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python"
@@ -71,7 +72,8 @@ def build_omniglot(zips: list[Path], target: Path, progress: Progress) -> list[P
     index = json.loads(INDEX.read_text())
     written = []
     for size in (105, 28):
-        images = np.packbits(shrink(large, size).reshape(len(large), DRAWERS, -1), axis=-1)
+        # of 28 pixels those that the MAML and ProtoNet code trains on
+        images = np.packbits(nearest_pixels(large, size).reshape(len(large), DRAWERS, -1), axis=-1)
         found = hashlib.sha256(images.tobytes()).hexdigest()
         if found != SHA256[size]:
             raise UserError(
@@ -106,12 +108,6 @@ def read_zips(zips: list[Path], progress: Progress) -> tuple[NDArray[np.uint8], 
             )
     images = np.stack([np.stack([found[c][d] for d in range(1, DRAWERS + 1)]) for c in ordered])
     return images, [(not is_evaluation, alphabet, number) for is_evaluation, alphabet, number in ordered]
-
-
-def shrink(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Nearest pixel, (..., 105, 105) -> (..., size, size): what the MAML and ProtoNet code trains on."""
-    at = ((np.arange(size) + 0.5) * images.shape[-1] / size).astype(int)
-    return images[..., at[:, None], at]
 
 
 def metadata(names: list[tuple[bool, str, int]], index: dict[str, Any]) -> dict[str, NDArray]:

@@ -2,7 +2,7 @@
 
 texts    FILE.csv with the columns text and label, or FILE.txt with a text a line, which has no labels
 images   FOLDER/CLASS/*.png, or FOLDER/*.png, which has no labels (the endings of image_folder.SUFFIXES)
-arrays   FILE.npz with X (n, ...) and, for labels, y (n,)
+arrays   FILE.npz with X (n, ...) and, for labels, y (n,); a run on images takes its net's inputs in this way too
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ def _table(path: Path, rows: csv.DictReader) -> OwnExamples:
 
 
 def _images(path: Path) -> OwnExamples:
+    if path.suffix.lower() == ".npz":
+        return _arrays(path)
     if not path.is_dir():
         raise UserError(f"{path} is no folder; the run takes images: give {FORMS['images']}")
     if classes := dict(image_classes(path)):

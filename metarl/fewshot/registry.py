@@ -11,7 +11,7 @@ from torch import nn
 
 from metarl.errors import UserError
 from metarl.fewshot.anil import ANILConfig, anil
-from metarl.fewshot.digits import DigitsConfig, digits
+from metarl.fewshot.digits import DigitsConfig, DigitsEncoder, digits
 from metarl.fewshot.image_folder import ImageEncoder, ImageFolderConfig, image_folder
 from metarl.fewshot.intents import IntentsConfig, TextEncoder, intents
 from metarl.fewshot.learner import FewShotLearner
@@ -20,7 +20,7 @@ from metarl.fewshot.matching import MatchingConfig, matching
 from metarl.fewshot.meta_sgd import MetaSGDConfig, meta_sgd
 from metarl.fewshot.nearest_centroid import NearestCentroidConfig, nearest_centroid
 from metarl.fewshot.nets import Net, WithHead
-from metarl.fewshot.omniglot import OmniglotConfig, omniglot
+from metarl.fewshot.omniglot import OmniglotConfig, OmniglotEncoder, omniglot
 from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
 from metarl.fewshot.relation import RelationConfig, relation
 from metarl.fewshot.reptile import ReptileConfig, reptile
@@ -92,7 +92,9 @@ METHODS = {
 }
 
 
-ENCODERS: dict[str, type] = {encoder.__name__: encoder for encoder in (TextEncoder, ImageEncoder, ForceEncoder)}
+ENCODERS: dict[str, type] = {
+    encoder.__name__: encoder for encoder in (TextEncoder, ImageEncoder, OmniglotEncoder, DigitsEncoder, ForceEncoder)
+}
 """By name, for a classifier read back from a disk."""
 
 

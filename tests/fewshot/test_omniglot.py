@@ -15,6 +15,7 @@ from metarl.cli import main
 from metarl.errors import UserError
 from metarl.fewshot import omniglot_build
 from metarl.fewshot.data_files import read_arrays
+from metarl.fewshot.drawings import nearest_pixels
 from metarl.fewshot.evaluation import score_tasks
 from metarl.fewshot.nearest_centroid import NearestCentroidConfig
 from metarl.fewshot.omniglot import OmniglotConfig, file_name, omniglot, read_omniglot
@@ -70,7 +71,7 @@ def test_lakes_benchmark_is_within_an_alphabet_and_as_hard_as_published():
 def test_the_28_pixel_file_follows_from_the_105_pixel_one_and_the_packaged_index():
     large, small = read_omniglot(105), read_omniglot(28)
     images = np.unpackbits(large["images"], axis=-1, count=105 * 105).reshape(1623, 20, 105, 105)
-    shrunk = np.packbits(omniglot_build.shrink(images, 28).reshape(1623, 20, -1), axis=-1)
+    shrunk = np.packbits(nearest_pixels(images, 28).reshape(1623, 20, -1), axis=-1)
     assert np.array_equal(shrunk, small["images"])
     alphabets = large["alphabets"][large["alphabet_id"]]
     names = [
