@@ -28,6 +28,7 @@ from metarl.fewshot.ridge import RidgeConfig
 from metarl.fewshot.siamese import SiameseConfig
 from metarl.fewshot.source import EpisodeConfig
 from metarl.fewshot.transfer import TransferConfig
+from metarl.validate import check_choices
 
 ITERATIONS = 10_000
 MOVED = NetConfig(filters=32, pool="max")  # each task moves a copy: half the filters (Finn et al. 2017, section 5.2)
@@ -60,6 +61,9 @@ class Config:
     data: ImageFolderConfig = ImageFolderConfig()
     episodes: EpisodeConfig = EpisodeConfig(ways=5, shots=1, queries=15)
     evaluation: FewShotEvaluationConfig = FewShotEvaluationConfig(suites=("5w1s", "5w5s"))
+
+    def __post_init__(self) -> None:
+        check_choices(self)
 
 
 def config() -> Config:

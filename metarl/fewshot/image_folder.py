@@ -26,7 +26,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassEpisodes, by_class
 from metarl.fewshot.source import EpisodeConfig, RawKind, Split
-from metarl.validate import check_range, check_unused
+from metarl.validate import check_choices, check_range, check_unused
 
 Layout = Literal["folder", "mini-imagenet", "cifar-fs", "cub"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -66,6 +66,7 @@ class ImageFolderConfig:
     test_queries: int = 15
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_range(self, "size", low=8)
         check_range(self, "test_share", low=0, low_open=True, high=1, high_open=True)
         check_range(self, "split_seed", low=0)

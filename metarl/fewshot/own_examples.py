@@ -1,7 +1,7 @@
 """Examples of one's own on a disk, for a trained run: texts in a CSV file, image files in folders, or arrays in .npz.
 
 texts    FILE.csv with the columns text and label, or FILE.txt with a text a line, which has no labels
-images   FOLDER/CLASS/*.png, or FOLDER/*.png, which has no labels (the endings of image_folder.SUFFIXES)
+images   FOLDER/CLASS/*.png, or FOLDER/*.png or one file, which have no labels (endings: image_folder.SUFFIXES)
 arrays   FILE.npz with X (n, ...) and, for labels, y (n,); a run on images takes its net's inputs in this way too
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from metarl.errors import UserError
-from metarl.fewshot.image_folder import image_classes, image_files
+from metarl.fewshot.image_folder import SUFFIXES, image_classes, image_files
 from metarl.fewshot.source import RawKind
 
 FORMS = {
@@ -91,6 +91,8 @@ def _table(path: Path, rows: csv.DictReader) -> OwnExamples:
 def _images(path: Path) -> OwnExamples:
     if path.suffix.lower() == ".npz":
         return _arrays(path)
+    if path.is_file() and path.suffix.lower() in SUFFIXES:
+        return OwnExamples([path], [path.name], None)
     if not path.is_dir():
         raise UserError(f"{path} is no folder; the run takes images: give {FORMS['images']}")
     if classes := dict(image_classes(path)):
