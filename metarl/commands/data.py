@@ -1,4 +1,4 @@
-"""`metarl data omniglot [--from DIR]`: build the Omniglot files from the two official zips."""
+"""`metarl data NAME [--from DIR]`: build a few-shot data set's files from what its authors publish."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tyro.conf import Positional, arg
 
 from metarl.errors import UserError
 from metarl.fewshot.data_files import VARIABLE
+from metarl.fewshot.intents_build import build_intents
 from metarl.fewshot.omniglot_build import MD5, build_omniglot, fetch_zips
 
 
@@ -21,9 +22,11 @@ from metarl.fewshot.omniglot_build import MD5, build_omniglot, fetch_zips
 class DataArguments:
     """Build a few-shot data set into the directory that METARL_DATA names."""
 
-    data_set: Positional[Literal["omniglot"]]
+    data_set: Positional[Literal["omniglot", "clinc150", "banking77", "hwu64"]]
     source: Annotated[Path | None, arg(name="from")] = None
-    """The directory that holds images_background.zip and images_evaluation.zip; without it they are downloaded."""
+    """The directory that holds what is to be read: Omniglot's images_background.zip and images_evaluation.zip,
+    CLINC150's data_full.json and domains.json, Banking77's train.csv and test.csv, or a clone of HWU64's repository;
+    without it they are downloaded."""
 
 
 def main(rest: list[str]) -> int:
@@ -37,10 +40,15 @@ def main(rest: list[str]) -> int:
             task = bars.add_task(description, total=None)
             return lambda done, total: bars.update(task, completed=done, total=total or None)
 
-        if arguments.source is not None:
-            _check_present(arguments.source)
-        zips = fetch_zips(arguments.source or Path(place), bar)
-        written = build_omniglot(zips, Path(place), bar("reading 32,460 images"))
+        if arguments.source is not None and not arguments.source.is_dir():
+            raise UserError(f"--from {arguments.source} is not a directory; give the one that holds the files")
+        if arguments.data_set == "omniglot":
+            if arguments.source is not None:
+                _check_present(arguments.source)
+            zips = fetch_zips(arguments.source or Path(place), bar)
+            written = build_omniglot(zips, Path(place), bar("reading 32,460 images"))
+        else:
+            written = [build_intents(arguments.data_set, arguments.source, Path(place), bar)]
     for path in written:
         print(f"wrote {path}")
     return 0

@@ -9,13 +9,16 @@ counted over the training intents alone, so that nothing of a held-out intent is
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, ClassSplits, by_class
 from metarl.fewshot.data_files import find_file, read_json
 from metarl.fewshot.ngrams import hash_texts
@@ -25,14 +28,20 @@ from metarl.validate import check_choices, check_range
 IntentSet = Literal["clinc150", "banking77", "hwu64"]
 
 SHA256: dict[IntentSet, str] = {
-    "clinc150": "df20c8bcea568266cd25a5ad875f434003e932ed69112e7949ecf29a2c1d3305",
-    "banking77": "cbbb6845df418eab7f7deafa59062d6321853d4e9bc91afb116b7c64278f6a86",
-    "hwu64": "58c54a76beabd3780e49e147628ccb8a095f61f8e98fc6ecb1793303080acccc",
+    "clinc150": "03070a7ba9ae035562bf0d6fc3299dd2d4d34329ae22b6f733bce7dce707bd65",
+    "banking77": "5f1df0ed0bbb5900ba8ccde33a2fa7a449b9dc70e6887c8a49dab58d01a2e1a4",
+    "hwu64": "80ee298f8d2987a65d61d65a4866ba77af33de354cabe52427063efd15675301",
 }
-REMEDY = "put the file there again (metarl/fewshot/intents.py names its source)"
-"""CLINC150: github.com/clinc/oos-eval (Larson et al. 2019, CC BY 3.0); Banking77: github.com/PolyAI-LDN/
-task-specific-datasets (Casanueva et al. 2020, CC BY 4.0); HWU64: github.com/xliuhw/NLU-Evaluation-Data (Liu et al.
-2019, CC BY 4.0)."""
+"""Of the texts and labels (`digest`)."""
+SPLITS: dict[IntentSet, tuple[str, ...]] = {
+    "clinc150": ("oos_val", "val", "train", "oos_test", "test", "oos_train"),
+    "banking77": ("train", "test"),
+    "hwu64": ("train", "test"),
+}
+"""In the order in which examples are numbered."""
+REMEDY = "`metarl data {name}` builds it from its authors' files"
+"""CLINC150: Larson et al. 2019, CC BY 3.0; Banking77: Casanueva et al. 2020, CC BY 4.0; HWU64: Liu et al. 2019, CC BY
+4.0."""
 
 TEST_DOMAINS = ("travel", "work", "small_talk")
 """Of CLINC150's ten domains: 45 intents."""
@@ -105,7 +114,14 @@ def read_intents(config: IntentsConfig) -> IntentData:
 
     Raises UserError for a missing file or a wrong checksum.
     """
-    content = read_json(find_file(f"{config.name}.json.gz", remedy=REMEDY), sha256=SHA256[config.name], remedy=REMEDY)
+    remedy = REMEDY.format(name=config.name)
+    path = find_file(f"{config.name}.json.gz", remedy=remedy)
+    content = read_json(path, remedy=remedy)
+    if (found := digest(content)) != SHA256[config.name]:
+        raise UserError(
+            f"the texts in {path} have the SHA-256 {found[:16]}..., expected {SHA256[config.name][:16]}...: they are "
+            f"not those that results were measured on; {remedy}"
+        )
     pairs = [pair for split in content["splits"].values() for pair in split]
     outside = [text for text, label in pairs if label == OUT_OF_SCOPE]
     inside = [(text, label) for text, label in pairs if label != OUT_OF_SCOPE]
@@ -124,6 +140,12 @@ def read_intents(config: IntentsConfig) -> IntentData:
         weighed(hash_texts(outside, dimensions=config.dimensions), weights),
         weights,
     )
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of all texts and labels in their order, and of the domains."""
+    kept = [content.get("domains"), content["splits"]]
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
 
 
 def inverse_document_frequency(rows: NDArray) -> NDArray[np.float32]:

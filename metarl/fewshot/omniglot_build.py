@@ -11,8 +11,6 @@ import io
 import json
 import os
 import re
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metarl.errors import UserError
+from metarl.fewshot.download import Progress, download
 from metarl.fewshot.drawings import nearest_pixels
 from metarl.fewshot.omniglot import DRAWERS, SHA256, file_name
 
@@ -36,8 +35,10 @@ INDEX = Path(__file__).parent / "index" / "omniglot.json"
 
 _MEMBER = re.compile(r"images_(?:background|evaluation)/([^/]+)/character(\d+)/\d+_(\d\d)\.png")
 
-Progress = Callable[[int, int], None]
-"""(done, total), in bytes or images."""
+REMEDY = (
+    f"on a machine with network fetch {' and '.join(MD5)} from {URL}/, put both into one directory, and run "
+    "`metarl data omniglot --from DIRECTORY`"
+)
 
 
 def fetch_zips(folder: Path, progress: Callable[[str], Progress]) -> list[Path]:
@@ -49,7 +50,7 @@ def fetch_zips(folder: Path, progress: Callable[[str], Progress]) -> list[Path]:
     for name, md5 in MD5.items():
         path = folder / name
         if not path.is_file():
-            _download(f"{URL}/{name}", path, progress(f"downloading {name}"))
+            download(f"{URL}/{name}", path, progress(f"downloading {name}"), remedy=REMEDY)
         check_md5(path, md5)
         paths.append(path)
     return paths
@@ -128,25 +129,6 @@ def _members(path: Path) -> Iterator[tuple[bool, str, int, int, bytes]]:
         for name in archive.namelist():
             if match := _MEMBER.fullmatch(name):
                 yield "evaluation" in name, match[1], int(match[2]), int(match[3]), archive.read(name)
-
-
-def _download(url: str, path: Path, progress: Progress) -> None:
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(url, timeout=30) as response, temporary.open("wb") as file:
-            total = int(response.headers.get("Content-Length", 0))
-            while chunk := response.read(2**16):
-                file.write(chunk)
-                progress(file.tell(), total)
-        os.replace(temporary, path)
-    except (OSError, urllib.error.URLError) as error:
-        raise UserError(
-            f"{url} cannot be fetched ({error}); on a machine with network fetch {' and '.join(MD5)} from {URL}/, put "
-            "both into one directory, and run `metarl data omniglot --from DIRECTORY`"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write(path: Path, arrays: dict[str, NDArray]) -> Path:

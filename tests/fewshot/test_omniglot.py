@@ -13,7 +13,7 @@ from PIL import Image
 
 from metarl.cli import main
 from metarl.errors import UserError
-from metarl.fewshot import omniglot_build
+from metarl.fewshot import download, omniglot_build
 from metarl.fewshot.data_files import read_arrays
 from metarl.fewshot.drawings import nearest_pixels
 from metarl.fewshot.evaluation import score_tasks
@@ -209,7 +209,7 @@ def test_without_network_it_says_what_to_put_where(made_up, monkeypatch, capsys)
     def no_network(*args, **options):
         raise urllib.error.URLError("no route")
 
-    monkeypatch.setattr(omniglot_build.urllib.request, "urlopen", no_network)
+    monkeypatch.setattr(download.urllib.request, "urlopen", no_network)
     assert main(["data", "omniglot"]) == 2
     message = capsys.readouterr().err
     assert "metarl data omniglot --from DIRECTORY" in message and "images_evaluation.zip" in message
