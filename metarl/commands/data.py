@@ -16,17 +16,18 @@ from metarl.errors import UserError
 from metarl.fewshot.data_files import VARIABLE
 from metarl.fewshot.intents_build import build_intents
 from metarl.fewshot.omniglot_build import MD5, build_omniglot, fetch_zips
+from metarl.fewshot.robot_failures_build import build_robot_failures
 
 
 @dataclass(frozen=True)
 class DataArguments:
     """Build a few-shot data set into the directory that METARL_DATA names."""
 
-    data_set: Positional[Literal["omniglot", "clinc150", "banking77", "hwu64"]]
+    data_set: Positional[Literal["omniglot", "clinc150", "banking77", "hwu64", "robot_failures"]]
     source: Annotated[Path | None, arg(name="from")] = None
     """The directory that holds what is to be read: Omniglot's images_background.zip and images_evaluation.zip,
-    CLINC150's data_full.json and domains.json, Banking77's train.csv and test.csv, or a clone of HWU64's repository;
-    without it they are downloaded."""
+    CLINC150's data_full.json and domains.json, Banking77's train.csv and test.csv, a clone of HWU64's repository, or
+    the robot failures' lp1.data to lp5.data; without it they are downloaded."""
 
 
 def main(rest: list[str]) -> int:
@@ -47,6 +48,8 @@ def main(rest: list[str]) -> int:
                 _check_present(arguments.source)
             zips = fetch_zips(arguments.source or Path(place), bar)
             written = build_omniglot(zips, Path(place), bar("reading 32,460 images"))
+        elif arguments.data_set == "robot_failures":
+            written = [build_robot_failures(arguments.source, Path(place), bar)]
         else:
             written = [build_intents(arguments.data_set, arguments.source, Path(place), bar)]
     for path in written:

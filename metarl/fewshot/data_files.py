@@ -50,16 +50,21 @@ def read_arrays(path: Path, *, sha256: dict[str, str], remedy: str) -> dict[str,
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is truncated or damaged ({error}); {remedy}") from error
+    check_digests(arrays, sha256, what=str(path), remedy=remedy)
+    return arrays
+
+
+def check_digests(arrays: dict[str, NDArray], sha256: dict[str, str], *, what: str, remedy: str) -> None:
+    """Raises UserError for an array that is missing or has other bytes."""
     for name, expected in sha256.items():
         if name not in arrays:
-            raise UserError(f"{path} has no array {name!r}; {remedy}")
+            raise UserError(f"{what} has no array {name!r}; {remedy}")
         found = hashlib.sha256(np.ascontiguousarray(arrays[name]).tobytes()).hexdigest()
         if found != expected:
             raise UserError(
-                f"{name} in {path} has the SHA-256 {found[:16]}..., expected {expected[:16]}...: it is not the data "
+                f"{name} in {what} has the SHA-256 {found[:16]}..., expected {expected[:16]}...: it is not the data "
                 f"that results were measured on; {remedy}"
             )
-    return arrays
 
 
 def read_json(path: Path, *, remedy: str) -> Any:

@@ -29,7 +29,7 @@ SHA256 = {
     "y": "bf3d6d8f6087995a2f4e35470e93da0b32adc428a8751576019cf7f6f6d7802c",
     "label_names": "0c7ad513cd35739d71cfb25507a75b6fcaa049cef2241cc489a9f8ba710bdd4e",
 }
-REMEDY = "put the file there again (UCI Machine Learning Repository, 'Robot Execution Failures', as int16 (463, 15, 6))"
+REMEDY = "`metarl data robot_failures` builds it from UCI's files"
 
 
 @dataclass(frozen=True, kw_only=True)

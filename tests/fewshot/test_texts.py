@@ -226,7 +226,7 @@ def test_without_domains_a_seeded_share_of_the_intents_is_held_out(tmp_path, mon
 
 def test_a_truncated_file_is_refused(made_up):
     made_up.write_bytes(made_up.read_bytes()[:-5])
-    with pytest.raises(UserError, match="is truncated or damaged .* `metarl data clinc150` builds it"):
+    with pytest.raises(UserError, match=r"is truncated or damaged .* `metarl data clinc150` builds it"):
         read_intents(CONFIG)
 
 
