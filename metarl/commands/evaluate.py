@@ -34,7 +34,7 @@ def main(rest: list[str]) -> int:
         results = evaluate_both(experiment, config.trainer.seed)
     finally:
         experiment.close()
-    experiment.report.print_table(results, title=f"{path}: mean [95 % interval over tasks]")
+    experiment.report.print_table(results, title=f"{path}: mean, and 95 % interval over tasks")
     if arguments.json is not None:
         content = {
             "checkpoint": str(path),

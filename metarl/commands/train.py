@@ -125,7 +125,7 @@ def _report(directory: Path, report: Report, results: Any, trainer: Trainer, con
     rows = read_metrics(directory / "metrics.jsonl")
     shown = [name for name in (*report.columns, "entropy") if any(name in row for row in rows)]
     plot_training(directory / "training.png", rows, metrics=shown)
-    report.print_table(results, title="Held-out tasks: mean [95 % interval over tasks]")
+    report.print_table(results, title="Held-out tasks: mean, and 95 % interval over tasks")
     amount = f"{trainer.env_steps:,} env steps" if trainer.env_steps else f"{trainer.iteration:,} iterations"
     say(
         f"{amount} of meta-training in {trainer.seconds:.0f} s; everything is in {directory}\n"
