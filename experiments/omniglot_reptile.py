@@ -1,8 +1,8 @@
 """Reptile on Omniglot 5-way, trained on 10 examples a class.
 
-On averaged images 45,000 updates (`--shrink average --iterations 45000 --meta-lr-iterations 45000`, 127 min on one core,
-seed 1) reach 94.1 / 97.7 % on 5w1s / 5w5s with single queries and 96.0 / 98.1 transductive; the authors have 95.4 / 98.9
-and 97.7 / 99.5 after 100,000.
+On averaged images 45,000 updates (`--shrink average --iterations 45000 --meta-lr-iterations 45000`, 127 min on one
+core, seed 1) reach 94.1 / 97.7 % on 5w1s / 5w5s with single queries and 96.0 / 98.1 transductive; the authors have
+95.4 / 98.9 and 97.7 / 99.5 after 100,000.
 """
 
 from __future__ import annotations
