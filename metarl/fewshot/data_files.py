@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import zipfile
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import UserError
+from metarl.files import replace_file
 
 VARIABLE = "METARL_DATA"
 
@@ -73,3 +75,20 @@ def read_json(path: Path, *, remedy: str) -> Any:
         return json.loads(gzip.decompress(path.read_bytes()))
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise UserError(f"{path} is truncated or damaged ({error}); {remedy}") from error
+
+
+def write_arrays(path: Path, arrays: dict[str, NDArray]) -> Path:
+    """An .npz file, whole or not at all. Raises UserError where it cannot be written."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return write_file(path, buffer.getvalue())
+
+
+def write_file(path: Path, data: bytes) -> Path:
+    """Whole or not at all. Raises UserError where it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, data)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; set {VARIABLE} to another directory") from error
+    return path

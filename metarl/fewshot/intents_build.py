@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from metarl.errors import UserError
+from metarl.fewshot.data_files import write_file
 from metarl.fewshot.download import Progress, download
 from metarl.fewshot.intents import SHA256, SPLITS, IntentSet, digest
-from metarl.files import replace_file
 
 CLINC = "https://raw.githubusercontent.com/clinc/oos-eval/828f8093932c8fe6ca7936c3d2e52903b1c523de/data"
 BANKING = "https://raw.githubusercontent.com/PolyAI-LDN/task-specific-datasets/master/banking_data"
@@ -54,13 +54,7 @@ def build_intents(name: IntentSet, source: Path | None, target: Path, progress: 
             f"the {texts:,} texts in {source} have the SHA-256 {found[:16]}..., expected {SHA256[name][:16]}...: they "
             f"are not those that results were measured on; take the files that metarl/fewshot/intents_build.py names"
         )
-    path = target / f"{name}.json.gz"
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        replace_file(path, gzip.compress(json.dumps(content).encode(), mtime=0))
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; set METARL_DATA to another directory") from error
-    return path
+    return write_file(target / f"{name}.json.gz", gzip.compress(json.dumps(content).encode(), mtime=0))
 
 
 def _fetch(name: IntentSet, folder: Path, progress: Callable[[str], Progress]) -> None:

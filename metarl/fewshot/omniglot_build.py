@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metarl.errors import UserError
+from metarl.fewshot.data_files import write_arrays
 from metarl.fewshot.download import Progress, download
 from metarl.fewshot.drawings import nearest_pixels
 from metarl.fewshot.omniglot import DRAWERS, SHA256, file_name
@@ -81,7 +81,7 @@ def build_omniglot(zips: list[Path], target: Path, progress: Progress) -> list[P
                 f"the {size}x{size} images have the SHA-256 {found[:16]}..., expected {SHA256[size][:16]}...: the zips "
                 "are not the official ones; fetch them again"
             )
-        written.append(_write(target / file_name(size), {"images": images, **metadata(names, index)}))
+        written.append(write_arrays(target / file_name(size), {"images": images, **metadata(names, index)}))
     return written
 
 
@@ -129,19 +129,3 @@ def _members(path: Path) -> Iterator[tuple[bool, str, int, int, bytes]]:
         for name in archive.namelist():
             if match := _MEMBER.fullmatch(name):
                 yield "evaluation" in name, match[1], int(match[2]), int(match[3]), archive.read(name)
-
-
-def _write(path: Path, arrays: dict[str, NDArray]) -> Path:
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; set METARL_DATA to another directory") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

@@ -5,7 +5,6 @@ Each has readings one below the other: a line with the kind of outcome, then 15 
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import UserError
-from metarl.fewshot.data_files import check_digests
+from metarl.fewshot.data_files import check_digests, write_arrays
 from metarl.fewshot.download import Progress, download
 from metarl.fewshot.robot_failures import FILE, SERIES, SHA256
-from metarl.files import replace_file
 
 URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/robotfailure-mld"
 FILES = tuple(f"lp{problem}.data" for problem in range(1, 6))
@@ -41,14 +39,7 @@ def build_robot_failures(source: Path | None, target: Path, progress: Callable[[
         raise UserError(f"{source} lacks {' and '.join(missing)}; put {', '.join(FILES)} there")
     arrays = read_problems([source / name for name in FILES])
     check_digests(arrays, SHA256, what=f"the files in {source}", remedy=f"fetch {', '.join(FILES)} again")
-    path, buffer = target / FILE, io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        replace_file(path, buffer.getvalue())
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; set METARL_DATA to another directory") from error
-    return path
+    return write_arrays(target / FILE, arrays)
 
 
 def read_problems(paths: list[Path]) -> dict[str, NDArray]:
