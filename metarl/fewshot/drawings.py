@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ def mean_pixels(images: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     return (weights @ images @ weights.T).astype(np.float32, copy=False)
 
 
+@functools.cache  # for each task's images ask for it again
 def overlap(size: int, original: int) -> NDArray[np.float32]:
     """(size, original): how much of each original pixel's row is in a new one's, rows sum to 1."""
     width = original / size
