@@ -51,7 +51,7 @@ OUT_OF_SCOPE = "oos"
 @dataclass(frozen=True, kw_only=True)
 class IntentsConfig:
     name: IntentSet = "clinc150"
-    dimensions: int = 4096
+    dimensions: int = 16_384
     """Of the hashed word and letter n-grams that a net sees."""
     weigh: bool = True
     """Weigh n-grams by their inverse document frequency in the training intents' texts (TF-IDF)."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from metarl.errors import UserError
 
 
-def hash_texts(texts: Sequence[str], *, dimensions: int = 4096) -> NDArray[np.float32]:
+def hash_texts(texts: Sequence[str], *, dimensions: int = 16_384) -> NDArray[np.float32]:
     """(n, dimensions) of unit length: 1 + log(count) of each feature at the place that its CRC-32 gives.
 
     Raises UserError naming an empty text.
