@@ -6,7 +6,7 @@ A method puts it together from an inner loop (how a task's phi is had) and a met
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from metarl.fewshot.gradient import CPU, GradientConfig
 from metarl.fewshot.learner import Mode, check_mode
 from metarl.fewshot.nets import Net, for_scores
 from metarl.fewshot.source import DataSpec
+from metarl.fewshot.used_inputs import UsedInputs, skips_zeros, used_inputs
 from metarl.types import Metrics, Params, Phi, TaskData
 
 
@@ -29,6 +30,15 @@ class InnerLoop(Protocol):
 
     def curve(self, theta: Params, phis: Params, support: Examples, steps: Sequence[int]) -> list[Params]:
         """Stacked phis (B, ...) after each of the rising numbers of steps, from stacked phis; support (B, N, ...)."""
+        ...
+
+
+@runtime_checkable
+class OfUsedInputs(InnerLoop, Protocol):
+    """One whose steps move what is below the head, so that it gains by `UsedInputs`."""
+
+    def on(self, used: UsedInputs) -> InnerLoop:
+        """The same for those inputs alone."""
         ...
 
 
@@ -93,10 +103,23 @@ class FastWeights:
         with torch.no_grad():
             stacked = P.to(self.inner_loop.weights(P.stack(phis)), self.device)
             curve = {}
-            for step, adapted in zip(steps, self.inner_loop.curve(self.theta, stacked, support, steps), strict=True):
+            for step, adapted in zip(steps, self._curve(stacked, support, steps), strict=True):
                 beside = self._support_statistics(adapted, support)
                 curve[step] = P.unstack(P.to(P.detach(adapted | beside), CPU))
         return curve
+
+    def _curve(self, phis: Params, support: Examples, steps: Sequence[int]) -> list[Params]:
+        if not (skips_zeros(self.net) and isinstance(self.inner_loop, OfUsedInputs)):
+            return self.inner_loop.curve(self.theta, phis, support, steps)
+        # one task after another: each has its own inputs
+        curves = []
+        for phi, x, y in zip(P.unstack(phis), support.x, support.y, strict=True):
+            used = used_inputs(self.net, x)
+            own = Examples(x[:, used.columns].unsqueeze(0), y.unsqueeze(0))
+            loop, start = self.inner_loop.on(used), P.stack([used.take(phi)])
+            curve = loop.curve(used.take(self.theta), start, own, steps)
+            curves.append([used.put(P.unstack(part)[0], phi) for part in curve])
+        return [P.stack(adapted) for adapted in zip(*curves, strict=True)]
 
     def _support_statistics(self, phis: Params, support: Examples) -> Params:
         """Of each task under its own weights, and its support inputs; empty without batch normalisation."""

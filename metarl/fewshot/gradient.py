@@ -7,7 +7,7 @@ meta-steps of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -22,6 +22,7 @@ from metarl.fewshot.nets import MLP, Conv4, Net, NetConfig, WithHead, make_net
 from metarl.fewshot.schedule import ScheduleConfig, ScheduledAdam
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.step_sizes import StepSizes
+from metarl.fewshot.used_inputs import UsedInputs
 from metarl.inner_loop import Backend, adapt_tasks
 from metarl.types import Metrics, Params
 from metarl.validate import check_choices, check_range
@@ -174,6 +175,9 @@ class GradientDescent:
             done = step
             curve.append(phis)
         return curve
+
+    def on(self, used: UsedInputs) -> GradientDescent:
+        return replace(self, loss=replace(self.loss, net=used.net))
 
     def run(
         self,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from metarl.fewshot.fast_weights import FastWeights
 from metarl.fewshot.gradient import CPU, GradientConfig, TaskLoss, choose_backend, net_with_head
 from metarl.fewshot.nets import Net, check_outputs
 from metarl.fewshot.source import DataSpec
+from metarl.fewshot.used_inputs import UsedInputs
 from metarl.inner_loop import once
 from metarl.meta_optimizer import Interpolation
 from metarl.types import Metrics, Params
@@ -73,6 +75,11 @@ class ReptileLoop:
             done = step
             curve.append(phis)
         return curve
+
+    def on(self, used: UsedInputs) -> ReptileLoop:
+        loop = copy(self)
+        loop.loss, loop._moments = replace(self.loss, net=used.net), used.take(self._moments)
+        return loop
 
     def step(self, theta: Params, support: Examples, query: Examples) -> tuple[Params, Metrics]:
         config = self.config
