@@ -13,7 +13,7 @@ import pytest
 
 from agents.rl2 import RL2Config
 from envs.metaworld.ml import ML
-from experiments import images, intents, ml10_maml
+from experiments import arrays, images, intents, ml10_maml
 from experiments._few_shot import Chosen, Method, build_with
 from metarl.cli import main
 from metarl.errors import UserError
@@ -24,6 +24,7 @@ from metarl.fewshot.reptile import ReptileConfig, reptile
 from metarl.find_experiment import experiment_names, load_experiment
 from metarl.log import read_metrics
 from tests.fewshot.problems import image_source
+from tests.fewshot.test_arrays_file import write
 from tests.fewshot.test_image_folder import make
 
 NEEDS_DATA = ("omniglot_", "intents", "robot_failures_")
@@ -61,6 +62,9 @@ def test_experiment_runs(name: str, tmp_path: Path) -> None:
     more = SMALL_MEMORY if isinstance(config.get("agent"), RL2Config) else []
     if name == "images":
         more = [*SMALL_IMAGES, "--root", str(make(tmp_path / "images", "folder"))]
+    if name == "arrays":
+        write(tmp_path / "a.npz", (3, 2))
+        more = [*SMALL_IMAGES[:-2], "--max-shots", "2", "--file", str(tmp_path / "a.npz")]
     assert main(["train", name, "--out", str(tmp_path / "run"), *small, *more]) == 0
     rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
     assert len(rows) == 2 and all(row["meta_step_accepted"] in (0.0, 1.0) for row in rows)
@@ -97,7 +101,7 @@ def test_reptile_does_not_train_on_after_its_meta_lr_is_0() -> None:
         build_with(reptile, image_source(), settings)
 
 
-@pytest.mark.parametrize("experiment", [images, intents])
+@pytest.mark.parametrize("experiment", [arrays, images, intents])
 def test_an_experiment_of_any_method_has_settings_of_each(experiment) -> None:
     configs = vars(experiment.MethodConfigs())
     assert {name: type(config) for name, config in configs.items()} == {
@@ -106,7 +110,7 @@ def test_an_experiment_of_any_method_has_settings_of_each(experiment) -> None:
     assert set(get_args(Method)) == set(METHODS)
 
 
-@pytest.mark.parametrize("experiment", [images, intents])
+@pytest.mark.parametrize("experiment", [arrays, images, intents])
 def test_reptiles_meta_step_has_fallen_to_nothing_when_the_run_ends(experiment) -> None:
     config = experiment.config()
     assert config.methods.reptile.meta_lr_iterations == config.trainer.iterations

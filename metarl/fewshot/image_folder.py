@@ -25,6 +25,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassEpisodes, by_class
+from metarl.fewshot.hold_out import hold_out
 from metarl.fewshot.source import EpisodeConfig, RawKind, Split
 from metarl.validate import check_choices, check_range, check_unused
 
@@ -95,16 +96,10 @@ def read_splits(root: Path, config: ImageFolderConfig) -> Files:
 
 
 def shuffled(classes: Mapping[str, list[Path]], *, test_share: float, split_seed: int, root: Path) -> Files:
-    """Classes in two splits. Raises UserError where one has fewer than two: no task could be drawn from it."""
-    names = np.random.Generator(np.random.PCG64(split_seed)).permutation(sorted(classes)).tolist()
-    held_out = round(test_share * len(names))
-    if min(held_out, len(names) - held_out) < 2:
-        raise UserError(
-            f"test_share={test_share} of the {len(names)} classes in {root} leaves {len(names) - held_out} to train on "
-            f"and {held_out} to test on, which must be >= 2 each; change it or add classes"
-        )
-    test, train = sorted(names[:held_out]), sorted(names[held_out:])
-    return {"train": {name: classes[name] for name in train}, "test": {name: classes[name] for name in test}}
+    """Classes in two splits."""
+    names = sorted(classes)
+    splits = hold_out(names, test_share=test_share, split_seed=split_seed, where=root)
+    return {split: {names[c]: classes[names[c]] for c in numbers} for split, numbers in splits.items()}
 
 
 def _missing(root: Path, layout: Layout, split: Split) -> str:

@@ -1,4 +1,4 @@
-"""Intents of spoken and written requests: CLINC150, Banking77, and HWU64's commands to a home robot.
+"""Intents of spoken and written requests: CLINC150, Banking77, HWU64's commands to a home robot, or one's own texts.
 
 Meta-training and held-out tasks share no intent; where the data set names domains, they share no domain either, which
 is harder: what an airport asks is no help at the bank.
@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -21,7 +22,9 @@ from numpy.typing import NDArray
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, ClassSplits, by_class
 from metarl.fewshot.data_files import find_file, read_json
+from metarl.fewshot.hold_out import hold_out
 from metarl.fewshot.ngrams import hash_texts
+from metarl.fewshot.own_examples import read_own
 from metarl.fewshot.source import EpisodeConfig, RawKind
 from metarl.validate import check_choices, check_range
 
@@ -51,6 +54,9 @@ OUT_OF_SCOPE = "oos"
 @dataclass(frozen=True, kw_only=True)
 class IntentsConfig:
     name: IntentSet = "clinc150"
+    file: str = ""
+    """A .csv of one's own with the columns text and label, in place of the named set. Texts with the label `oos` are of
+    no intent."""
     dimensions: int = 16_384
     """Of the hashed word and letter n-grams that a net sees."""
     weigh: bool = True
@@ -110,27 +116,24 @@ class IntentEpisodesAndOthers(IntentEpisodes):
 
 
 def read_intents(config: IntentsConfig) -> IntentData:
-    """From METARL_DATA. All of a data set's own splits are joined: here it is intents that are split.
+    """One's own file, or a set from METARL_DATA whose own splits are joined: here it is intents that are split.
 
-    Raises UserError for a missing file or a wrong checksum.
+    Raises UserError for a missing file, a wrong checksum, or fewer than two intents to train on or to test on.
     """
-    remedy = REMEDY.format(name=config.name)
-    path = find_file(f"{config.name}.json.gz", remedy=remedy)
-    content = read_json(path, remedy=remedy)
-    if (found := digest(content)) != SHA256[config.name]:
-        raise UserError(
-            f"the texts in {path} have the SHA-256 {found[:16]}..., expected {SHA256[config.name][:16]}...: they are "
-            f"not those that results were measured on; {remedy}"
-        )
-    pairs = [pair for split in content["splits"].values() for pair in split]
+    pairs, domains = _own_pairs(Path(config.file)) if config.file else _published_pairs(config.name)
     outside = [text for text, label in pairs if label == OUT_OF_SCOPE]
     inside = [(text, label) for text, label in pairs if label != OUT_OF_SCOPE]
     labels = np.array([label for _, label in inside])
     names, counts = np.unique(labels, return_counts=True)
+    if not (counts >= config.min_examples).any():
+        raise UserError(
+            f"none of the {len(names)} intents has min_examples={config.min_examples} texts, the most frequent has "
+            f"{max(counts, default=0)}; give --min-examples a smaller number or add texts"
+        )
     frequent = np.isin(labels, names[counts >= config.min_examples])
     texts = [text for (text, _), keep in zip(inside, frequent, strict=True) if keep]
     data_set = by_class(hash_texts(texts, dimensions=config.dimensions), labels[frequent])
-    splits = _splits(data_set.names, content.get("domains"), config)
+    splits = _splits(data_set.names, domains, config)
     weights = np.ones(config.dimensions, np.float32)
     if config.weigh:
         weights = inverse_document_frequency(data_set.rows[_rows_of(data_set, splits["train"])])
@@ -140,6 +143,24 @@ def read_intents(config: IntentsConfig) -> IntentData:
         weighed(hash_texts(outside, dimensions=config.dimensions), weights),
         weights,
     )
+
+
+def _published_pairs(name: IntentSet) -> tuple[list[tuple[str, str]], dict[str, list[str]] | None]:
+    """Texts with their labels, and the intents of each domain where the set names domains."""
+    remedy = REMEDY.format(name=name)
+    path = find_file(f"{name}.json.gz", remedy=remedy)
+    content = read_json(path, remedy=remedy)
+    if (found := digest(content)) != SHA256[name]:
+        raise UserError(
+            f"the texts in {path} have the SHA-256 {found[:16]}..., expected {SHA256[name][:16]}...: they are "
+            f"not those that results were measured on; {remedy}"
+        )
+    return [(text, label) for split in content["splits"].values() for text, label in split], content.get("domains")
+
+
+def _own_pairs(path: Path) -> tuple[list[tuple[str, str]], None]:
+    own = read_own(path, "texts", need_labels=True)
+    return list(zip(own.raw, own.labels or (), strict=True)), None
 
 
 def digest(content: Any) -> str:
@@ -177,7 +198,6 @@ def _splits(names: tuple[str, ...], domains: dict[str, list[str]] | None, config
     if domains:
         held_out = {intent for domain in TEST_DOMAINS for intent in domains[domain]}
         test = [i for i, name in enumerate(names) if name in held_out]
-    else:
-        rng = np.random.Generator(np.random.PCG64(config.split_seed))
-        test = sorted(rng.permutation(len(names))[: round(config.test_share * len(names))].tolist())
-    return {"train": [i for i in range(len(names)) if i not in set(test)], "test": test}
+        return {"train": [i for i in range(len(names)) if i not in set(test)], "test": test}
+    where = config.file or config.name
+    return hold_out(names, test_share=config.test_share, split_seed=config.split_seed, where=where)
