@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,10 +33,10 @@ Augment = Callable[[Tensor, np.random.Generator], Tensor]
 class ClassData:
     """Examples sorted by class: those of class c are rows starts[c] to starts[c + 1]."""
 
-    rows: NDArray  # (M, ...) as stored, maybe uint8
+    rows: Any  # (M, ...) as stored: an array, maybe uint8, or a sparse one of scipy, which is not typed
     starts: NDArray[np.int64]  # (C + 1,)
     names: tuple[str, ...]  # (C,)
-    to_input: Callable[[NDArray], NDArray[np.float32]] = lambda rows: rows.astype(np.float32)
+    to_input: Callable[[Any], NDArray[np.float32]] = lambda rows: rows.astype(np.float32)
     """Rows (n, ...) to what a net takes."""
 
     @property
@@ -48,14 +49,14 @@ class ClassData:
 
 
 def by_class(
-    rows: NDArray,
+    rows: Any,
     labels: Sequence[str] | NDArray,
     *,
-    to_input: Callable[[NDArray], NDArray[np.float32]] = lambda rows: rows.astype(np.float32),
+    to_input: Callable[[Any], NDArray[np.float32]] = lambda rows: rows.astype(np.float32),
 ) -> ClassData:
     """Sort rows (M, ...) by their labels (M,), classes in the order of their names. Raises UserError if they differ."""
-    if len(rows) != len(labels):
-        raise UserError(f"there are {len(rows)} examples and {len(labels)} labels; give one label for each example")
+    if rows.shape[0] != len(labels):
+        raise UserError(f"there are {rows.shape[0]} examples and {len(labels)} labels; give one label for each example")
     names, class_of = np.unique(np.asarray(labels), return_inverse=True)
     order = np.argsort(class_of, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(class_of, minlength=len(names)))])

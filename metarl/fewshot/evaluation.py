@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,9 +154,9 @@ def few_shot_evaluate(learner: FewShotLearner, source: EpisodeSource, config: Fe
         wide = len(tasks[0].params.get("classes", ())) >= config.out_of_scope_ways
         strangers = None
         if isinstance(source, HasOutOfScope) and wide and "inductive" in modes and config.out_of_scope_queries:
-            strangers = draw_strangers(
-                source.out_of_scope, len(tasks), config.out_of_scope_queries, rng=numpy_rng((*seed, 2))
-            )
+            rng = numpy_rng((*seed, 2))
+            numbers = draw_strangers(source.num_out_of_scope, len(tasks), config.out_of_scope_queries, rng=rng)
+            strangers = Strangers(source, numbers)
         suites[suite] = score_tasks(learner, source, tasks, modes, seed=(*seed, 1), strangers=strangers)
     return FewShotResult("mse" if source.spec.regression else "accuracy", suites)
 
@@ -183,6 +183,18 @@ def _data(source: EpisodeSource, tasks: Sequence[Task], start: int, *, seed: See
     return source.data(tasks[start : start + TASKS_AT_ONCE], rng=numpy_rng((*seed, start)))
 
 
+@dataclass(frozen=True)
+class Strangers:
+    """Out-of-scope queries of each task. They are made when they are asked: those of 600 tasks may take gigabytes."""
+
+    source: HasOutOfScope
+    numbers: Sequence[NDArray[np.int64]]
+
+    def of(self, tasks: Iterable[int]) -> list[Tensor]:
+        """(S, ...) of each task by its number."""
+        return [self.source.out_of_scope(self.numbers[task]) for task in tasks]
+
+
 def score_tasks(
     learner: FewShotLearner,
     source: EpisodeSource,
@@ -190,11 +202,11 @@ def score_tasks(
     modes: Sequence[Mode],
     *,
     seed: SeedKey,
-    strangers: Sequence[Tensor] | None = None,
+    strangers: Strangers | None = None,
 ) -> SuiteScores:
     """Scores of each task after every number of steps that the learner reports.
 
-    `strangers` are out-of-scope queries of each task (S, ...), told apart inductively after the last step.
+    `strangers` are told apart inductively after the last step.
     """
     inside: list[Tensor] = []
     outside: list[Tensor] = []
@@ -213,9 +225,9 @@ def score_tasks(
                     score_output(output, data.query.y) for output, data in zip(outputs, batch, strict=True)
                 )
                 if strangers is not None and mode == "inductive" and steps == max(curve):
-                    own = strangers[start : start + TASKS_AT_ONCE]
                     inside += outputs
-                    outside += map(of_classes, learner.predict(phis, own), batch)
+                    asked = strangers.of(range(start, start + len(batch)))
+                    outside += map(of_classes, learner.predict(phis, asked), batch)
     return SuiteScores(
         list(tasks),
         {mode: {steps: np.array(values) for steps, values in by_steps.items()} for mode, by_steps in scores.items()},

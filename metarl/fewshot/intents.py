@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor
 
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, ClassSplits, by_class
 from metarl.fewshot.data_files import find_file, read_json
 from metarl.fewshot.hold_out import hold_out
-from metarl.fewshot.ngrams import hash_texts
+from metarl.fewshot.ngrams import SparseRows, hash_texts, unit_rows
 from metarl.fewshot.own_examples import read_own
 from metarl.fewshot.source import EpisodeConfig, RawKind
 from metarl.validate import check_choices, check_range
@@ -80,7 +83,7 @@ class IntentsConfig:
 class IntentData:
     data_set: ClassData
     splits: ClassSplits
-    out_of_scope: NDArray[np.float32]
+    out_of_scope: SparseRows
     """(n, dimensions) requests of no intent at all; only CLINC150 has them."""
     weights: NDArray[np.float32]
     """(dimensions,) of the n-grams; 1 where they are not weighed."""
@@ -97,7 +100,7 @@ class TextEncoder:
 
     def encode(self, raw: Sequence[str]) -> NDArray[np.float32]:
         """(n, dimensions)."""
-        return weighed(hash_texts(raw, dimensions=len(self.weights)), self.weights)
+        return weighed(hash_texts(raw, dimensions=len(self.weights)), self.weights).toarray()
 
 
 class IntentEpisodes(ClassEpisodes):
@@ -112,7 +115,11 @@ class IntentEpisodesAndOthers(IntentEpisodes):
 
     def __init__(self, data: IntentData, episodes: EpisodeConfig, *, test_queries: int) -> None:
         super().__init__(data, episodes, test_queries=test_queries)
-        self.out_of_scope = data.out_of_scope
+        self._out_of_scope = data.out_of_scope
+        self.num_out_of_scope = data.out_of_scope.shape[0]
+
+    def out_of_scope(self, numbers: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(self._out_of_scope[numbers].toarray())
 
 
 def read_intents(config: IntentsConfig) -> IntentData:
@@ -132,7 +139,8 @@ def read_intents(config: IntentsConfig) -> IntentData:
         )
     frequent = np.isin(labels, names[counts >= config.min_examples])
     texts = [text for (text, _), keep in zip(inside, frequent, strict=True) if keep]
-    data_set = by_class(hash_texts(texts, dimensions=config.dimensions), labels[frequent])
+    rows = hash_texts(texts, dimensions=config.dimensions)
+    data_set = by_class(rows, labels[frequent], to_input=csr_array.toarray)
     splits = _splits(data_set.names, domains, config)
     weights = np.ones(config.dimensions, np.float32)
     if config.weigh:
@@ -169,24 +177,23 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
 
 
-def inverse_document_frequency(rows: NDArray) -> NDArray[np.float32]:
+def inverse_document_frequency(rows: NDArray | SparseRows) -> NDArray[np.float32]:
     """log((1 + n) / (1 + rows that have it)) + 1 of each column: rows (n, D) -> (D,).
 
     Both counts are smoothed by one row that has everything (scikit-learn's TfidfTransformer): what no row has is
     weighed most, and nothing is weighed by 0.
     """
-    return (np.log((1 + len(rows)) / (1 + np.count_nonzero(rows, axis=0))) + 1).astype(np.float32)
+    return (np.log((1 + rows.shape[0]) / (1 + np.asarray((rows != 0).sum(axis=0)))) + 1).astype(np.float32)
 
 
-def weighed(rows: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+def weighed(rows: SparseRows, weights: NDArray[np.float32]) -> SparseRows:
     """Rows (n, D) times weights (D,), of unit length again."""
-    rows = rows * weights
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit_rows(csr_array(rows.multiply(weights)))
 
 
 def intents(config: IntentsConfig, episodes: EpisodeConfig) -> ClassEpisodes:
     data = read_intents(config)
-    source = IntentEpisodesAndOthers if len(data.out_of_scope) else IntentEpisodes
+    source = IntentEpisodesAndOthers if data.out_of_scope.shape[0] else IntentEpisodes
     return source(data, episodes, test_queries=config.test_queries)
 
 

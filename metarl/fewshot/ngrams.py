@@ -6,19 +6,26 @@ import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from metarl.errors import UserError
 
+SparseRows = Any
+"""A scipy.sparse.csr_array (n, D): scipy is not typed, and what pyright infers of it is wrong."""
 
-def hash_texts(texts: Sequence[str], *, dimensions: int = 16_384) -> NDArray[np.float32]:
+
+def hash_texts(texts: Sequence[str], *, dimensions: int = 16_384) -> SparseRows:
     """(n, dimensions) of unit length: 1 + log(count) of each feature at the place that its CRC-32 gives.
 
-    Raises UserError naming an empty text.
+    Sparse: CLINC150 at 16,384 places would take 1.5 GiB, of which a text has a hundred entries. Raises UserError naming
+    an empty text.
     """
-    out = np.zeros((len(texts), dimensions), np.float32)
+    places: list[int] = []
+    values: list[float] = []
+    ends = [0]
     for row, text in enumerate(texts):
         counts: dict[int, int] = {}
         for feature in _features(text):
@@ -26,8 +33,17 @@ def hash_texts(texts: Sequence[str], *, dimensions: int = 16_384) -> NDArray[np.
             counts[place] = counts.get(place, 0) + 1
         if not counts:
             raise UserError(f"text {row} ({text!r}) has no letters or digits; leave it out")
-        out[row, list(counts)] = 1 + np.log(list(counts.values()))
-    return out / np.linalg.norm(out, axis=1, keepdims=True)
+        places += counts.keys()
+        values += (1 + np.log(list(counts.values()))).tolist()
+        ends.append(len(places))
+    rows = csr_array((np.array(values, np.float32), places, ends), shape=(len(texts), dimensions))
+    return unit_rows(rows)
+
+
+def unit_rows(rows: SparseRows) -> SparseRows:
+    """Rows (n, D) divided by their lengths."""
+    lengths = np.sqrt(rows.multiply(rows).sum(axis=1))
+    return csr_array(rows.multiply(1 / lengths[:, None]), dtype=np.float32)
 
 
 def _features(text: str) -> Iterator[str]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -50,13 +49,12 @@ class Rejection:
 
 
 def draw_strangers(
-    out_of_scope: NDArray[np.float32], num_tasks: int, queries: int, *, rng: np.random.Generator
-) -> list[Tensor]:
-    """For each task `queries` of `out_of_scope` (n, ...), none twice. Raises UserError where there are fewer."""
-    if len(out_of_scope) < queries:
-        raise UserError(f"{queries} out-of-scope queries are asked for, there are {len(out_of_scope)}; ask for fewer")
-    rows = (rng.choice(len(out_of_scope), queries, replace=False) for _ in range(num_tasks))
-    return [torch.from_numpy(out_of_scope[r]) for r in rows]
+    available: int, num_tasks: int, queries: int, *, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """For each task the numbers (queries,) of those to ask, none twice. Raises UserError where there are fewer."""
+    if available < queries:
+        raise UserError(f"{queries} out-of-scope queries are asked for, there are {available}; ask for fewer")
+    return [rng.choice(available, queries, replace=False) for _ in range(num_tasks)]
 
 
 def tell_apart(inside: Sequence[Tensor], outside: Sequence[Tensor]) -> Rejection:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from metarl.fewshot.examples import Shape
 from metarl.types import Task, TaskData
@@ -119,5 +120,9 @@ class HasEncoder(Protocol):
 class HasOutOfScope(Protocol):
     """What a source may offer besides: the evaluation then tells how well a learner knows what it does not know."""
 
-    out_of_scope: NDArray[np.float32]
-    """(n, ...) inputs that are of no class of any task."""
+    num_out_of_scope: int
+    """Inputs that are of no class of any task."""
+
+    def out_of_scope(self, numbers: NDArray[np.int64]) -> Tensor:
+        """Those of these numbers (n,), (n, ...)."""
+        ...

@@ -120,7 +120,7 @@ def test_ones_own_texts_take_the_place_of_a_named_set(tmp_path):
     source = intents(config, EPISODES)
     assert source.spec.train_classes == 4 and not isinstance(source, HasOutOfScope)
     strange = intents(write_texts(tmp_path / "more.csv", strangers=3), EPISODES)
-    assert isinstance(strange, HasOutOfScope) and strange.out_of_scope.shape == (3, 64)
+    assert isinstance(strange, HasOutOfScope) and strange.out_of_scope(np.array([2, 0, 1])).shape == (3, 64)
     assert "oos" not in strange.class_names("train") | strange.class_names("test")
 
 

@@ -76,7 +76,7 @@ def test_a_text_is_encoded_as_the_runs_own_are_and_arrays_are_left_alone(texts_r
     classifier = FewShotClassifier.of_run(texts_run)
     inputs = np.asarray(classifier.encode(["word3 thing0 of kind3"]))
     data = read_intents(IntentsConfig(name="hwu64", dimensions=512, min_examples=5))
-    distances = np.abs(data.data_set.rows - inputs).sum(1)
+    distances = np.abs(data.data_set.rows.toarray() - inputs).sum(1)
     assert distances.min() < 1e-5 and data.data_set.names[int(distances.argmin()) // 8] == "intent3"
     assert classifier.encode(inputs) is inputs
 
