@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
-import numpy as np
 import torch
 import tyro
 from rich.console import Console
@@ -72,7 +71,7 @@ def main(rest: list[str]) -> int:
         parts.append(read_own(arguments.queries, kind, need_labels=False))
     if arguments.examples is not None:
         shown = read_own(arguments.examples, kind, need_labels=True)
-        classifier.adapt(_inputs(classifier, shown), shown.labels or ())
+        classifier.adapt(shown.raw, shown.labels or ())
         if arguments.unknown:
             _fit_threshold(classifier, shown.labels or [], 0.95 if arguments.accepted is None else arguments.accepted)
     elif arguments.unknown and classifier.threshold_ is None:
@@ -105,13 +104,6 @@ def _check(arguments: ClassifyArguments, *, is_run: bool) -> None:
             f"--unknown takes held-out tasks for new examples, and {arguments.run_dir} has none; give the run that it "
             "was saved from"
         )
-
-
-def _inputs(classifier: FewShotClassifier, examples: OwnExamples) -> Any:
-    encoder = classifier.encoder
-    if encoder is None or (encoder.kind != "arrays" and isinstance(examples.raw, np.ndarray)):
-        return examples.raw  # what a net takes
-    return encoder.encode(examples.raw)
 
 
 def _fit_threshold(classifier: FewShotClassifier, labels: list[Any], accepted: float) -> None:
@@ -148,7 +140,7 @@ class Answer:
 
 def _answers(classifier: FewShotClassifier, queries: OwnExamples, threshold: float | None) -> list[Answer]:
     """With a threshold, `unknown` below it. All follows from the scores, so that the net runs once."""
-    scores = torch.from_numpy(classifier.scores(_inputs(classifier, queries)))
+    scores = torch.from_numpy(classifier.scores(queries.raw))
     answers = classifier.classes_[scores.argmax(1).numpy()].tolist()
     if threshold is not None:
         passed = (confidence(scores) >= threshold).tolist()

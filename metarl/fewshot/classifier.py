@@ -70,14 +70,15 @@ class FewShotClassifier:
         self._phi: Phi = None
         self._spec: DataSpec | None = None
         self.encoder: Encoder | None = None
-        """How texts or image files become inputs, of a run on such data."""
+        """How texts, image files or a file's arrays become inputs, of a run on such data."""
         self._source: EpisodeSource | None = None
 
     @classmethod
     def of_run(cls, run_dir: Path | str) -> FewShotClassifier:
         """The learner of a run of `metarl train`, ready for `adapt`.
 
-        Of a run on texts or images, `adapt` and `predict` also take texts or paths of image files in place of arrays.
+        Of a run on texts or images, `adapt` and `predict` also take texts or paths of image files in place of arrays;
+        of one on arrays, they take those as the run's file has them.
         Raises UserError for a run that has no classes.
         """
         run = open_run(Path(run_dir))
@@ -156,7 +157,10 @@ class FewShotClassifier:
         return self
 
     def held_out_tasks(self, *, ways: int, shots: int, num_tasks: int = 100) -> Iterator[ArrayTask]:
-        """Tasks of a run's held-out classes, for `fit_threshold`. Raises UserError where there are too few classes."""
+        """Tasks of a run's held-out classes, for `fit_threshold`: their arrays are what the net takes.
+
+        Raises UserError where there are too few classes.
+        """
         if self._source is None:
             raise UserError("there is no run behind this classifier; draw held-out tasks with make_tasks(...)")
         source, rng = self._source, numpy_rng((self.seed, Stream.EVALUATE))
@@ -164,11 +168,16 @@ class FewShotClassifier:
         return (_arrays_of(source.data([task], rng=rng)[0]) for task in tasks)
 
     def encode(self, X: Inputs) -> ArrayLike:
-        """Inputs (n, ...) from texts or image files, as a run's data set makes them; arrays as they are."""
+        """Inputs (n, ...) as a run's data set makes them: of texts, of image files, or of arrays for a run on arrays.
+
+        Else arrays are what the net takes, and stay as they are.
+        """
         if isinstance(X, str | Path):
             raise UserError(f"{str(X)!r} is one example; give a list of them")
         items = X if isinstance(X, list | tuple) else _column(X)
         raw = [x for x in items if isinstance(x, str | Path)]
+        if not raw and self.encoder is not None and self.encoder.kind == "arrays":
+            return self.encoder.encode(np.asarray(X))
         if not raw:
             return cast(ArrayLike, X)
         if self.encoder is None or self.encoder.kind == "arrays":

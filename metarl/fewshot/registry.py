@@ -11,6 +11,7 @@ from torch import nn
 
 from metarl.errors import UserError
 from metarl.fewshot.anil import ANILConfig, anil
+from metarl.fewshot.arrays_file import ArrayEncoder, ArraysConfig, arrays_file
 from metarl.fewshot.digits import DigitsConfig, DigitsEncoder, digits
 from metarl.fewshot.image_folder import ImageEncoder, ImageFolderConfig, image_folder
 from metarl.fewshot.intents import IntentsConfig, TextEncoder, intents
@@ -93,7 +94,8 @@ METHODS = {
 
 
 ENCODERS: dict[str, type] = {
-    encoder.__name__: encoder for encoder in (TextEncoder, ImageEncoder, OmniglotEncoder, DigitsEncoder, ForceEncoder)
+    encoder.__name__: encoder
+    for encoder in (TextEncoder, ImageEncoder, OmniglotEncoder, DigitsEncoder, ForceEncoder, ArrayEncoder)
 }
 """By name, for a classifier read back from a disk."""
 
@@ -126,5 +128,11 @@ DATASETS = {
         ImageFolderConfig(),
         image_folder,
         "a folder: metarl train images --root FOLDER",
+    ),
+    "arrays_file": DataEntry(
+        "your arrays: vectors, series or images",
+        ArraysConfig(),
+        arrays_file,
+        "a file: metarl train arrays --file DATA.npz",
     ),
 }

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from metarl.cli import main
 from metarl.errors import UserError
 from metarl.fewshot.arrays_file import ArraysConfig, arrays_file
+from metarl.fewshot.classifier import FewShotClassifier
 from metarl.fewshot.hold_out import hold_out
 from metarl.fewshot.intents import IntentsConfig, intents, read_intents
 from metarl.fewshot.source import EpisodeConfig, HasOutOfScope
@@ -101,9 +103,26 @@ def test_a_run_on_a_file_names_examples_of_new_classes(tmp_path, capsys):
     np.savez(tmp_path / "asked.npz", X=series + 3)
     capsys.readouterr()
     run, mine, asked = (str(tmp_path / name) for name in ("run", "mine.npz", "asked.npz"))
-    assert main(["classify", run, "--examples", mine, "--queries", asked]) == 0
-    answers = [line.split("│")[2].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
-    assert answers == ["low", "high"]
+    saved = str(tmp_path / "saved")
+    for arguments in (["classify", run, "--examples", mine, "--save", saved], ["classify", saved]):
+        assert main([*arguments, "--queries", asked]) == 0
+        answers = [line.split("│")[2].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+        assert answers == ["low", "high"]
+
+
+def test_in_python_a_run_takes_the_arrays_that_its_file_has(tmp_path):
+    X, y = write(tmp_path / "a.npz", (5,))
+    arguments = ["--file", str(tmp_path / "a.npz"), "--ways", "2", "--max-shots", "2", "--queries", "1"]
+    small = ["--suites", "2w1s", "--test-queries", "1", "--num-episodes", "4", "--iterations", "2"]
+    assert main(["train", "arrays", "--out", str(tmp_path / "run"), *arguments, *small]) == 0
+    classifier = FewShotClassifier.of_run(tmp_path / "run")
+    classifier.adapt(X[::EACH], y[::EACH])
+    support = classifier.phi_["support_x"]  # what the net has seen
+    np.testing.assert_allclose(support.numpy(), classifier.encoder.encode(X[::EACH]), atol=1e-6)
+    assert abs(support.numpy() - X[::EACH]).max() > 1
+    assert classifier.predict(torch.from_numpy(X[::EACH])).tolist() == list(range(CLASSES))
+    with pytest.raises(UserError, match=r"\(4,\) are not like those trained on, \(5,\)"):
+        classifier.predict(X[:, :4])
 
 
 def write_texts(path, intents=6, texts=5, strangers=0):
