@@ -33,21 +33,20 @@ NET = NetConfig(keep_input=True)
 OF_PAIRS = NetConfig(keep_input=True, projection=256)  # every query meets every support example: half the features
 # For inner loops. The head's part in an inner step grows with the square of the scale, so the step size can be small
 # and what is below the head stays near the inputs; one step of 0.5 gives class scores of 5 times the cosine (20 ways).
-UNDER_HEAD = NetConfig(keep_input=True, projection=256, scale=10.0)
-MOVED = NetConfig(keep_input=True, projection=128, scale=10.0)  # each task moves a projection of its own
+UNDER_HEAD = NetConfig(keep_input=True, scale=10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodConfigs:
     """Settings of each method; those of the one chosen count."""
 
-    maml: MAMLConfig = MAMLConfig(inner_lr=0.5, inner_steps=3, net=MOVED, head_from_zero=True, test_steps=(5,))
+    maml: MAMLConfig = MAMLConfig(inner_lr=0.5, inner_steps=3, net=UNDER_HEAD, head_from_zero=True, test_steps=(5,))
     anil: ANILConfig = ANILConfig(inner_lr=0.5, inner_steps=5, net=UNDER_HEAD, head_from_zero=True, test_steps=(1, 20))
     meta_sgd: MetaSGDConfig = MetaSGDConfig(
-        inner_lr=0.5, inner_steps=3, net=MOVED, head_from_zero=True, test_steps=(3,)
+        inner_lr=0.5, inner_steps=3, net=UNDER_HEAD, head_from_zero=True, test_steps=(3,)
     )
     reptile: ReptileConfig = ReptileConfig(
-        net=MOVED,
+        net=UNDER_HEAD,
         head_from_zero=True,
         meta_lr=0.1,  # with 1 and one task a meta-update theta would be that task's phi
         meta_lr_iterations=400,

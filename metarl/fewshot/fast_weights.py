@@ -101,25 +101,25 @@ class FastWeights:
     def _adapt(self, phis: Sequence[Phi], supports: Sequence[Examples], steps: Sequence[int]) -> dict[int, list[Phi]]:
         support = stack_supports(supports, input_shape=self.spec.input_shape, max_ways=self.max_ways).to(self.device)
         with torch.no_grad():
+            if isinstance(self.inner_loop, OfUsedInputs) and skips_zeros(self.net):
+                own = zip(phis, support.x, support.y, strict=True)
+                curves = [self._on_own_inputs(self.inner_loop, phi, Examples(x, y), steps) for phi, x, y in own]
+                return {step: list(adapted) for step, adapted in zip(steps, zip(*curves, strict=True), strict=True)}
             stacked = P.to(self.inner_loop.weights(P.stack(phis)), self.device)
             curve = {}
-            for step, adapted in zip(steps, self._curve(stacked, support, steps), strict=True):
+            for step, adapted in zip(steps, self.inner_loop.curve(self.theta, stacked, support, steps), strict=True):
                 beside = self._support_statistics(adapted, support)
                 curve[step] = P.unstack(P.to(P.detach(adapted | beside), CPU))
         return curve
 
-    def _curve(self, phis: Params, support: Examples, steps: Sequence[int]) -> list[Params]:
-        if not (skips_zeros(self.net) and isinstance(self.inner_loop, OfUsedInputs)):
-            return self.inner_loop.curve(self.theta, phis, support, steps)
-        # one task after another: each has its own inputs
-        curves = []
-        for phi, x, y in zip(P.unstack(phis), support.x, support.y, strict=True):
-            used = used_inputs(self.net, x)
-            own = Examples(x[:, used.columns].unsqueeze(0), y.unsqueeze(0))
-            loop, start = self.inner_loop.on(used), P.stack([used.take(phi)])
-            curve = loop.curve(used.take(self.theta), start, own, steps)
-            curves.append([used.put(P.unstack(part)[0], phi) for part in curve])
-        return [P.stack(adapted) for adapted in zip(*curves, strict=True)]
+    def _on_own_inputs(
+        self, inner_loop: OfUsedInputs, phi: Params, support: Examples, steps: Sequence[int]
+    ) -> list[Params]:
+        """phi of one task after each of the numbers of steps."""
+        phi, used = P.to(inner_loop.weights(phi), self.device), used_inputs(self.net, support.x)
+        own = used.of(Examples(support.x.unsqueeze(0), support.y.unsqueeze(0)))
+        curve = inner_loop.on(used).curve(used.take(self.theta), P.stack([used.take(phi)]), own, steps)
+        return [P.to(P.detach(used.put(P.unstack(part)[0], phi)), CPU) for part in curve]
 
     def _support_statistics(self, phis: Params, support: Examples) -> Params:
         """Of each task under its own weights, and its support inputs; empty without batch normalisation."""
@@ -138,6 +138,9 @@ class FastWeights:
 
     def _predict_one(self, phi: Params, x: Tensor, mode: Mode) -> Tensor:
         weights = P.to(self.inner_loop.weights(phi), self.device)
+        if skips_zeros(self.net):  # and has no statistics
+            used = used_inputs(self.net, x)
+            return used.net.apply(used.take(weights), x[:, used.columns])[0]
         if mode == "transductive" or "support_x" not in phi:
             return self._scoring_net.apply(weights, x)[0]
         if mode == "single":

@@ -7,6 +7,7 @@ meta-steps of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from metarl.fewshot.nets import MLP, Conv4, Net, NetConfig, WithHead, make_net
 from metarl.fewshot.schedule import ScheduleConfig, ScheduledAdam
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.step_sizes import StepSizes
-from metarl.fewshot.used_inputs import UsedInputs
+from metarl.fewshot.used_inputs import UsedInputs, skips_zeros, used_inputs
 from metarl.inner_loop import Backend, adapt_tasks
 from metarl.types import Metrics, Params
 from metarl.validate import check_choices, check_range
@@ -218,6 +219,16 @@ class MetaGradient:
 
     def gradient(self, theta: Params, support: Examples, query: Examples) -> tuple[Params, Metrics]:
         """Of the mean query loss, with that loss and the scores of the query sets."""
+        net = self.inner_loop.loss.net
+        if not skips_zeros(net):
+            return self._gradient(theta, support, query)
+        used = used_inputs(net, torch.cat([support.x, query.x], 1))
+        part = copy(self)
+        part.inner_loop = self.inner_loop.on(used)
+        grads, metrics = part._gradient(used.take(theta), used.of(support), used.of(query))
+        return used.put(grads, {name: torch.zeros_like(p) for name, p in theta.items()}), metrics
+
+    def _gradient(self, theta: Params, support: Examples, query: Examples) -> tuple[Params, Metrics]:
         backend = choose_backend(
             self.inner_loop.loss.net,
             self.inner_loop.backend,

@@ -22,7 +22,7 @@ from metarl.fewshot.fast_weights import FastWeights
 from metarl.fewshot.gradient import CPU, GradientConfig, TaskLoss, choose_backend, net_with_head
 from metarl.fewshot.nets import Net, check_outputs
 from metarl.fewshot.source import DataSpec
-from metarl.fewshot.used_inputs import UsedInputs
+from metarl.fewshot.used_inputs import UsedInputs, skips_zeros, used_inputs
 from metarl.inner_loop import once
 from metarl.meta_optimizer import Interpolation
 from metarl.types import Metrics, Params
@@ -82,8 +82,20 @@ class ReptileLoop:
         return loop
 
     def step(self, theta: Params, support: Examples, query: Examples) -> tuple[Params, Metrics]:
-        config = self.config
         both = Examples(torch.cat([support.x, query.x], 1), torch.cat([support.y, query.y], 1))
+        if not skips_zeros(self.loss.net):
+            return self._step(theta, both)
+        used = used_inputs(self.loss.net, both.x)
+        part = self.on(used)
+        new, metrics = part._step(used.take(theta), used.of(both))
+        if metrics["meta_step_accepted"]:
+            faded = {name: BETA2**self.config.inner_steps * m for name, m in self._moments.items()}
+            self._moments = used.put(part._moments, faded)
+            self._inner_steps_done, self._iterations = part._inner_steps_done, part._iterations
+        return used.put(new, theta), metrics
+
+    def _step(self, theta: Params, both: Examples) -> tuple[Params, Metrics]:
+        config = self.config
         start = P.repeat(theta, len(both.x))
         ways = self.loss.ways(both)
         phis, moments = self._descend(

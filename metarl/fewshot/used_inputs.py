@@ -1,4 +1,4 @@
-"""Inner loops on the inputs that a support set has: of one that is 0 in all examples no gradient step learns anything.
+"""A net on the inputs that its examples have: of one that is 0 in all of them no gradient step learns anything.
 
 Texts are n-grams hashed to thousands of places (`metarl.fewshot.ngrams`), of which twenty commands use a thousand. A
 task's fast weights differ from theta in the rows of those alone, so the others need no steps. Of 16,384 places, MAML
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from metarl.fewshot.beside_input import BesideInput
+from metarl.fewshot.examples import Examples
 from metarl.fewshot.nets import Net, WithHead
 from metarl.fewshot.step_sizes import PREFIX
 from metarl.types import Params
@@ -28,17 +29,21 @@ class UsedInputs:
     rows: dict[str, tuple[int, Tensor]]
     """Of each parameter that has entries for single inputs: the dimension, from the last, and those to take."""
 
+    def of(self, examples: Examples) -> Examples:
+        """Those inputs of examples (..., D)."""
+        return Examples(examples.x[..., self.columns], examples.y)
+
     def take(self, params: Params) -> Params:
         """Their part of parameters or step sizes, of one task or stacked (B, ...)."""
         return {
-            name: p.index_select(*self.rows[weight]) if (weight := name.removeprefix(PREFIX)) in self.rows else p
+            name: p.index_select(*rows) if (rows := self.rows.get(name.removeprefix(PREFIX))) else p
             for name, p in params.items()
         }
 
     def put(self, part: Params, params: Params) -> Params:
         """The parameters with that part in its place."""
         return {
-            name: p.index_copy(*r, part[name]) if (r := self.rows.get(name)) else part[name]
+            name: p.index_copy(*rows, part[name]) if (rows := self.rows.get(name.removeprefix(PREFIX))) else part[name]
             for name, p in params.items()
         }
 
@@ -49,10 +54,10 @@ def skips_zeros(net: Net) -> bool:
 
 
 def used_inputs(net: Net, x: Tensor) -> UsedInputs:
-    """The inputs that are not 0 in all examples x (N, D), of a net that skips zeros."""
+    """The inputs that are not 0 in all examples x (..., D), of a net that skips zeros."""
     body = _body(net)
     assert isinstance(body, BesideInput)
-    columns = x.any(0).nonzero().squeeze(-1)
+    columns = x.flatten(0, -2).any(0).nonzero().squeeze(-1)
     rows = {"gain": (-1, columns), "projection": (-2, columns)}
     small: Net = replace(body, input_dim=len(columns))
     if isinstance(net, WithHead):

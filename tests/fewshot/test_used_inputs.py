@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from metarl.fewshot import fast_weights
+from metarl.fewshot import fast_weights, gradient
+from metarl.fewshot import reptile as reptile_module
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.maml import MAMLConfig, maml
 from metarl.fewshot.meta_sgd import MetaSGDConfig, meta_sgd
@@ -29,23 +30,50 @@ def support(seed, shots=2):
 
 
 def learner_of(method):
-    """After two meta-updates, so that step sizes and the inner optimizer's moments differ from input to input."""
+    """After three meta-updates, so that step sizes and the inner optimizer's moments differ from input to input."""
     build, config = METHODS[method]
     spec = DataSpec(input_shape=(INPUTS,), outputs=WAYS, regression=False)
     learner = build(spec, config, generator=torch_rng((0,)))
-    for seed in (1, 2):
+    for seed in (1, 2, 3):
         task = Task("made-up", {})
         learner.meta_update([TaskData(task, (support(10 * seed + i),), support(10 * seed + i + 5)) for i in range(2)])
     return learner
 
 
+@pytest.fixture
+def on_all_inputs(monkeypatch):
+    """Switches the narrowing off."""
+
+    def switch():
+        for module in (fast_weights, gradient, reptile_module):
+            monkeypatch.setattr(module, "skips_zeros", lambda net: False)
+
+    return switch
+
+
 @pytest.mark.parametrize("method", METHODS)
-def test_phi_is_the_same_as_on_all_inputs(method, monkeypatch):
+def test_meta_updates_are_the_same_as_on_all_inputs(method, on_all_inputs):
+    few = learner_of(method)
+    on_all_inputs()
+    full = learner_of(method)
+    assert list(few.theta) == list(full.theta)
+    for name, p in full.theta.items():
+        torch.testing.assert_close(few.theta[name], p, atol=1e-5, rtol=1e-5)
+    moments = few.meta_step.state_dict().get("moments", {})  # of Reptile's inner optimizer
+    for name, m in full.meta_step.state_dict().get("moments", {}).items():
+        torch.testing.assert_close(moments[name], m, atol=1e-9, rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_phi_is_the_same_as_on_all_inputs(method, on_all_inputs):
     learner = learner_of(method)
     supports = [support(30), support(31)]
     few = learner.adapt_curve(supports)
-    monkeypatch.setattr(fast_weights, "skips_zeros", lambda net: False)
+    answers = learner.predict(few[max(few)], [s.x for s in supports])
+    on_all_inputs()
     full = learner.adapt_curve(supports)
+    for answer, expected in zip(answers, learner.predict(full[max(full)], [s.x for s in supports]), strict=True):
+        torch.testing.assert_close(answer, expected, atol=1e-3, rtol=1e-3)
     assert list(few) == list(full)
     for steps, phis in full.items():
         for task, phi in enumerate(phis):
