@@ -40,14 +40,19 @@ UNDER_HEAD = NetConfig(keep_input=True, scale=10.0)
 class MethodConfigs:
     """Settings of each method; those of the one chosen count."""
 
-    maml: MAMLConfig = MAMLConfig(inner_lr=0.5, inner_steps=3, net=UNDER_HEAD, head_from_zero=True, test_steps=(5,))
-    anil: ANILConfig = ANILConfig(inner_lr=0.5, inner_steps=5, net=UNDER_HEAD, head_from_zero=True, test_steps=(1, 20))
+    maml: MAMLConfig = MAMLConfig(
+        inner_lr=0.5, inner_steps=3, net=UNDER_HEAD, head_from_zero=True, head_stays_zero=True, test_steps=(5,)
+    )
+    anil: ANILConfig = ANILConfig(
+        inner_lr=0.5, inner_steps=5, net=UNDER_HEAD, head_from_zero=True, head_stays_zero=True, test_steps=(1, 20)
+    )
     meta_sgd: MetaSGDConfig = MetaSGDConfig(
-        inner_lr=0.5, inner_steps=3, net=UNDER_HEAD, head_from_zero=True, test_steps=(3,)
+        inner_lr=0.5, inner_steps=3, net=UNDER_HEAD, head_from_zero=True, head_stays_zero=True, test_steps=(3,)
     )
     reptile: ReptileConfig = ReptileConfig(
         net=UNDER_HEAD,
         head_from_zero=True,
+        head_stays_zero=True,
         meta_lr=0.1,  # with 1 and one task a meta-update theta would be that task's phi
         meta_lr_iterations=400,
         inner_batch=20,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import UserError
+from metarl.fewshot.arrays import labels_of
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, by_class
 from metarl.fewshot.hold_out import hold_out
 from metarl.fewshot.own_examples import read_own
@@ -47,7 +48,10 @@ def arrays_file(config: ArraysConfig, episodes: EpisodeConfig) -> ClassEpisodes:
     path = Path(config.file)
     own = read_own(path, "arrays", need_labels=True)
     X = check_numbers(np.asarray(own.raw), what=str(path))
-    data_set = by_class(X, np.asarray([str(label) for label in own.labels or ()]))
+    labels = labels_of(own.labels or (), what=config.file)
+    if "" in (names := [str(label) for label in labels.tolist()]):
+        raise UserError(f"example {names.index('')} of {path} has an empty label; label it or leave it out")
+    data_set = by_class(X, np.asarray(names))
     splits = hold_out(data_set.names, test_share=config.test_share, split_seed=config.split_seed, where=config.file)
     encoder = standardising(data_set, splits["train"]) if config.standardise else plain(X.shape[1:])
     return ClassEpisodes(
@@ -76,7 +80,10 @@ class ArrayEncoder:
         rows = check_numbers(np.asarray(raw), what="the examples")
         if rows.shape[1:] != self.shape:
             raise UserError(f"examples of the shape {rows.shape[1:]} are not like those trained on, {self.shape}")
-        rows = ((rows - self.mean) / self.deviation).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = ((rows - self.mean) / self.deviation).astype(np.float32)
+        if not np.isfinite(rows).all():
+            raise UserError("the examples have numbers too large for 32 bits; scale them to a smaller unit")
         return rows if rows.ndim == IMAGES else rows.reshape(len(rows), -1)
 
 
@@ -85,13 +92,14 @@ def plain(shape: tuple[int, ...]) -> ArrayEncoder:
 
 
 def standardising(data_set: ClassData, classes: Sequence[int]) -> ArrayEncoder:
-    """By the examples of those classes; what never varies is left at 0."""
+    """By the examples of those classes; what does not vary by a millionth of its size is only centred."""
     rows = np.concatenate([data_set.rows[data_set.starts[c] : data_set.starts[c + 1]] for c in classes])
     # over the examples, and over what one kind of reading is repeated on: the pixels of images, the times of series
     axes = {IMAGES: (0, 2, 3), 3: (0, 1)}.get(rows.ndim, (0,))
     mean = np.asarray(rows.mean(axis=axes, keepdims=True, dtype=np.float64))[0]
     deviation = np.asarray(rows.std(axis=axes, keepdims=True, dtype=np.float64))[0]
-    deviation[deviation < 1e-12] = 1
+    # rounding gives what never varies a deviation of its own, which would blow up the least difference later
+    deviation[deviation <= 1e-6 * np.abs(rows).max(axis=axes, keepdims=True)[0]] = 1
     return ArrayEncoder(mean, deviation, rows.shape[1:])
 
 
@@ -101,6 +109,8 @@ def check_numbers(X: NDArray, *, what: str) -> NDArray:
         raise UserError(f"X of {what} is of type {X.dtype}, which must be numbers; convert it")
     if not 2 <= X.ndim <= IMAGES:
         raise UserError(f"X of {what} has the shape {X.shape}, which must be (n, D), (n, T, C) or (n, C, H, W)")
+    if X[:1].size == 0:
+        raise UserError(f"X of {what} has the shape {X.shape}, in which an example has no number; give at least one")
     finite = np.isfinite(X.reshape(len(X), -1)).all(1)
     if not finite.all():
         raise UserError(

@@ -22,6 +22,7 @@ from metarl.fewshot.suites import parse_suite
 from metarl.types import Task, TaskData
 
 ROTATIONS = 4
+FEWER = {"train": "--shots, --max-shots or --queries", "test": "--suites or --test-queries"}
 TRAIN_CLASSES = "train_classes"
 """What a training task's params have and a held-out task's do not: its classes' places among the training classes."""
 
@@ -197,14 +198,15 @@ class ClassEpisodes:
         classes = self._classes.get(split, np.zeros(0, np.int64))
         if ways > len(classes):
             raise UserError(
-                f"a {ways}-way task needs {ways} classes, but the {split} split has {len(classes)}; lower the ways"
+                f"a {ways}-way task needs {ways} classes, but the {split} split has {len(classes)}; give fewer ways by "
+                f"{'--suites' if split == 'test' else '--ways'}"
             )
         sizes = self.data_set.sizes[classes // ROTATIONS]
         if examples > sizes.min():
             smallest = self.data_set.names[int(classes[sizes.argmin()]) // ROTATIONS]
             raise UserError(
                 f"shots and queries make {examples} examples a class, but class {smallest!r} of the {split} split has "
-                f"{sizes.min()}; lower them or leave that class out"
+                f"{sizes.min()}; give fewer by {FEWER[split]}, or leave that class out"
             )
 
 

@@ -190,6 +190,8 @@ class FewShotClassifier:
         """Take in a support set; its labels are those that `predict` answers with. Replaces an earlier one."""
         learner = self._fitted()
         support, classes = support_of(self.encode(X_support), y_support)
+        if self._phi is not None and len(classes) != len(self.classes_):
+            self.threshold_ = None  # scores depend on the ways
         (self._phi,) = learner.adapt([learner.prior()], [support])
         self.classes_ = classes
         return self

@@ -39,8 +39,8 @@ class FewShotEvaluationConfig:
     """The held-out tasks follow from it and not from the run's seed, so that runs are compared on the same ones."""
 
     out_of_scope_queries: int = 100
-    """Asked of each task of `out_of_scope_ways` classes or more, where the data set has such; 0: none. Inductively, for
-    a stranger's own statistics must not help to know it."""
+    """Asked of each task of `out_of_scope_ways` classes or more, as far as the data set has them; 0: none. Inductively,
+    for a stranger's own statistics must not help to know it."""
     out_of_scope_ways: int = 20
 
     def __post_init__(self) -> None:
@@ -155,7 +155,8 @@ def few_shot_evaluate(learner: FewShotLearner, source: EpisodeSource, config: Fe
         strangers = None
         if isinstance(source, HasOutOfScope) and wide and "inductive" in modes and config.out_of_scope_queries:
             rng = numpy_rng((*seed, 2))
-            numbers = draw_strangers(source.num_out_of_scope, len(tasks), config.out_of_scope_queries, rng=rng)
+            asked = min(config.out_of_scope_queries, source.num_out_of_scope)
+            numbers = draw_strangers(source.num_out_of_scope, len(tasks), asked, rng=rng)
             strangers = Strangers(source, numbers)
         suites[suite] = score_tasks(learner, source, tasks, modes, seed=(*seed, 1), strangers=strangers)
     return FewShotResult("mse" if source.spec.regression else "accuracy", suites)

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from metarl import params as P
 from metarl.checkpoint import check_tensors_match
-from metarl.errors import NonFiniteError
+from metarl.errors import NonFiniteError, UserError
 from metarl.fewshot.examples import Examples, stack_queries, stack_supports
 from metarl.fewshot.gradient import CPU, GradientConfig
 from metarl.fewshot.learner import Mode, check_mode
-from metarl.fewshot.nets import Net, for_scores
+from metarl.fewshot.nets import HEAD, Net, for_scores
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.used_inputs import UsedInputs, skips_zeros, used_inputs
 from metarl.types import Metrics, Params, Phi, TaskData
@@ -69,6 +69,10 @@ class FastWeights:
         meta_step: MetaStep,
         device: torch.device = CPU,
     ) -> None:
+        if config.head_stays_zero and not set(HEAD) <= theta.keys():
+            raise UserError(
+                "head_stays_zero=True is for a net with a head; give WithHead(body, outputs, from_zero=True)"
+            )
         self.spec, self.config, self.net, self.device = spec, config, net, device
         self._scoring_net = for_scores(net)
         self.theta = P.to(theta, device)
@@ -160,6 +164,8 @@ class FastWeights:
         theta, metrics = self.meta_step.step(self.theta, support.to(self.device), query.to(self.device))
         if not P.is_finite(theta):
             raise NonFiniteError("the meta-step gave non-finite parameters; theta was left as it was, lower the steps")
+        if self.config.head_stays_zero:
+            theta = theta | {name: torch.zeros_like(theta[name]) for name in HEAD}
         self.theta = theta
         return metrics
 

@@ -48,6 +48,9 @@ class GradientConfig(ScheduleConfig):
     convolutions; else vmap, or a loop over tasks on a CPU for images of more than 100,000 pixels a task together."""
     head_from_zero: bool = False
     """Start the last layer from 0: one inner step then compares with class means, before any meta-training."""
+    head_stays_zero: bool = False
+    """And leave it at 0 in theta, where else it is learned: inner steps alone move it, so that all class numbers are
+    alike and nothing of earlier tasks stands in it (Kao et al. 2022, the zeroing trick)."""
     net: NetConfig = NetConfig()
 
     def __post_init__(self) -> None:
@@ -56,6 +59,8 @@ class GradientConfig(ScheduleConfig):
         check_range(self, "inner_lr", low=0, low_open=True)
         check_range(self, "inner_steps", low=1)
         check_range(self, "test_steps", low=0)
+        if self.head_stays_zero and not self.head_from_zero:
+            raise SettingError("head_stays_zero=True needs a head that starts from 0; set head_from_zero=True too")
         if list(self.test_steps) != sorted(set(self.test_steps)) or not self.test_steps:
             raise SettingError(f"test_steps={self.test_steps} must rise; give the numbers of steps in order, each once")
 

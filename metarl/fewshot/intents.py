@@ -75,6 +75,7 @@ class IntentsConfig:
         check_choices(self)
         check_range(self, "dimensions", low=16)
         check_range(self, "test_share", low=0, low_open=True, high=1, high_open=True)
+        check_range(self, "split_seed", low=0)
         check_range(self, "min_examples", low=2)
         check_range(self, "test_queries", low=1)
 

@@ -146,6 +146,11 @@ def plot_layers(path: Path, changes: dict[str, float]) -> None:
 
 
 def _draw_image(axes: Axes, image: Tensor) -> None:
+    """Of one channel or three; of any other number their mean. What is not within [0, 1] is scaled to it."""
     array = image.numpy()
+    if array.shape[0] not in (1, 3):
+        array = array.mean(0, keepdims=True)
+    if array.min() < 0 or array.max() > 1:
+        array = (array - array.min()) / max(float(array.max() - array.min()), 1e-12)
     axes.imshow(array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0), cmap="gray_r")
     axes.set(xticks=[], yticks=[])

@@ -55,8 +55,11 @@ class Attention:
         return (cosines(queries, phi["support"]) / self.temperature).softmax(-1)
 
     def scores(self, params: Params, phi: Params, queries: Tensor) -> Tensor:
-        """Log of the attention on each class."""
-        return (self.attention(params, phi, queries) @ phi["one_hot"] + SMALLEST).log()
+        """Log of the attention on each class, but for a sum over all that is left in: a query that is far from all
+        examples has low scores, where its attention would be a share of 1 whatever it is."""
+        similar = cosines(queries, phi["support"]) / self.temperature
+        largest = similar.max(-1, keepdim=True).values.detach()
+        return ((similar - largest).exp() @ phi["one_hot"] + SMALLEST).log() + largest
 
     def loss(self, params: Params, batch: Embedded) -> tuple[Tensor, Tensor]:
         return classification_loss(self, params, batch)

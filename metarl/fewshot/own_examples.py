@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,7 @@ def _arrays(path: Path) -> OwnExamples:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive.items())
-    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({error}); store numbers and texts alone with numpy.savez") from error
     if "X" not in arrays or arrays["X"].ndim < 2:
         raise UserError(f"{path} holds {sorted(arrays)} and no X of the shape (n, ...); give {FORMS['arrays']}")

@@ -78,7 +78,7 @@ class ReptileLoop:
 
     def on(self, used: UsedInputs) -> ReptileLoop:
         loop = copy(self)
-        loop.loss, loop._moments = replace(self.loss, net=used.net), used.take(self._moments)
+        loop.loss, loop._moments = replace(self.loss, net=used.net), used.take(P.to(self._moments, used.columns.device))
         return loop
 
     def step(self, theta: Params, support: Examples, query: Examples) -> tuple[Params, Metrics]:
@@ -89,7 +89,8 @@ class ReptileLoop:
         part = self.on(used)
         new, metrics = part._step(used.take(theta), used.of(both))
         if metrics["meta_step_accepted"]:
-            faded = {name: BETA2**self.config.inner_steps * m for name, m in self._moments.items()}
+            own = P.to(self._moments, both.x.device)
+            faded = {name: BETA2**self.config.inner_steps * m for name, m in own.items()}
             self._moments = used.put(part._moments, faded)
             self._inner_steps_done, self._iterations = part._inner_steps_done, part._iterations
         return used.put(new, theta), metrics

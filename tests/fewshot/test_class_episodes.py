@@ -122,7 +122,10 @@ def test_only_square_images_are_turned():
 @pytest.mark.parametrize(
     "episodes, message",
     [
-        (EpisodeConfig(ways=6, queries=2), "a 6-way task needs 6 classes, but the train split has 5; lower the ways"),
+        (
+            EpisodeConfig(ways=6, queries=2),
+            "a 6-way task needs 6 classes, but the train split has 5; give fewer ways by --ways",
+        ),
         (EpisodeConfig(ways=2, max_ways=7, queries=2), "a 7-way task needs 7 classes"),
         (EpisodeConfig(ways=2, shots=4, queries=3), "make 7 examples a class, but class 'a' of the train split has 6"),
     ],
