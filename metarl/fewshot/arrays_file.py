@@ -117,4 +117,6 @@ def check_numbers(X: NDArray, *, what: str) -> NDArray:
             f"example {int(np.flatnonzero(~finite)[0])} of {what} has a NaN or infinite number; leave it out "
             f"({int((~finite).sum())} of {len(X)} have one)"
         )
+    if X.size and max(X.max(), -X.min()) > np.finfo(np.float32).max:
+        raise UserError(f"X of {what} has numbers too large for 32 bits; scale them to a smaller unit")
     return X

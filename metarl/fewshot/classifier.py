@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,7 @@ from metarl.fewshot.metric import MetricLearner
 from metarl.fewshot.nets import Net
 from metarl.fewshot.out_of_scope import confidence, threshold
 from metarl.fewshot.registry import ENCODERS, METHODS
+from metarl.fewshot.reptile import ReptileConfig
 from metarl.fewshot.source import DataSpec, Encoder, EpisodeConfig, EpisodeSource, HasEncoder
 from metarl.seeding import Stream, numpy_rng, torch_rng
 from metarl.trained import open_run
@@ -126,7 +128,9 @@ class FewShotClassifier:
             outputs=max(count_ways(d.supports[0].y) for d in data),
             train_classes=len({c for d in data for c in d.task.params["train_classes"]}),
         )
-        learner = METHODS[self.method].make(spec, torch_rng((self.seed, Stream.INIT)), config=self.config, net=self.net)
+        updates = self.epochs * -(-len(data) // self.tasks_per_update)
+        config = _default_config(self.method, updates) if self.config is None else self.config
+        learner = METHODS[self.method].make(spec, torch_rng((self.seed, Stream.INIT)), config=config, net=self.net)
         losses = []
         for epoch in range(self.epochs):
             order = numpy_rng((self.seed, Stream.TASKS, epoch)).permutation(len(data))
@@ -274,7 +278,7 @@ class FewShotClassifier:
         state = {
             "kind": KIND,
             "method": self.method,
-            "config": config_to_dict(self.config or METHODS[self.method].config),
+            "config": config_to_dict(vars(learner)["config"]),
             "seed": self.seed,
             "spec": {**vars(spec), "input_shape": list(spec.input_shape)},
             "learner": learner.state_dict(),
@@ -325,6 +329,14 @@ def _check_whole(least: int, **numbers: Any) -> None:
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
             raise UserError(f"{name}={number!r} must be a whole number >= {least}; give such a one")
+
+
+def _default_config(method: str, updates: int) -> Any:
+    """Reptile's meta_lr is for many tasks an update: with 1 and one task, theta would become that task's phi."""
+    config = METHODS[method].config
+    if isinstance(config, ReptileConfig):
+        return dataclasses.replace(config, meta_lr=0.1, meta_lr_iterations=updates)
+    return config
 
 
 def _column(X: Any) -> list[Any]:

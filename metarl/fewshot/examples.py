@@ -101,6 +101,9 @@ def stack_supports(supports: Sequence[Examples], *, input_shape: Shape, max_ways
     if not _all_well(supports, input_shape, max_ways):
         for support in supports:
             check_support(support, input_shape=input_shape, max_ways=max_ways)
+        ways = sorted({count_ways(support.y) for support in supports if not support.y.is_floating_point()})
+        if len(ways) > 1:  # of equal sizes all the same, as 2 classes of 2 beside 4 of 1
+            raise UserError(f"tasks taken together have {ways[0]} and {ways[-1]} classes; give such of as many classes")
     return stack_examples(supports)
 
 

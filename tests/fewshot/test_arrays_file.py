@@ -54,12 +54,21 @@ def test_inputs_are_standardised_by_the_training_classes_alone(tmp_path, shape, 
     assert not trained.all() and abs(source.data_set.rows[trained].mean()) < 1e-5
 
 
+def test_tiny_units_are_scaled_too(tmp_path):
+    X, y = write(tmp_path / "a.npz", (4,))
+    rows = read(tmp_path).data_set.rows
+    np.savez(tmp_path / "a.npz", X=1e-15 * X, y=y)
+    np.testing.assert_allclose(read(tmp_path).data_set.rows, rows, atol=1e-5)
+
+
 def test_what_never_varies_becomes_0(tmp_path):
     X, y = write(tmp_path / "a.npz", (4,))
-    X[:, 2] = 7
+    X[:, 2] = 1013.3  # whose deviation comes out as 1e-13 by rounding, not as 0
     np.savez(tmp_path / "a.npz", X=X, y=y)
-    rows = read(tmp_path).data_set.rows
-    assert (rows[:, 2] == 0).all() and np.isfinite(rows).all()
+    source = read(tmp_path)
+    np.testing.assert_allclose(source.data_set.rows[:, 2], 0, atol=1e-9)
+    X[0, 2] *= 1.001
+    assert abs(source.encoder.encode(X[:1])[0, 2]) < 2
 
 
 @pytest.mark.parametrize(
@@ -71,6 +80,10 @@ def test_what_never_varies_becomes_0(tmp_path):
         ({"X": np.where(np.eye(6, 3) * [0, 1, 0], np.nan, 1), "y": np.arange(6)}, "example 1 of .* NaN .*1 of 6 have"),
         ({"X": np.zeros((6, 3)), "y": np.arange(6) // 2}, "0.3 of the 3 classes in .* leaves 2 to train on and 1 to"),
         ({"X": np.zeros((24, 3)), "y": np.arange(24) // 2}, None),
+        ({"X": np.zeros((6, 0)), "y": np.arange(6)}, r"\(6, 0\), in which an example has no number"),
+        ({"X": np.zeros((3, 2)), "y": np.array([1, np.nan, 2])}, "label 1 of .* is NaN"),
+        ({"X": np.zeros((3, 2)), "y": np.array(["a", "", "b"])}, "example 1 of .* has an empty label"),
+        ({"X": 1e300 * np.eye(24, 3), "y": np.arange(24) // 2}, "too large for 32 bits"),
     ],
 )
 def test_a_file_that_cannot_be_learnt_from_is_refused(tmp_path, arrays, match):

@@ -1,5 +1,7 @@
 """Few-shot learning on plain arrays."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,12 +10,15 @@ from torch import nn
 
 from metarl.checkpoint import save_checkpoint
 from metarl.errors import UserError
+from metarl.fewshot.arrays import task_data
 from metarl.fewshot.classifier import FewShotClassifier, make_tasks
+from metarl.fewshot.examples import Examples
 from metarl.fewshot.module_net import ModuleNet
 from metarl.fewshot.nets import NetConfig
 from metarl.fewshot.prototypical import PrototypicalConfig
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.reptile import ReptileConfig
+from metarl.fewshot.reptile import ReptileConfig, ReptileLoop
+from metarl.seeding import Stream, torch_rng
 from tests.fewshot.test_contract import small
 
 
@@ -262,6 +267,35 @@ def test_a_rejection_that_cannot_be_meant_is_refused():
     with pytest.raises(UserError, match=r"unknown='name.' is one of the classes"):
         classifier.predict(X_Q, unknown=str(Y_S[0]))
     assert classifier.fit(TASKS[:1]).threshold_ is None
+
+
+def test_a_threshold_goes_with_the_number_of_classes():
+    classifier = fitted("prototypical").adapt(X_S, Y_S).fit_threshold(TASKS[4:8])
+    kept = classifier.threshold_
+    assert kept is not None and classifier.adapt(X_S, Y_S).threshold_ == kept
+    two = np.isin(Y_S, np.unique(Y_S)[:2])
+    assert classifier.adapt(X_S[two], Y_S[two]).threshold_ is None
+
+
+def test_tasks_of_different_ways_are_not_taken_together():
+    """Of equal sizes: 2 classes of 2 beside 4 of 1."""
+    X = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    tasks = [(X, y, X, y) for y in (np.array([0, 0, 1, 1]), np.arange(4))]
+    with pytest.raises(UserError, match="tasks taken together have 2 and 4 classes"):
+        FewShotClassifier(method="prototypical", tasks_per_update=2).fit(tasks)
+
+
+def test_reptile_does_not_forget_all_tasks_but_the_last():
+    """With its papers' meta_lr of 1 and one task an update, theta would be that task's phi."""
+    classifier = FewShotClassifier(method="reptile", seed=1).fit(TASKS[:1])
+    learner = classifier.learner
+    start = METHODS["reptile"].make(learner.spec, torch_rng((1, Stream.INIT)), config=learner.config)
+    loop, both = start.inner_loop, task_data(0, TASKS[0])
+    full, _ = ReptileLoop(loop.loss, dataclasses.replace(learner.config, meta_lr=1.0), start.theta).step(
+        start.theta, *(Examples(e.x[None], e.y[None]) for e in (both.supports[0], both.query))
+    )
+    for name, p in learner.theta.items():
+        torch.testing.assert_close(p - start.theta[name], 0.1 * (full[name] - start.theta[name]), atol=1e-6, rtol=1e-3)
 
 
 @pytest.mark.parametrize("method", METHODS)

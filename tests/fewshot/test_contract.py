@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from metarl.checkpoint import load_checkpoint, save_checkpoint
-from metarl.errors import NonFiniteError, UserError
+from metarl.errors import NonFiniteError, SettingError, UserError
 from metarl.fewshot.examples import Examples
+from metarl.fewshot.maml import MAMLConfig
+from metarl.fewshot.nets import HEAD, make_net
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
 from metarl.seeding import torch_rng
@@ -17,6 +19,7 @@ from tests.fewshot.problems import SMALL_IMAGE_NET, SMALL_MLP, batch_of, image_s
 VARIANTS = {name: (name, {}) for name in METHODS} | {
     "maml first order": ("maml", {"first_order": True}),
     "maml support statistics": ("maml", {"query_statistics": "support", "inner_steps": 2}),
+    "maml head at 0": ("maml", {"head_from_zero": True, "head_stays_zero": True, "inner_steps": 2}),
     "matching full context": ("matching", {"full_context": True, "processing_steps": 2}),
     "transfer fine-tuned": ("transfer", {"head": "fine_tune", "fine_tune_steps": 5}),
 }
@@ -36,6 +39,32 @@ def supports_of(batch):
 
 def flat(phi):
     return torch.cat([p.double().reshape(-1) for name, p in phi.items() if not name.startswith("support_")])
+
+
+def test_a_head_that_stays_at_0_is_moved_by_inner_steps_alone():
+    learner, batch = learner_of("maml head at 0"), batch_of(SOURCE)
+    before = learner.prior()
+    for _ in range(3):
+        learner.meta_update(batch)
+    after = learner.prior()
+    assert all((after[name] == 0).all() for name in HEAD)
+    assert all((after[name] != before[name]).any() for name in before if name not in HEAD)
+    (phi, *_) = learner.adapt([after] * 3, supports_of(batch))
+    assert all((phi[name] != 0).any() for name in HEAD)
+    learned = METHODS["maml"].make(
+        SOURCE.spec, torch_rng((0,)), config=small("maml", SMALL_IMAGE_NET, head_from_zero=True)
+    )
+    learned.meta_update(batch)
+    assert (learned.prior()["head.weight"] != 0).any()
+
+
+def test_a_head_that_stays_at_0_must_be_there_and_start_there():
+    with pytest.raises(SettingError, match="set head_from_zero=True too"):
+        MAMLConfig(head_stays_zero=True)
+    config = small("maml", SMALL_IMAGE_NET, head_from_zero=True, head_stays_zero=True)
+    body = make_net(SOURCE.spec.input_shape, SMALL_IMAGE_NET)
+    with pytest.raises(UserError, match="is for a net with a head; give WithHead"):
+        METHODS["maml"].make(SOURCE.spec, torch_rng((0,)), config=config, net=body)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -96,8 +96,17 @@ def test_matching_attention_by_hand():
     weights = [math.exp(c / 0.5) for c in (0.5**0.5, 0.5**0.5, 1.0)]
     attention = head.attention({}, phi, QUERY)[0, 0]
     torch.testing.assert_close(attention, torch.tensor(weights) / sum(weights))
-    probabilities = head.scores({}, phi, QUERY)[0, 0].exp()
-    torch.testing.assert_close(probabilities, torch.stack([attention[:2].sum(), attention[2]]))
+    scores = head.scores({}, phi, QUERY)[0, 0]
+    torch.testing.assert_close(scores.softmax(-1), torch.stack([attention[:2].sum(), attention[2]]))
+    torch.testing.assert_close(scores, torch.tensor([weights[0] + weights[1], weights[2]]).log())
+
+
+def test_a_query_unlike_all_examples_has_low_scores_in_matching_networks():
+    """Its attention is shares of 1 as any other's, so their logarithms could not tell it from one of a class."""
+    support, queries = torch.eye(3)[None, :2], torch.tensor([[[1.0, 0.0, 0.1], [0.1, 0.1, 9.0]]])
+    head = Attention(temperature=0.1)
+    largest = head.scores({}, head.condense({}, support, torch.tensor([[0, 1]]), 2), queries).max(-1).values[0]
+    assert largest[0] > 9 and largest[1] < 1
 
 
 def test_cosines_equal_torchs():

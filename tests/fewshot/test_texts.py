@@ -176,6 +176,15 @@ def test_an_evaluation_asks_out_of_scope_requests_of_the_wide_suites(made_up, tm
     assert few_shot_evaluate(nearest_centroid(source), source, without).suites["3w2s"].rejection is None
 
 
+def test_fewer_strangers_than_asked_for_are_all_asked(made_up):
+    """A file of one's own may have a handful."""
+    source = intents(CONFIG, EpisodeConfig(ways=2, shots=2, queries=2))
+    evaluation = FewShotEvaluationConfig(suites=("3w2s",), num_episodes=3, out_of_scope_ways=3)
+    assert evaluation.out_of_scope_queries > source.num_out_of_scope
+    result = few_shot_evaluate(nearest_centroid(source), source, evaluation)
+    assert result.suites["3w2s"].rejection is not None
+
+
 def test_stored_rejections_make_tables_beside_records_without(made_up, tmp_path):
     """A record made before there were any, of the same suites, stays in the first table and out of the second."""
     source = intents(CONFIG, EpisodeConfig(ways=2, shots=2, queries=2))
