@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -86,6 +86,19 @@ class Experiment(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class ChecksData(Protocol):
+    """What an experiment on a data set offers besides: a run does not go on with other data unnoticed."""
+
+    def data_state(self) -> Mapping[str, Any]:
+        """What a checkpoint keeps of the data."""
+        ...
+
+    def check_data(self, trained: Mapping[str, Any], *, may_differ: bool = False) -> None:
+        """Raises UserError where the data do not go with those of a checkpoint; an older one kept none."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,9 @@ import numpy as np
 
 from metarl.checkpoint import load_latest
 from metarl.collect import collect_episodes
-from metarl.config import apply_overrides, config_from_dict
+from metarl.config import apply_overrides, config_from_dict, config_to_dict
 from metarl.errors import UserError, nearest
-from metarl.experiment import RLExperiment
-from metarl.fewshot.experiment import FewShotExperiment
+from metarl.experiment import ChecksData, RLExperiment
 from metarl.find_experiment import load_experiment
 from metarl.learner import RLMetaLearner
 from metarl.optional import MakesTask
@@ -59,13 +58,23 @@ def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Run:
     state, path = found
     experiment = module.build(config)
     try:
-        if overrides and isinstance(experiment, FewShotExperiment):
-            experiment.check_held_out(module.build(config_from_dict(type(module.config()), stored)))
+        _check_data(experiment, config, module, config_from_dict(type(module.config()), stored), state)
         experiment.learner.load_state_dict(state["learner"])
     except BaseException:
         experiment.close()
         raise
     return Run(name, experiment, config, state, path)
+
+
+def _check_data(experiment: Any, config: Any, module: Any, trained: Any, state: dict[str, Any]) -> None:
+    """Raises UserError where the data are not those of the run, by the same settings, or hold out what it learnt."""
+    if not isinstance(experiment, ChecksData):
+        return
+    others = config_to_dict(config).get("data") != config_to_dict(trained).get("data")
+    data = state.get("data")
+    if data is None:  # of a checkpoint from before they kept it
+        data = module.build(trained).data_state() if others else {}
+    experiment.check_data(data, may_differ=others)
 
 
 def load_trained(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Trained:

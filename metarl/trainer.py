@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from metarl.checkpoint import load_latest, save_checkpoint
-from metarl.experiment import Experiment, TrainerConfig
+from metarl.experiment import ChecksData, Experiment, TrainerConfig
 from metarl.log import EVALUATED_AT, Console, MetricsLog, tensorboard_writer
 from metarl.run_directory import RunDirectory
 from metarl.same_settings import WITHOUT_EFFECT
@@ -40,6 +40,8 @@ class Trainer:
         found = load_latest(self.run_directory.checkpoints_path)
         if found is not None:
             state, _ = found
+            if isinstance(self.experiment, ChecksData):
+                self.experiment.check_data(state.get("data", {}))
             self.experiment.learner.load_state_dict(state["learner"])
             self.iteration, self.env_steps = state["iteration"], state["env_steps"]
             self.seconds = state["seconds"]
@@ -115,6 +117,7 @@ class Trainer:
             "env_steps": self.env_steps,
             "seconds": self.seconds,
             "learner": self.experiment.learner.state_dict(),
+            **({"data": self.experiment.data_state()} if isinstance(self.experiment, ChecksData) else {}),
         }
         path = self.run_directory.checkpoints_path
         save_checkpoint(path, self.iteration, state, keep=self.config.keep_checkpoints)

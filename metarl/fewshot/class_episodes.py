@@ -158,9 +158,10 @@ class ClassEpisodes:
         base, turns = divmod(class_id, ROTATIONS)
         return self.data_set.names[base] + (f", turned {90 * turns}°" if turns else "")
 
-    def class_names(self, split: Split) -> set[str]:
+    def class_sizes(self, split: Split) -> dict[str, int]:
         """Of the data set's own classes: one turned is the same drawing."""
-        return {self.data_set.names[c // ROTATIONS] for c in self._classes.get(split, ())}
+        own = sorted({int(c) // ROTATIONS for c in self._classes.get(split, ())})
+        return {self.data_set.names[c]: int(self.data_set.sizes[c]) for c in own}
 
     def _draw(
         self, num_tasks: int, split: Split, ways: int, shots: int, queries: int, rng: np.random.Generator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -50,14 +50,32 @@ class FewShotExperiment:
                 "or leave the suite out"
             )
 
-    def check_held_out(self, trained: FewShotExperiment) -> None:
-        """Raises UserError where held-out tasks have a class that the `trained` experiment trains on."""
-        if isinstance(self.source, HasClasses) and isinstance(trained.source, HasClasses):
-            if common := self.source.class_names("test") & trained.source.class_names("train"):
-                raise UserError(
-                    f"class {min(common)!r} would be tested on, and {len(common) - 1} more, but the run was trained on "
-                    "it; leave the settings of the data as they were"
-                )
+    def data_state(self) -> dict[str, dict[str, int]]:
+        """What a checkpoint keeps of the data: the examples of each class in both splits."""
+        if not isinstance(self.source, HasClasses):
+            return {}
+        return {split: self.source.class_sizes(split) for split in ("train", "test")}
+
+    def check_data(self, trained: Mapping[str, Mapping[str, int]], *, may_differ: bool = False) -> None:
+        """Raises UserError where held-out tasks have a class that a run was `trained` on, its `data_state`.
+
+        So it does where the data are others altogether, as of a file that has changed, unless they `may_differ`.
+        """
+        now = self.data_state()
+        if not now or not trained:
+            return
+        if not may_differ and (changed := [split for split in now if now[split] != trained[split]]):
+            differ = sorted(set(now[changed[0]].items()) ^ set(trained[changed[0]].items()))
+            raise UserError(
+                f"the data are not those that the run was trained on: its {changed[0]} split had "
+                f"{len(trained[changed[0]])} classes and now has {len(now[changed[0]])}, and class {differ[0][0]!r} is "
+                "another; bring back the files as they were"
+            )
+        if common := now["test"].keys() & trained["train"].keys():
+            raise UserError(
+                f"class {min(common)!r} would be tested on, and {len(common) - 1} more, but the run was trained on "
+                "it; leave the settings of the data as they were"
+            )
 
     def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         return self.source.sample_tasks(num_tasks, split="train", rng=rng)

@@ -82,7 +82,9 @@ class EpisodeSource(Protocol):
 class HasClasses(Protocol):
     """What a source may offer besides: a run is then not evaluated on classes that it was trained on."""
 
-    def class_names(self, split: Split) -> set[str]: ...
+    def class_sizes(self, split: Split) -> dict[str, int]:
+        """Examples of each of the data set's own classes, by its name."""
+        ...
 
 
 @runtime_checkable

@@ -46,7 +46,7 @@ def test_what_a_net_sees_of_each_kind(tmp_path, shape, input_shape):
 def test_inputs_are_standardised_by_the_training_classes_alone(tmp_path, shape, axes):
     X, y = write(tmp_path / "a.npz", shape)
     source = read(tmp_path)
-    trained = np.isin(y, [int(name) for name in source.class_names("train")])
+    trained = np.isin(y, [int(name) for name in source.class_sizes("train")])
     mean, deviation = X[trained].mean(axes, keepdims=True), X[trained].std(axes, keepdims=True)
     expected = ((X - mean) / deviation).reshape(len(X), *source.spec.input_shape)
     np.testing.assert_allclose(source.data_set.rows, expected, atol=1e-5)
@@ -138,6 +138,30 @@ def test_in_python_a_run_takes_the_arrays_that_its_file_has(tmp_path):
         classifier.predict(X[:, :4])
 
 
+def test_a_run_does_not_take_other_data_for_its_own(tmp_path, capsys):
+    """Another class moves the seeded split: what was trained on would be held out."""
+    file, run = tmp_path / "a.npz", str(tmp_path / "run")
+    X, y = write(file, (5,))
+    arguments = ["--file", str(file), "--ways", "2", "--max-shots", "2", "--queries", "1", "--suites", "2w1s"]
+    small = ["--test-queries", "1", "--num-episodes", "4"]
+    train = ["train", "arrays", "--out", run, *arguments, *small]
+    assert main([*train, "--iterations", "2"]) == 0
+    file.rename(tmp_path / "moved.npz")
+    assert main(["evaluate", run]) != 0 and "is not there" in capsys.readouterr().err
+    assert main(["evaluate", run, "--file", str(tmp_path / "moved.npz")]) == 0
+    np.savez(file, X=np.concatenate([X, 90 + X[:EACH]]), y=np.concatenate([y, np.full(EACH, 9)]))
+    for command in (
+        ["evaluate", run],
+        ["evaluate", run, "--suites", "2w2s"],
+        [*train, "--iterations", "3", "--resume"],
+    ):
+        assert main(command) != 0
+        assert "the data are not those that the run was trained on" in capsys.readouterr().err
+    (tmp_path / "a.npz").rename(tmp_path / "more.npz")
+    assert main(["evaluate", run, "--file", str(tmp_path / "more.npz")]) != 0
+    assert "would be tested on" in capsys.readouterr().err
+
+
 def write_texts(path, intents=6, texts=5, strangers=0):
     rows = [f"word{i} please {k},kind{i}" for i in range(intents) for k in range(texts)]
     rows += [f'"what about {k}, then",oos' for k in range(strangers)]
@@ -153,7 +177,7 @@ def test_ones_own_texts_take_the_place_of_a_named_set(tmp_path):
     assert source.spec.train_classes == 4 and not isinstance(source, HasOutOfScope)
     strange = intents(write_texts(tmp_path / "more.csv", strangers=3), EPISODES)
     assert isinstance(strange, HasOutOfScope) and strange.out_of_scope(np.array([2, 0, 1])).shape == (3, 64)
-    assert "oos" not in strange.class_names("train") | strange.class_names("test")
+    assert "oos" not in strange.class_sizes("train") | strange.class_sizes("test")
 
 
 def test_texts_too_few_to_train_on_are_refused(tmp_path):
