@@ -237,7 +237,13 @@ class FewShotClassifier:
 
     def _scores(self, X_query: Inputs, mode: Mode) -> Tensor:
         learner = self._fitted()
-        (scores,) = learner.predict([self.phi_], [self._inputs(X_query, "query set")], mode=mode)
+        queries: Any = X_query
+        parts = [queries]
+        if mode != "transductive" and not isinstance(queries, str | Path):  # where queries do not share statistics
+            starts = range(0, len(queries), AT_ONCE)
+            parts = [queries[start : start + AT_ONCE] for start in starts] if len(starts) > 1 else parts
+        inputs = (self._inputs(part, "query set") for part in parts)
+        scores = torch.cat([learner.predict([self.phi_], [x], mode=mode)[0] for x in inputs])
         return scores[:, : len(self.classes_)]
 
     def features(self, X: Inputs) -> NDArray[np.float32]:
@@ -329,6 +335,10 @@ def _check_whole(least: int, **numbers: Any) -> None:
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
             raise UserError(f"{name}={number!r} must be a whole number >= {least}; give such a one")
+
+
+AT_ONCE = 512
+"""Queries that are made inputs of together: of a text they are 16,384 numbers."""
 
 
 def _default_config(method: str, updates: int) -> Any:

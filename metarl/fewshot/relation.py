@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.losses import accuracy
 from metarl.fewshot.metric import CPU, Embedded, MetricConfig, MetricLearner, class_means, one_hot
 from metarl.fewshot.nets import Conv4, Net, NetConfig, make_net
@@ -36,6 +37,8 @@ from metarl.validate import check_range
 
 START = 2.0
 """What a hidden unit multiplies an inner product of vectors by at first."""
+LENGTH = 2.0
+"""Of vectors, where the net gives them none: those of a ReLU net are so long that every sigmoid would be flat."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,8 @@ class RelationScore:
     map_shape: tuple[int, ...]
     """(C, h, w), or (D,) for vectors."""
     hidden: int
+    own_length: bool = True
+    """Vectors are compared as long as they are; else each is first brought to LENGTH."""
 
     @property
     def of_images(self) -> bool:
@@ -82,6 +87,8 @@ class RelationScore:
         return params
 
     def condense(self, params: Params, support: Tensor, y: Tensor, ways: int) -> Params:
+        if not self.own_length:
+            support = LENGTH * normalised(support)
         means = class_means(support, y, ways)
         if not self.of_images:
             lengths = class_means(support.square().sum(-1, keepdim=True), y, ways).sqrt()
@@ -92,6 +99,8 @@ class RelationScore:
     def scores(self, params: Params, phi: Params, queries: Tensor) -> Tensor:
         """Log-odds of each (query, class) pair, whose sigmoid is the paper's relation score (eq. 1)."""
         classes = phi["classes"]
+        if not self.own_length:
+            queries = LENGTH * normalised(queries)
         if self.of_images:
             pairs = self._compared_maps(params, classes, queries)
             hidden = F.relu(pairs @ params["w0"] + params["b0"])
@@ -146,6 +155,6 @@ def relation(
 
     def head_for(features: int) -> RelationScore:
         shape = net.map_shape if isinstance(net, Conv4) and keeps_maps else (features,)
-        return RelationScore(shape, config.hidden)
+        return RelationScore(shape, config.hidden, own_length=keeps_maps or isinstance(net, BesideInput))
 
     return MetricLearner(spec, config, head_for=head_for, generator=generator, device=device, net=net)

@@ -10,6 +10,7 @@ from torch import nn
 
 from metarl.checkpoint import save_checkpoint
 from metarl.errors import UserError
+from metarl.fewshot import classifier as classifier_module
 from metarl.fewshot.arrays import task_data
 from metarl.fewshot.classifier import FewShotClassifier, make_tasks
 from metarl.fewshot.examples import Examples
@@ -267,6 +268,15 @@ def test_a_rejection_that_cannot_be_meant_is_refused():
     with pytest.raises(UserError, match=r"unknown='name.' is one of the classes"):
         classifier.predict(X_Q, unknown=str(Y_S[0]))
     assert classifier.fit(TASKS[:1]).threshold_ is None
+
+
+def test_many_queries_are_answered_in_parts_as_one_by_one(monkeypatch):
+    classifier = fitted("prototypical").adapt(X_S, Y_S)
+    whole = classifier.scores(X_Q)
+    for queries in (X_Q, torch.from_numpy(X_Q), X_Q.tolist()):
+        monkeypatch.setattr(classifier_module, "AT_ONCE", 4)
+        np.testing.assert_allclose(classifier.scores(queries), whole, atol=1e-5)
+        monkeypatch.undo()
 
 
 def test_a_threshold_goes_with_the_number_of_classes():

@@ -295,3 +295,18 @@ def test_a_fine_tuned_head_is_logistic_regression_by_gradient_descent():
             w, b = w - 0.5 * gw, b - 0.5 * gb
         torch.testing.assert_close(phi["weight"][t], w, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(phi["bias"][t], b, atol=1e-5, rtol=1e-4)
+
+
+def test_relation_networks_start_with_graded_scores_whatever_the_length_of_their_features():
+    """Those of a ReLU net are long: a sigmoid of their products would be 1 for every class, and its gradient 0."""
+    y = torch.arange(3).repeat(2)[None]
+    features = 20 * torch.rand(1, 12, 16, generator=torch.Generator().manual_seed(0))
+    batch = Embedded([], 3, features[:, :6], y, features[:, 6:], y)
+    losses = {}
+    for own_length in (True, False):
+        head = RelationScore((16,), 8, own_length=own_length)
+        params = {name: p.requires_grad_() for name, p in head.init(16, torch_rng((0,))).items()}
+        loss, _ = head.loss(params, batch)
+        losses[own_length] = (loss.item(), torch.autograd.grad(loss, params["w0"])[0].abs().max().item())
+    assert losses[True][0] == pytest.approx(1, abs=1e-6) and losses[True][1] < 1e-12
+    assert losses[False][0] < 0.999 and losses[False][1] > 1e-5
