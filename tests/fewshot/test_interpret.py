@@ -50,7 +50,7 @@ def test_the_attention_map_adds_up_to_the_answers(full_context):
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
     (scores,) = learner.predict([phi], [data.query.x])
     by_class = torch.from_numpy(weights) @ torch.nn.functional.one_hot(data.supports[0].y).float()
-    torch.testing.assert_close(by_class, scores.exp(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(by_class, scores.softmax(-1), atol=1e-5, rtol=1e-4)
 
 
 def test_a_support_example_is_nearest_to_itself():
