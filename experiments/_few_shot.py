@@ -12,6 +12,7 @@ from metarl.experiment import TrainerConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.learner import FewShotLearner
+from metarl.fewshot.registry import METHODS
 from metarl.fewshot.reptile import ReptileConfig
 from metarl.fewshot.source import EpisodeSource
 from metarl.seeding import Stream, torch_rng
@@ -65,6 +66,28 @@ def build_with(method: Callable[..., FewShotLearner], source: EpisodeSource, con
         )
 
     return FewShotExperiment(source=source, make_learner=make_learner, evaluation=config.evaluation)
+
+
+class ConfigOfAnyMethod(Protocol):
+    @property
+    def trainer(self) -> TrainerConfig: ...
+
+    @property
+    def method(self) -> Method: ...
+
+    @property
+    def methods(self) -> Any:
+        """A dataclass with the settings of each method, by its name."""
+        ...
+
+    @property
+    def evaluation(self) -> FewShotEvaluationConfig: ...
+
+
+def build_chosen(source: EpisodeSource, config: ConfigOfAnyMethod) -> FewShotExperiment:
+    """The experiment of the one method that the config names, of those that it has settings for."""
+    chosen = Chosen(config.trainer, vars(config.methods)[config.method], config.evaluation)
+    return build_with(METHODS[config.method].build, source, chosen)
 
 
 def _check_anneals(config: Config) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments._few_shot import Chosen, Method, build_with
+from experiments._few_shot import Method, build_chosen
 from metarl.experiment import TrainerConfig
 from metarl.fewshot.anil import ANILConfig
 from metarl.fewshot.arrays_file import ArraysConfig, arrays_file
@@ -21,7 +21,6 @@ from metarl.fewshot.meta_sgd import MetaSGDConfig
 from metarl.fewshot.nearest_centroid import NearestCentroidConfig
 from metarl.fewshot.nets import NetConfig
 from metarl.fewshot.prototypical import PrototypicalConfig
-from metarl.fewshot.registry import METHODS
 from metarl.fewshot.relation import RelationConfig
 from metarl.fewshot.reptile import ReptileConfig
 from metarl.fewshot.ridge import RidgeConfig
@@ -71,5 +70,4 @@ def config() -> Config:
 
 
 def build(config: Config) -> FewShotExperiment:
-    chosen = Chosen(config.trainer, vars(config.methods)[config.method], config.evaluation)
-    return build_with(METHODS[config.method].build, arrays_file(config.data, config.episodes), chosen)
+    return build_chosen(arrays_file(config.data, config.episodes), config)

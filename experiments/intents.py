@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments._few_shot import Chosen, Method, build_with
+from experiments._few_shot import Method, build_chosen
 from metarl.experiment import TrainerConfig
 from metarl.fewshot.anil import ANILConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
@@ -20,7 +20,6 @@ from metarl.fewshot.meta_sgd import MetaSGDConfig
 from metarl.fewshot.nearest_centroid import NearestCentroidConfig
 from metarl.fewshot.nets import NetConfig
 from metarl.fewshot.prototypical import PrototypicalConfig
-from metarl.fewshot.registry import METHODS
 from metarl.fewshot.relation import RelationConfig
 from metarl.fewshot.reptile import ReptileConfig
 from metarl.fewshot.ridge import RidgeConfig
@@ -89,5 +88,4 @@ def config() -> Config:
 
 
 def build(config: Config) -> FewShotExperiment:
-    chosen = Chosen(config.trainer, vars(config.methods)[config.method], config.evaluation)
-    return build_with(METHODS[config.method].build, intents(config.data, config.episodes), chosen)
+    return build_chosen(intents(config.data, config.episodes), config)

@@ -51,14 +51,15 @@ def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Run:
     """The experiment with the newest checkpoint's learner. Raises UserError."""
     name, stored = read_run_config(run_dir)
     module = load_experiment(name)
-    config = apply_overrides(config_from_dict(type(module.config()), stored), overrides)
+    trained = config_from_dict(type(module.config()), stored)
+    config = apply_overrides(trained, overrides)
     found = load_latest(run_dir / CHECKPOINTS)
     if found is None:
         raise UserError(f"{run_dir} holds no checkpoint yet; train it first, or go on with --resume")
     state, path = found
     experiment = module.build(config)
     try:
-        _check_data(experiment, config, module, config_from_dict(type(module.config()), stored), state)
+        _check_data(experiment, config, module, trained, state)
         experiment.learner.load_state_dict(state["learner"])
     except BaseException:
         experiment.close()

@@ -19,7 +19,7 @@ from metarl.errors import SettingError, UserError
 from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Examples, count_ways
 from metarl.fewshot.losses import accuracy, cross_entropy, squared_error
-from metarl.fewshot.nets import MLP, Conv4, Net, NetConfig, WithHead, make_net
+from metarl.fewshot.nets import MLP, Conv4, Net, NetConfig, WithHead, body_of, make_net
 from metarl.fewshot.schedule import ScheduleConfig, ScheduledAdam
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.step_sizes import StepSizes
@@ -102,7 +102,7 @@ def choose_backend(
     Raises SettingError for `batched` with a net that does not broadcast over stacked params, or whose queries take
     statistics of the support set, which that kernel does not differentiate.
     """
-    body = net.body if isinstance(net, WithHead) else net
+    body = body_of(net)
     dense = isinstance(body, BesideInput) or (isinstance(body, MLP) and body.norm == "none")
     grouped = isinstance(body, Conv4) and body.norm != "layer" and not (body.norm == "batch" and support_statistics)
     if wanted == "batched" and not (dense or grouped):

@@ -318,6 +318,11 @@ class WithHead:
         return linear(features, params["head.weight"], params["head.bias"]), used
 
 
+def body_of(net: Net) -> Net:
+    """The net without the head that it may have."""
+    return net.body if isinstance(net, WithHead) else net
+
+
 def for_scores(net: Net) -> Net:
     """The same net where nothing is differentiated: at full precision, by the faster kernels."""
     if isinstance(net, WithHead):

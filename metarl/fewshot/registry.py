@@ -20,7 +20,7 @@ from metarl.fewshot.maml import MAMLConfig, maml
 from metarl.fewshot.matching import MatchingConfig, matching
 from metarl.fewshot.meta_sgd import MetaSGDConfig, meta_sgd
 from metarl.fewshot.nearest_centroid import NearestCentroidConfig, nearest_centroid
-from metarl.fewshot.nets import Net, WithHead
+from metarl.fewshot.nets import Net, body_of
 from metarl.fewshot.omniglot import OmniglotConfig, OmniglotEncoder, omniglot
 from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
 from metarl.fewshot.relation import RelationConfig, relation
@@ -58,7 +58,7 @@ class MethodEntry:
                 f"config is of {type(config).__name__}, but this method takes {type(self.config).__name__}; "
                 "give one of those or another method"
             )
-        inner = net.body if isinstance(net, WithHead) else net
+        inner = None if net is None else body_of(net)
         if isinstance(inner, nn.Module):
             raise UserError(
                 f"net is a torch module ({type(inner).__name__}), which must be wrapped; give "

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Examples
-from metarl.fewshot.nets import Net, WithHead
+from metarl.fewshot.nets import Net, WithHead, body_of
 from metarl.fewshot.step_sizes import PREFIX
 from metarl.types import Params
 
@@ -50,12 +50,12 @@ class UsedInputs:
 
 def skips_zeros(net: Net) -> bool:
     """Whether an input of 0 is to the net as one that is not there."""
-    return isinstance(_body(net), BesideInput)
+    return isinstance(body_of(net), BesideInput)
 
 
 def used_inputs(net: Net, x: Tensor) -> UsedInputs:
     """The inputs that are not 0 in all examples x (..., D), of a net that skips zeros."""
-    body = _body(net)
+    body = body_of(net)
     assert isinstance(body, BesideInput)
     columns = x.flatten(0, -2).any(0).nonzero().squeeze(-1)
     rows = {"gain": (-1, columns), "projection": (-2, columns)}
@@ -65,7 +65,3 @@ def used_inputs(net: Net, x: Tensor) -> UsedInputs:
         rows["head.weight"] = (-2, torch.cat([columns, projected]))
         small = replace(net, body=small)
     return UsedInputs(small, columns, rows)
-
-
-def _body(net: Net) -> Net:
-    return net.body if isinstance(net, WithHead) else net
