@@ -72,7 +72,3 @@ def _print_help() -> None:
     for name, summary in COMMANDS.items():
         print(f"  {name:<10} {summary}")
     print("\n`metarl COMMAND --help` tells more, `metarl train EXPERIMENT --help` lists its settings.")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

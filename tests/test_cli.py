@@ -110,7 +110,7 @@ def test_another_seed_gives_another_run(reference: Path, tmp_path: Path) -> None
 
 
 def start(out: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "metarl.cli", "train", "navigation_maml", "--out", str(out), *SMALL, *more]
+    command = [sys.executable, "-m", "metarl", "train", "navigation_maml", "--out", str(out), *SMALL, *more]
     command += ["--cg-iterations", "3"]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 

@@ -196,18 +196,22 @@ def test_what_vmap_cannot_run_is_sent_to_the_loop(method, config, layer):
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize("backend", ["vmap", "loop"])
 def test_attention_is_sent_to_the_kernel_with_second_derivatives(backend):
+    torch.manual_seed(0)
     net = ModuleNet(Sequence(nn.MultiheadAttention(6, 2, batch_first=True)), (4, 6))
     tasks = [sequences(0), sequences(1)]
 
     def fit(**options):
         config = MAMLConfig(backend=backend, **options)
-        return FewShotClassifier(method="maml", net=net, config=config, tasks_per_update=2).fit(tasks)
+        return FewShotClassifier(method="maml", net=net, config=config, tasks_per_update=2, epochs=10).fit(tasks)
 
     with pytest.raises(UserError, match=r"attention has no second derivative.*SDPBackend\.MATH.*first_order=True"):
         fit()
     with sdpa_kernel(SDPBackend.MATH):
-        second = fit().learner.theta
-    assert not torch.equal(fit(first_order=True).learner.theta["head.weight"], second["head.weight"])
+        second = fit().losses_
+    first = fit(first_order=True).losses_
+    assert first[0] == pytest.approx(second[0])
+    # not sooner: Adam's first update has the signs of the meta-gradient alone, and those may be equal
+    assert abs(first[-1] - second[-1]) > 0.01 * abs(second[0] - second[-1])
 
 
 def test_an_error_that_no_backend_mends_stays_as_it_is():

@@ -1,0 +1,8 @@
+"""`python -m metarl` is the `metarl` command, for where its script is not on the path."""
+
+import sys
+
+from metarl.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
