@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
@@ -26,6 +27,7 @@ from metarl.fewshot.classifier import FewShotClassifier
 from metarl.fewshot.out_of_scope import confidence
 from metarl.fewshot.own_examples import OwnExamples, read_own
 from metarl.files import replace_file
+from metarl.flags import parse_flags
 from metarl.run_directory import CONFIG
 
 UNKNOWN = "unknown"
@@ -37,6 +39,7 @@ class ClassifyArguments:
 
     Examples are what the run's data are made of: texts in a .csv file with the columns text and label; images in
     FOLDER/CLASS/ (of Omniglot and the digits: dark ink on light paper); arrays in a .npz file with X and y.
+    A run's own data are read as well; where they have moved, add --data.file PATH or --data.root PATH.
     """
 
     run_dir: Positional[Path]
@@ -58,10 +61,14 @@ class ClassifyArguments:
 
 
 def main(rest: list[str]) -> int:
-    arguments = tyro.cli(ClassifyArguments, args=rest, prog="metarl classify")
+    arguments, flags = tyro.cli(ClassifyArguments, args=rest, prog="metarl classify", return_unknown_args=True)
+    settings = dict(parse_flags(flags))
     is_run = (arguments.run_dir / CONFIG).exists() or not list_checkpoints(arguments.run_dir)
-    _check(arguments, is_run=is_run)
-    classifier = FewShotClassifier.of_run(arguments.run_dir) if is_run else FewShotClassifier.load(arguments.run_dir)
+    _check(arguments, settings, is_run=is_run)
+    if is_run:
+        classifier = FewShotClassifier.of_run(arguments.run_dir, settings)
+    else:
+        classifier = FewShotClassifier.load(arguments.run_dir)
     kind = classifier.encoder.kind if classifier.encoder else "arrays"
     if kind == "arrays" and arguments.asked:
         raise UserError(f"{arguments.asked[0]!r}: the run takes arrays; give them as --queries FILE.npz")
@@ -89,8 +96,13 @@ def main(rest: list[str]) -> int:
     return 0
 
 
-def _check(arguments: ClassifyArguments, *, is_run: bool) -> None:
+def _check(arguments: ClassifyArguments, settings: Mapping[str, str], *, is_run: bool) -> None:
     """Raises UserError for arguments that do not go together."""
+    if settings and not is_run:
+        raise UserError(
+            f"--{next(iter(settings))} is no option, and {arguments.run_dir} no run that could have such a setting; "
+            "leave it out (metarl classify --help)"
+        )
     if not arguments.asked and arguments.queries is None and arguments.save is None:
         raise UserError("nothing is asked; give texts or image files behind the run, or --queries")
     if arguments.accepted is not None and not arguments.unknown:

@@ -18,6 +18,9 @@ from metarl.types import Task, TaskData
 ArrayTask = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
 """(X_support, y_support, X_query, y_query), inputs (N, C, H, W) or (N, D), labels (N,) of any kind."""
 
+CHANNELS = (1, 3, 4)
+"""That images have: grey, in colour, and with transparency or depth."""
+
 
 def without_graph(X: Any) -> Any:
     """A tensor, or the tensors of a list, as numpy takes them: off the graph and on the CPU; else X as it is."""
@@ -37,6 +40,15 @@ def inputs_of(X: ArrayLike, *, what: str) -> torch.Tensor:
             f"the inputs of the {what} are no array of numbers ({str(error).partition('. ')[0]}); "
             "give each example as equally many numbers"
         ) from None
+
+
+def check_channels_first(shape: Sequence[int], *, what: str) -> None:
+    """Raises UserError for images (n, H, W, C): their rows would be taken for channels, and no net would complain."""
+    if len(shape) == 4 and shape[3] in CHANNELS and shape[1] not in CHANNELS:
+        raise UserError(
+            f"{what} has the shape {tuple(shape)}, which are images with their channels last; they come first, "
+            "(n, C, H, W): give X.transpose(0, 3, 1, 2)"
+        )
 
 
 def labels_of(y: ArrayLike, *, what: str) -> NDArray:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import UserError
-from metarl.fewshot.arrays import labels_of
+from metarl.fewshot.arrays import check_channels_first
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, by_class
 from metarl.fewshot.hold_out import hold_out
 from metarl.fewshot.own_examples import read_own
@@ -48,8 +48,7 @@ def arrays_file(config: ArraysConfig, episodes: EpisodeConfig) -> ClassEpisodes:
     path = Path(config.file)
     own = read_own(path, "arrays", need_labels=True)
     X = check_numbers(np.asarray(own.raw), what=str(path))
-    labels = labels_of(own.labels or (), what=config.file)
-    if "" in (names := [str(label) for label in labels.tolist()]):
+    if "" in (names := [str(label) for label in own.labels or ()]):
         raise UserError(f"example {names.index('')} of {path} has an empty label; label it or leave it out")
     data_set = by_class(X, np.asarray(names))
     splits = hold_out(data_set.names, test_share=config.test_share, split_seed=config.split_seed, where=config.file)
@@ -111,6 +110,7 @@ def check_numbers(X: NDArray, *, what: str) -> NDArray:
         raise UserError(f"X of {what} has the shape {X.shape}, which must be (n, D), (n, T, C) or (n, C, H, W)")
     if X[:1].size == 0:
         raise UserError(f"X of {what} has the shape {X.shape}, in which an example has no number; give at least one")
+    check_channels_first(X.shape, what=f"X of {what}")
     finite = np.isfinite(X.reshape(len(X), -1)).all(1)
     if not finite.all():
         raise UserError(

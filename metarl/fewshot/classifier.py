@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +15,15 @@ from torch import Tensor
 from metarl.checkpoint import load_latest, save_checkpoint
 from metarl.config import config_from_dict, config_to_dict
 from metarl.errors import UserError, nearest
-from metarl.fewshot.arrays import ArrayTask, inputs_of, labels_of, support_of, task_data, with_train_classes
+from metarl.fewshot.arrays import (
+    ArrayTask,
+    check_channels_first,
+    inputs_of,
+    labels_of,
+    support_of,
+    task_data,
+    with_train_classes,
+)
 from metarl.fewshot.class_episodes import ROTATIONS, ClassEpisodes, by_class
 from metarl.fewshot.examples import Examples, Shape, check_examples, count_ways
 from metarl.fewshot.experiment import FewShotExperiment
@@ -76,14 +84,16 @@ class FewShotClassifier:
         self._source: EpisodeSource | None = None
 
     @classmethod
-    def of_run(cls, run_dir: Path | str) -> FewShotClassifier:
+    def of_run(cls, run_dir: Path | str, settings: Mapping[str, str] | None = None) -> FewShotClassifier:
         """The learner of a run of `metarl train`, ready for `adapt`.
+
+        `settings` take the place of the run's own, as where its data have moved: {"data.file": "new/place.csv"}.
 
         Of a run on texts or images, `adapt` and `predict` also take texts or paths of image files in place of arrays;
         of one on arrays, they take those as the run's file has them.
         Raises UserError for a run that has no classes.
         """
-        run = open_run(Path(run_dir))
+        run = open_run(Path(run_dir), list((settings or {}).items()))
         experiment = run.experiment
         experiment.close()
         if not isinstance(experiment, FewShotExperiment) or experiment.source.spec.regression:
@@ -122,6 +132,8 @@ class FewShotClassifier:
         data = [task_data(i, task) for i, task in enumerate(tasks)]
         if not data:
             raise UserError("fit was given 0 tasks; give at least one (X_support, y_support, X_query, y_query)")
+        if self.net is None:
+            check_channels_first(data[0].supports[0].x.shape, what="X_support of task 0")
         data = with_train_classes(data)
         spec = DataSpec(
             input_shape=tuple(data[0].supports[0].x.shape[1:]),

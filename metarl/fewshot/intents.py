@@ -73,6 +73,8 @@ class IntentsConfig:
 
     def __post_init__(self) -> None:
         check_choices(self)
+        if self.file and self.name != "clinc150":
+            raise UserError(f"the data are either the set {self.name} or those of --file {self.file}; give one")
         check_range(self, "dimensions", low=16)
         check_range(self, "test_share", low=0, low_open=True, high=1, high_open=True)
         check_range(self, "split_seed", low=0)
@@ -168,8 +170,9 @@ def _published_pairs(name: IntentSet) -> tuple[list[tuple[str, str]], dict[str, 
 
 
 def _own_pairs(path: Path) -> tuple[list[tuple[str, str]], None]:
+    """A text that stands twice counts once, or a query would stand in its own support set."""
     own = read_own(path, "texts", need_labels=True)
-    return list(zip(own.raw, own.labels or (), strict=True)), None
+    return list(dict.fromkeys(zip(own.raw, own.labels or (), strict=True))), None
 
 
 def digest(content: Any) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from metarl.errors import UserError
+from metarl.fewshot.arrays import labels_of
 from metarl.fewshot.image_folder import SUFFIXES, image_classes, image_files
 from metarl.fewshot.source import RawKind
 
@@ -117,4 +118,5 @@ def _arrays(path: Path) -> OwnExamples:
     X, y = arrays["X"], arrays.get("y")
     if y is not None and y.shape != (len(X),):
         raise UserError(f"{path} has y of the shape {y.shape} beside {len(X)} examples, which must be ({len(X)},)")
-    return OwnExamples(X, [str(i) for i in range(len(X))], None if y is None else y.tolist())
+    labels = None if y is None or len(y) == 0 else labels_of(y, what=f"examples in {path}").tolist()
+    return OwnExamples(X, [str(i) for i in range(len(X))], labels)

@@ -116,11 +116,31 @@ def test_a_run_on_a_file_names_examples_of_new_classes(tmp_path, capsys):
     np.savez(tmp_path / "asked.npz", X=series + 3)
     capsys.readouterr()
     run, mine, asked = (str(tmp_path / name) for name in ("run", "mine.npz", "asked.npz"))
-    saved = str(tmp_path / "saved")
+    saved, moved = str(tmp_path / "saved"), str(tmp_path / "moved.npz")
     for arguments in (["classify", run, "--examples", mine, "--save", saved], ["classify", saved]):
         assert main([*arguments, "--queries", asked]) == 0
         answers = [line.split("│")[2].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
         assert answers == ["low", "high"]
+    (tmp_path / "a.npz").rename(moved)
+    assert main(["classify", run, "--examples", mine, "--queries", asked]) == 2
+    assert "a.npz is not there" in capsys.readouterr().err
+    assert main(["classify", run, "--examples", mine, "--queries", asked, "--data.file", moved]) == 0
+    assert main(["classify", saved, "--queries", asked, "--data.file", moved]) == 2
+    assert "no run that could have such a setting" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("standardise", [True, False])
+def test_images_with_channels_last_are_told_from_series_of_channels(tmp_path, standardise):
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(CLASSES), EACH)
+    images = rng.normal(size=(len(y), 12, 10, 3))
+    np.savez(tmp_path / "a.npz", X=images, y=y)
+    with pytest.raises(UserError, match=r"\(\d+, 12, 10, 3\), which are images with their channels last"):
+        read(tmp_path, standardise=standardise)
+    with pytest.raises(UserError, match=r"X_support of task 0 has the shape \(4, 12, 10, 3\)"):
+        FewShotClassifier().fit([(images[:4], y[:4], images[:4], y[:4])])
+    np.savez(tmp_path / "a.npz", X=images.transpose(0, 3, 1, 2), y=y)
+    assert read(tmp_path, standardise=standardise).spec.input_shape == (3, 12, 10)
 
 
 def test_in_python_a_run_takes_the_arrays_that_its_file_has(tmp_path):
@@ -178,6 +198,12 @@ def test_ones_own_texts_take_the_place_of_a_named_set(tmp_path):
     strange = intents(write_texts(tmp_path / "more.csv", strangers=3), EPISODES)
     assert isinstance(strange, HasOutOfScope) and strange.out_of_scope(np.array([2, 0, 1])).shape == (3, 64)
     assert "oos" not in strange.class_sizes("train") | strange.class_sizes("test")
+    with (tmp_path / "mine.csv").open("a") as file:
+        file.write("\nword0 please 1,kind0\nword0 please 1,kind1")
+    twice = read_intents(config).data_set
+    assert (np.diff(twice.starts) - np.diff(data.data_set.starts)).tolist() == [0, 1, 0, 0, 0, 0]
+    with pytest.raises(UserError, match=r"either the set hwu64 or those of --file .*mine.csv; give one"):
+        IntentsConfig(file=config.file, name="hwu64")
 
 
 def test_texts_too_few_to_train_on_are_refused(tmp_path):

@@ -270,6 +270,7 @@ def test_arguments_that_do_not_go_together_are_refused(texts_run, own_texts, tmp
         ([*own, "--queries", str(strange)], "labelled 'Halt', which is no class of the examples"),
         (own, "nothing is asked"),
         (["stop"], "--examples is missing"),
+        ([*own, "stop", "--nonsense", "1"], "nonsense"),
     ):
         assert main(["classify", str(texts_run), *arguments]) == 2
         assert said in capsys.readouterr().err
@@ -280,6 +281,7 @@ def test_arrays_of_the_wrong_form_are_refused(tmp_path):
         ({"x": np.zeros((2, 3))}, r"holds \['x'\] and no X of the shape"),
         ({"X": np.zeros(3)}, r"no X of the shape \(n, \.\.\.\)"),
         ({"X": np.zeros((2, 3)), "y": np.zeros(3)}, r"y of the shape \(3,\) beside 2 examples"),
+        ({"X": np.zeros((2, 3)), "y": np.array([0, np.nan])}, "label 1 of the examples in .* is NaN"),
         ({"X": np.array([["a"], [None]], dtype=object)}, "cannot be read"),
     ):
         np.savez(tmp_path / "x.npz", **arrays)
