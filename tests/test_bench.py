@@ -57,6 +57,7 @@ def test_bench_rollout_on_any_registered_tasks(tmp_path: Path, capsys: pytest.Ca
 def test_bench_memory(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     small = ["--benchmark", "ML10", "--meta-batch-size", "2", "--episodes", "1", "--task-changes", "10"]
+    small += ["--starts", "1", "--workers", "1"]
     assert main(["bench", "memory", *small, "--json", str(out)]) == 0
     content = json.loads(out.read_text())
     assert 0.1 < content["largest_process_gb"] <= content["all_processes_gb"] < 6

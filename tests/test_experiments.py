@@ -23,6 +23,7 @@ from metarl.fewshot.registry import METHODS
 from metarl.fewshot.reptile import ReptileConfig, reptile
 from metarl.find_experiment import experiment_names, load_experiment
 from metarl.log import read_metrics
+from metarl.rollout.pool import PoolConfig
 from tests.fewshot.problems import image_source
 from tests.fewshot.test_arrays_file import write
 from tests.fewshot.test_image_folder import make
@@ -41,6 +42,8 @@ SMALL = [
 SMALL_IMAGES = [
     *("--ways", "2", "--queries", "1", "--suites", "2w1s", "--test-queries", "2", "--size", "16"),
 ]
+ONE_KIND_OF_ACTION = ["--no-deterministic-too", "--adaptation-rounds", "1"]
+"""For episodes of 500 steps."""
 SMALL_MEMORY = ["--epochs", "1", "--hidden-dim", "8", "--adaptation-rounds", "1"]
 
 
@@ -60,6 +63,8 @@ def test_experiment_runs(name: str, tmp_path: Path) -> None:
     config = vars(load_experiment(name).config())
     small = SMALL_FEW_SHOT if isinstance(config.get("evaluation"), FewShotEvaluationConfig) else SMALL
     more = SMALL_MEMORY if isinstance(config.get("agent"), RL2Config) else []
+    if name.startswith("ml1"):
+        more = [*more, *ONE_KIND_OF_ACTION]
     if name == "images":
         more = [*SMALL_IMAGES, "--root", str(make(tmp_path / "images", "folder"))]
     if name == "arrays":
@@ -118,6 +123,7 @@ def test_reptiles_meta_step_has_fallen_to_nothing_when_the_run_ends(experiment) 
 
 def test_ml25_is_scored_with_and_without_the_class_it_also_trains_on() -> None:
     config = ml10_maml.config()
+    config = dataclasses.replace(config, rl=dataclasses.replace(config.rl, pool=PoolConfig(workers=0)))
     experiment = ml10_maml.build(dataclasses.replace(config, tasks=ML(benchmark="ML25")))
     experiment.close()
     assert experiment.settings.evaluation.also_without == ("basketball-v3",)

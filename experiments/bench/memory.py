@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.run_directory import environment
 from metarl.seeding import Stream, numpy_rng, torch_rng
+from metarl.validate import check_counts
 
 GB = 1e9
 START = """
@@ -54,14 +56,17 @@ class Arguments:
     workers: int = 2
     task_changes: int = 2000
     """In one process, a reset to another task and 20 steps each."""
+    starts: int = 3
+    """Of which the median counts."""
     json: Path | None = None
 
 
 def main(args: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=args, prog="metarl bench memory")
-    starts = [start_seconds(arguments) for _ in range(3)]
+    check_counts(starts=arguments.starts)
+    starts = [start_seconds(arguments) for _ in range(arguments.starts)]
     figures = {
-        "seconds_to_first_step": sorted(starts)[1],
+        "seconds_to_first_step": median(starts),
         "first_start_seconds": starts[0],
         **pool_memory(arguments),
         **task_change_memory(arguments),
