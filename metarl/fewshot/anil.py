@@ -19,9 +19,10 @@ from metarl.fewshot.examples import Examples
 from metarl.fewshot.fast_weights import FastWeights
 from metarl.fewshot.gradient import CPU, TaskLoss, net_with_head
 from metarl.fewshot.maml import MAMLConfig
-from metarl.fewshot.nets import HEAD, Net, WithHead, check_outputs
+from metarl.fewshot.net import Net, check_outputs
 from metarl.fewshot.schedule import ScheduledAdam
 from metarl.fewshot.source import DataSpec
+from metarl.fewshot.with_head import HEAD, WithHead
 from metarl.inner_loop import adapt_tasks
 from metarl.policies import linear
 from metarl.types import Metrics, Params

@@ -29,7 +29,7 @@ from metarl.fewshot.examples import Examples, Shape, check_examples, count_ways
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.learner import FewShotLearner, Mode
 from metarl.fewshot.metric import MetricLearner
-from metarl.fewshot.nets import Net
+from metarl.fewshot.net import Net
 from metarl.fewshot.out_of_scope import confidence, threshold
 from metarl.fewshot.registry import ENCODERS, METHODS
 from metarl.fewshot.reptile import ReptileConfig

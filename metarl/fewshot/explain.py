@@ -29,7 +29,7 @@ from metarl.fewshot.interpret import (
 from metarl.fewshot.learner import FewShotLearner, Mode
 from metarl.fewshot.matching import Attention, FullContext
 from metarl.fewshot.metric import MetricLearner
-from metarl.fewshot.nets import WithHead
+from metarl.fewshot.with_head import WithHead
 from metarl.types import Params, TaskData
 
 

@@ -17,9 +17,11 @@ from metarl.errors import NonFiniteError, UserError
 from metarl.fewshot.examples import Examples, stack_queries, stack_supports
 from metarl.fewshot.gradient import CPU, GradientConfig
 from metarl.fewshot.learner import Mode, check_mode
-from metarl.fewshot.nets import HEAD, Net, for_scores
+from metarl.fewshot.net import Net
+from metarl.fewshot.nets import for_scores
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.used_inputs import UsedInputs, skips_zeros, used_inputs
+from metarl.fewshot.with_head import HEAD
 from metarl.types import Metrics, Params, Phi, TaskData
 
 

@@ -17,13 +17,17 @@ from torch import Tensor
 from metarl import params as P
 from metarl.errors import SettingError, UserError
 from metarl.fewshot.beside_input import BesideInput
+from metarl.fewshot.conv4 import Conv4
 from metarl.fewshot.examples import Examples, count_ways
 from metarl.fewshot.losses import accuracy, cross_entropy, squared_error
-from metarl.fewshot.nets import MLP, Conv4, Net, NetConfig, WithHead, body_of, make_net
+from metarl.fewshot.mlp import MLP
+from metarl.fewshot.net import Net
+from metarl.fewshot.nets import NetConfig, make_net
 from metarl.fewshot.schedule import ScheduleConfig, ScheduledAdam
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.step_sizes import StepSizes
 from metarl.fewshot.used_inputs import UsedInputs, skips_zeros, used_inputs
+from metarl.fewshot.with_head import WithHead, body_of
 from metarl.inner_loop import Backend, adapt_tasks
 from metarl.types import Metrics, Params
 from metarl.validate import check_choices, check_range

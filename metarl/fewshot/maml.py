@@ -8,7 +8,7 @@ import torch
 
 from metarl.fewshot.fast_weights import FastWeights
 from metarl.fewshot.gradient import CPU, GradientConfig, GradientDescent, MetaGradient, TaskLoss, net_with_head
-from metarl.fewshot.nets import Net, check_outputs
+from metarl.fewshot.net import Net, check_outputs
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.step_sizes import FixedStepSize, StepSizes
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from metarl.fewshot.metric import CPU, Embedded, MetricConfig, MetricLearner, classification_loss, one_hot
-from metarl.fewshot.nets import Net
+from metarl.fewshot.net import Net
 from metarl.fewshot.source import DataSpec
 from metarl.recurrent import LSTM
 from metarl.types import Params

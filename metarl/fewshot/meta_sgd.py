@@ -9,7 +9,7 @@ import torch
 from metarl.fewshot.fast_weights import FastWeights
 from metarl.fewshot.gradient import CPU
 from metarl.fewshot.maml import MAMLConfig, with_step_sizes
-from metarl.fewshot.nets import Net
+from metarl.fewshot.net import Net
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.step_sizes import LearnedStepSizes
 

@@ -19,7 +19,8 @@ from metarl.errors import NonFiniteError, UserError
 from metarl.fewshot.examples import Examples, check_support, count_ways, stack_queries, stack_supports
 from metarl.fewshot.learner import Mode, check_mode
 from metarl.fewshot.losses import accuracy, cross_entropy
-from metarl.fewshot.nets import Net, NetConfig, Statistics, for_scores, initial_statistics, make_net
+from metarl.fewshot.net import Net, Statistics, initial_statistics
+from metarl.fewshot.nets import NetConfig, for_scores, make_net
 from metarl.fewshot.schedule import ScheduleConfig, ScheduledAdam
 from metarl.fewshot.source import DataSpec
 from metarl.types import Metrics, Params, Phi, Task, TaskData

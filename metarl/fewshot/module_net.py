@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from metarl.errors import UserError
 from metarl.fewshot.calls import Calls, watch
 from metarl.fewshot.examples import Shape
-from metarl.fewshot.nets import Statistics
+from metarl.fewshot.net import Statistics
 from metarl.fewshot.norm import wrong_under_vmap
 from metarl.types import Params
 

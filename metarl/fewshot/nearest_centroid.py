@@ -19,7 +19,7 @@ from metarl.fewshot.learner import Mode, check_mode
 from metarl.fewshot.losses import accuracy, cross_entropy
 from metarl.fewshot.matching import cosines
 from metarl.fewshot.metric import class_means
-from metarl.fewshot.nets import Net
+from metarl.fewshot.net import Net
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.transfer import normalised
 from metarl.types import Metrics, Params, Phi, TaskData

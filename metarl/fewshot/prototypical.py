@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metarl.fewshot.metric import CPU, Embedded, MetricConfig, MetricLearner, class_means, classification_loss
-from metarl.fewshot.nets import Net
+from metarl.fewshot.net import Net
 from metarl.fewshot.source import DataSpec
 from metarl.types import Params
 

@@ -20,7 +20,7 @@ from metarl.fewshot.maml import MAMLConfig, maml
 from metarl.fewshot.matching import MatchingConfig, matching
 from metarl.fewshot.meta_sgd import MetaSGDConfig, meta_sgd
 from metarl.fewshot.nearest_centroid import NearestCentroidConfig, nearest_centroid
-from metarl.fewshot.nets import Net, body_of
+from metarl.fewshot.net import Net
 from metarl.fewshot.omniglot import OmniglotConfig, OmniglotEncoder, omniglot
 from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
 from metarl.fewshot.relation import RelationConfig, relation
@@ -31,6 +31,7 @@ from metarl.fewshot.siamese import SiameseConfig, siamese
 from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
 from metarl.fewshot.source import DataSpec, EpisodeSource
 from metarl.fewshot.transfer import TransferConfig, transfer
+from metarl.fewshot.with_head import body_of
 
 
 @dataclass(frozen=True)

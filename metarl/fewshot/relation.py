@@ -26,9 +26,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metarl.fewshot.beside_input import BesideInput
+from metarl.fewshot.conv4 import Conv4
 from metarl.fewshot.losses import accuracy
 from metarl.fewshot.metric import CPU, Embedded, MetricConfig, MetricLearner, class_means, one_hot
-from metarl.fewshot.nets import Conv4, Net, NetConfig, make_net
+from metarl.fewshot.net import Net
+from metarl.fewshot.nets import NetConfig, make_net
 from metarl.fewshot.norm import layer_norm
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.transfer import normalised

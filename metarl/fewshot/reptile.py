@@ -20,7 +20,7 @@ from metarl.checkpoint import check_tensors_match
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.fast_weights import FastWeights
 from metarl.fewshot.gradient import CPU, GradientConfig, TaskLoss, choose_backend, net_with_head
-from metarl.fewshot.nets import Net, check_outputs
+from metarl.fewshot.net import Net, check_outputs
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.used_inputs import UsedInputs, skips_zeros, used_inputs
 from metarl.inner_loop import once

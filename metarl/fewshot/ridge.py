@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from metarl.fewshot.metric import CPU, Embedded, MetricConfig, MetricLearner, classification_loss, one_hot
-from metarl.fewshot.nets import Net
+from metarl.fewshot.net import Net
 from metarl.fewshot.source import DataSpec
 from metarl.types import Params
 from metarl.validate import check_range

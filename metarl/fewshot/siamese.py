@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metarl.fewshot.losses import accuracy
 from metarl.fewshot.metric import CPU, Embedded, MetricConfig, MetricLearner, one_hot
-from metarl.fewshot.nets import Net
+from metarl.fewshot.net import Net
 from metarl.fewshot.source import DataSpec
 from metarl.types import Params
 from metarl.validate import check_range

@@ -15,7 +15,7 @@ from metarl.errors import UserError
 from metarl.fewshot.losses import accuracy, cross_entropy
 from metarl.fewshot.matching import cosines
 from metarl.fewshot.metric import CPU, Embedded, MetricConfig, MetricLearner, class_means
-from metarl.fewshot.nets import Net
+from metarl.fewshot.net import Net
 from metarl.fewshot.source import DataSpec
 from metarl.inner_loop import adapt_tasks
 from metarl.policies import linear

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Examples
-from metarl.fewshot.nets import Net, WithHead, body_of
+from metarl.fewshot.net import Net
 from metarl.fewshot.step_sizes import PREFIX
+from metarl.fewshot.with_head import WithHead, body_of
 from metarl.types import Params
 
 

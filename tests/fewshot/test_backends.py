@@ -7,14 +7,16 @@ import torch
 
 from metarl import params as P
 from metarl.errors import SettingError
-from metarl.fewshot import nets as nets_file
+from metarl.fewshot import conv4 as conv4_file
 from metarl.fewshot.anil import ANILConfig, HeadDescent, HeadGradient, anil
 from metarl.fewshot.beside_input import BesideInput
+from metarl.fewshot.conv4 import FEW_CHANNELS, Conv4
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.gradient import GradientDescent, MetaGradient, TaskLoss, choose_backend
 from metarl.fewshot.maml import MAMLConfig
-from metarl.fewshot.nets import FEW_CHANNELS, HEAD, MLP, Conv4, WithHead
+from metarl.fewshot.mlp import MLP
 from metarl.fewshot.step_sizes import FixedStepSize, LearnedStepSizes
+from metarl.fewshot.with_head import HEAD, WithHead
 from metarl.seeding import torch_rng
 from tests.fewshot.problems import batch_of, image_source
 
@@ -110,7 +112,7 @@ def test_a_first_layer_normalised_by_its_filters_has_the_same_meta_gradient(monk
     """Its statistics come from patches; without the trick they come from its outputs."""
     net, gradients = conv("batch", pool), []
     for channels in (FEW_CHANNELS, 0):
-        monkeypatch.setattr(nets_file, "FEW_CHANNELS", channels)
+        monkeypatch.setattr(conv4_file, "FEW_CHANNELS", channels)
         gradients.append(P.flatten(meta_gradient(net, backend)[2]))
     torch.testing.assert_close(*gradients, atol=1e-11, rtol=0)
     assert gradients[0].abs().max() > 1e-3

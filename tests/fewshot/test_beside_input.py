@@ -8,9 +8,10 @@ from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.gradient import GradientDescent, TaskLoss
 from metarl.fewshot.metric import class_means
-from metarl.fewshot.nets import NetConfig, WithHead, make_net
+from metarl.fewshot.nets import NetConfig, make_net
 from metarl.fewshot.prototypical import squared_distances
 from metarl.fewshot.step_sizes import FixedStepSize
+from metarl.fewshot.with_head import WithHead
 from metarl.params import stack
 from metarl.seeding import torch_rng
 

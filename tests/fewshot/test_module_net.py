@@ -12,7 +12,7 @@ from metarl.fewshot.classifier import FewShotClassifier
 from metarl.fewshot.maml import MAMLConfig
 from metarl.fewshot.meta_sgd import MetaSGDConfig
 from metarl.fewshot.module_net import ModuleNet
-from metarl.fewshot.nets import WithHead
+from metarl.fewshot.with_head import WithHead
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from metarl.errors import UserError
+from metarl.fewshot.conv4 import Conv4
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.metric import MetricLearner
-from metarl.fewshot.nets import Conv4, NetConfig, make_net
+from metarl.fewshot.nets import NetConfig, make_net
 from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.source import DataSpec

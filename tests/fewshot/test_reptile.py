@@ -10,8 +10,10 @@ from metarl.errors import SettingError
 from metarl.fewshot.anil import ANILConfig
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.gradient import TaskLoss
-from metarl.fewshot.nets import MLP, NetConfig, WithHead
+from metarl.fewshot.mlp import MLP
+from metarl.fewshot.nets import NetConfig
 from metarl.fewshot.reptile import BETA2, EPS, ReptileConfig, ReptileLoop, minibatches, take_rows
+from metarl.fewshot.with_head import WithHead
 from metarl.seeding import torch_rng
 
 NET = WithHead(MLP(3, (4,)), 2)

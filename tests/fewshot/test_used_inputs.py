@@ -8,10 +8,11 @@ from metarl.fewshot import reptile as reptile_module
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.maml import MAMLConfig, maml
 from metarl.fewshot.meta_sgd import MetaSGDConfig, meta_sgd
-from metarl.fewshot.nets import NetConfig, WithHead, make_net
+from metarl.fewshot.nets import NetConfig, make_net
 from metarl.fewshot.reptile import ReptileConfig, reptile
 from metarl.fewshot.source import DataSpec
 from metarl.fewshot.used_inputs import UsedInputs, used_inputs
+from metarl.fewshot.with_head import WithHead
 from metarl.seeding import torch_rng
 from metarl.types import Task, TaskData
 from tests.fewshot.test_beside_input import sparse_rows
