@@ -74,16 +74,16 @@ def mean_return(pool, learner, phi):
 
 
 def test_multi_task_ppo_learns_a_single_goal(pool):
-    """With one task it is plain PPO: from -55 or so to within a few steps of the way (-7 for a straight walk)."""
+    """With one task it is plain PPO: from -55 or so to near a straight walk's -1.4 (distances 0.47, 0.37, ...)."""
     config = PPOConfig(hidden=(32,), init_std=0.3, lr=3e-3)
     learner = multi_task_ppo(TASKS.spec, config, generator=torch_rng((0,)))
     untrained = mean_return(pool, learner, learner.prior())
-    for iteration in range(40):
+    for iteration in range(15):
         learner.meta_update(
             collect_meta_batch(pool, learner, ONE, support_episodes=1, query_episodes=20, seed=(iteration,))
         )
     trained = mean_return(pool, learner, learner.prior())
-    assert untrained < -30 and trained > -15
+    assert untrained < -30 and trained > -5
 
 
 def test_fine_tuning_helps_on_its_own_task_and_from_scratch_never_trains(pool):
