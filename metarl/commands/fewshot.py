@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import tyro
 from tyro.conf import Positional
 
 from metarl.fewshot.results import overview, write_overview
-from metarl.find_experiment import experiments_directory
+from metarl.records import records
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,14 @@ class FewShotArguments:
     """Make the table of all stored few-shot runs and write it to experiments/FEW_SHOT.md."""
 
     what: Positional[Literal["table"]]
+    into: Path | None = None
+    """The directory that `metarl results --into` stored the runs in, in place of metarl's experiments/."""
 
 
 def main(rest: list[str]) -> int:
-    tyro.cli(FewShotArguments, args=rest, prog="metarl fewshot")
-    directory = experiments_directory()
-    print("\n".join(overview(directory / "results")))
-    write_overview(directory / "results", directory / "FEW_SHOT.md")
-    print(f"wrote {directory / 'FEW_SHOT.md'}")
+    arguments = tyro.cli(FewShotArguments, args=rest, prog="metarl fewshot")
+    results, _, table = records(arguments.into)
+    print("\n".join(overview(results)))
+    write_overview(results, table)
+    print(f"wrote {table}")
     return 0

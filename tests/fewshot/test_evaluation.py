@@ -233,6 +233,20 @@ def test_a_finished_run_is_evaluated_anew_on_other_suites_and_not_trained(runs, 
         add_result(tmp_path / "results", run)
 
 
+def test_records_go_into_a_directory_of_ones_own_and_leave_its_readme_alone(runs, tmp_path, capsys):
+    own = tmp_path / "mine"
+    assert main(["results", str(runs[0]), "--into", str(own)]) == 0
+    (own / "README.md").write_text("my own words")
+    assert main(["results", str(runs[1]), "--into", str(own)]) == 0
+    assert "2 seed(s)" in (own / "RESULTS.md").read_text() and (own / "README.md").read_text() == "my own words"
+    assert main(["fewshot", "table", "--into", str(own)]) == 0
+    assert "| digits_prototypical | inductive |" in (own / "FEW_SHOT.md").read_text()
+    assert main(["results", "--into", str(own / "README.md")]) == 2
+    assert main(["fewshot", "table", "--into", str(tmp_path / "empty")]) == 2
+    errors = capsys.readouterr().err
+    assert "README.md is a file; give a directory" in errors and "holds no few-shot run" in errors
+
+
 def test_stored_runs_make_the_tables(runs, tmp_path):
     for run in runs:
         add_result(tmp_path / "results", run)
