@@ -35,6 +35,7 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
 
     Raises UserError if the run has not been evaluated at its end, or has other settings than what is stored there.
     """
+    _check_is_of_test(run)
     missing = [file for file in FILES if not (run / file).is_file()]
     if missing:
         raise UserError(f"{run} lacks {', '.join(missing)}; let the run end, evaluation included, then add it")
@@ -50,6 +51,17 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     for file in COPIED:
         shutil.copyfile(run / file, target / file)
     return target
+
+
+def _check_is_of_test(run: Path) -> None:
+    """A few-shot run may be scored on the classes that settings are chosen by: those are no result."""
+    path = run / "config.json"
+    evaluation = json.loads(path.read_text())["config"].get("evaluation", {}) if path.is_file() else {}
+    if evaluation.get("held_out", "test") != "test":
+        raise UserError(
+            f"{run} was scored on {evaluation['held_out']} classes, by which settings are chosen; score it on those of "
+            "the test with `metarl train ... --resume --held-out test`, then store it"
+        )
 
 
 def _check_same_settings(stored: dict[str, Any], run: Path, target: Path) -> None:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from metarl.errors import UserError
 from metarl.fewshot.arrays import check_channels_first
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, by_class
-from metarl.fewshot.hold_out import hold_out
 from metarl.fewshot.own_examples import read_own
 from metarl.fewshot.source import EpisodeConfig, RawKind
+from metarl.fewshot.splits import hold_out, with_val
 from metarl.validate import check_range
 
 IMAGES = 4
@@ -52,6 +52,7 @@ def arrays_file(config: ArraysConfig, episodes: EpisodeConfig) -> ClassEpisodes:
         raise UserError(f"example {names.index('')} of {path} has an empty label; label it or leave it out")
     data_set = by_class(X, np.asarray(names))
     splits = hold_out(data_set.names, test_share=config.test_share, split_seed=config.split_seed, where=config.file)
+    splits = with_val(splits, episodes.val_share)
     encoder = standardising(data_set, splits["train"]) if config.standardise else plain(X.shape[1:])
     return ClassEpisodes(
         ClassData(encoder.encode(data_set.rows), data_set.starts, data_set.names),

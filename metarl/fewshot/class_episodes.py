@@ -18,11 +18,16 @@ from torch import Tensor
 from metarl.errors import UserError
 from metarl.fewshot.examples import Examples, Shape
 from metarl.fewshot.source import DataSpec, Encoder, EpisodeConfig, Split
+from metarl.fewshot.splits import ClassSplits, check_splits, with_val
 from metarl.fewshot.suites import parse_suite
 from metarl.types import Task, TaskData
 
 ROTATIONS = 4
-FEWER = {"train": "--shots, --max-shots or --queries", "test": "--suites or --test-queries"}
+FEWER = {
+    "train": "--shots, --max-shots or --queries",
+    "val": "--suites or --test-queries",
+    "test": "--suites or --test-queries",
+}
 TRAIN_CLASSES = "train_classes"
 """What a training task's params have and a held-out task's do not: its classes' places among the training classes."""
 
@@ -64,27 +69,6 @@ def by_class(
     return ClassData(rows[order], starts, tuple(str(name) for name in names), to_input)
 
 
-ClassSplits = Mapping[Split, Sequence[int]]
-"""Class indices of meta-training and of the held-out tasks; `val` may be left out."""
-
-
-def check_splits(splits: ClassSplits, names: Sequence[str]) -> None:
-    """Raises UserError naming a class that two splits share, for its score would be memory, not adaptation, or one that
-    is in a split twice or not among the `names`."""
-    seen: dict[int, str] = {}
-    for split, classes in splits.items():
-        for c in map(int, classes):
-            if not 0 <= c < len(names):
-                raise UserError(f"the {split} split has class {c}, but classes are 0 to {len(names) - 1}; take it out")
-            if (other := seen.get(c)) == split:
-                raise UserError(f"class {names[c]!r} is in {split} twice, and would be two classes; take one out")
-            if other is not None:
-                raise UserError(
-                    f"class {names[c]!r} is in both {other} and {split}; splits must be disjoint: take it out of one"
-                )
-            seen[c] = split
-
-
 class ClassEpisodes:
     """An EpisodeSource over labelled data. A task's params hold its class ids and example numbers, nothing drawn later.
 
@@ -106,6 +90,8 @@ class ClassEpisodes:
         """`test_queries` a class in held-out tasks whose suite does not say; `rotations` adds rotated classes to every
         split; `own_suites` are held-out tasks that the data set brings along, by name; `augment` changes training
         inputs alone; `encoder` makes inputs of a user's own examples."""
+        if "val" not in splits:  # what is measured over the training classes knows it already
+            splits = with_val(splits, episodes.val_share)
         check_splits(splits, data_set.names)
         shape = data_set.input_shape
         if rotations and (len(shape) != 3 or shape[1] != shape[2]):
@@ -135,12 +121,22 @@ class ClassEpisodes:
     def test_tasks(self, suite: str, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         if suite in self._own_suites:
             return self._own_suites[suite]()
+        return self._held_out(suite, num_tasks, "test", rng)
+
+    def val_tasks(self, suite: str, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+        if suite in self._own_suites:
+            raise UserError(f"suite {suite!r} is of test classes; give those of val such as 5w1s")
+        if not len(self._classes.get("val", ())):
+            raise UserError("the data have no val split; hold out training classes by --val-share, such as 0.2")
+        return self._held_out(suite, num_tasks, "val", rng)
+
+    def _held_out(self, suite: str, num_tasks: int, split: Split, rng: np.random.Generator) -> list[Task]:
         ways, shots, queries = parse_suite(suite)
         if ways is None:
             raise UserError(f"suite {suite!r} names no ways, but this data set has classes; give it as in '5w1s'")
         queries = queries or self._test_queries
-        self._check_size("test", ways, shots + queries)
-        return self._draw(num_tasks, "test", ways, shots, queries, rng)
+        self._check_size(split, ways, shots + queries)
+        return self._draw(num_tasks, split, ways, shots, queries, rng)
 
     def data(self, tasks: Sequence[Task], *, rng: np.random.Generator) -> list[TaskData]:
         return [self.task_data(task, rng if TRAIN_CLASSES in task.params else None) for task in tasks]
@@ -200,7 +196,7 @@ class ClassEpisodes:
         if ways > len(classes):
             raise UserError(
                 f"a {ways}-way task needs {ways} classes, but the {split} split has {len(classes)}; give fewer ways by "
-                f"{'--suites' if split == 'test' else '--ways'}"
+                f"{'--ways' if split == 'train' else '--suites'}"
             )
         sizes = self.data_set.sizes[classes // ROTATIONS]
         if examples > sizes.min():

@@ -7,7 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from metarl.fewshot.examples import count_ways
 from metarl.fewshot.learner import FewShotLearner, Mode
 from metarl.fewshot.losses import accuracy, squared_error
 from metarl.fewshot.out_of_scope import Rejection, draw_strangers, tell_apart
-from metarl.fewshot.source import EpisodeSource, HasOutOfScope
+from metarl.fewshot.source import EpisodeSource, HasOutOfScope, HasVal
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.stats import Interval
 from metarl.types import Metrics, Task, TaskData
@@ -35,6 +35,8 @@ class FewShotEvaluationConfig:
     """Held-out tasks of each suite, the same ones in every run of a seed; a data set's own suite has its own number."""
     modes: tuple[Mode, ...] = ("inductive", "transductive")
     """Whose statistics normalise the queries; without batch normalisation there is only the first."""
+    held_out: Literal["test", "val"] = "test"
+    """Whose classes are scored: choose settings by val, that test stays what nothing was chosen by (`--val-share`)."""
     episodes_seed: int = 0
     """The held-out tasks follow from it and not from the run's seed, so that runs are compared on the same ones."""
 
@@ -163,8 +165,22 @@ def few_shot_evaluate(learner: FewShotLearner, source: EpisodeSource, config: Fe
 
 
 def held_out_tasks(source: EpisodeSource, config: FewShotEvaluationConfig, suite: str) -> list[Task]:
-    """Those that learners are scored on; of the config they follow from `episodes_seed` and `num_episodes` alone."""
-    return source.test_tasks(suite, config.num_episodes, rng=numpy_rng((*_suite_seed(config, suite), 0)))
+    """Those that learners are scored on, whatever other settings the config has.
+
+    They follow from `episodes_seed`, `num_episodes` and `held_out`.
+    """
+    return draw_held_out(source, config, suite, config.num_episodes, rng=numpy_rng((*_suite_seed(config, suite), 0)))
+
+
+def draw_held_out(
+    source: EpisodeSource, config: FewShotEvaluationConfig, suite: str, num_tasks: int, *, rng: np.random.Generator
+) -> list[Task]:
+    """Of the classes that the config asks for. Raises UserError where the data have none, or not that suite."""
+    if config.held_out == "test":
+        return source.test_tasks(suite, num_tasks, rng=rng)
+    if not isinstance(source, HasVal):
+        raise UserError("--held-out val: these tasks have no classes to choose settings by; leave it out")
+    return source.val_tasks(suite, num_tasks, rng=rng)
 
 
 def held_out_task(source: EpisodeSource, config: FewShotEvaluationConfig, suite: str, index: int) -> TaskData:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from typing import get_args
 
 import numpy as np
 
 from metarl.errors import UserError
-from metarl.fewshot.evaluation import FewShotEvaluationConfig, FewShotResult, few_shot_evaluate, pack_episodes
+from metarl.fewshot.evaluation import (
+    FewShotEvaluationConfig,
+    FewShotResult,
+    draw_held_out,
+    few_shot_evaluate,
+    pack_episodes,
+)
 from metarl.fewshot.learner import FewShotLearner
 from metarl.fewshot.report import FewShotReport
-from metarl.fewshot.source import EpisodeSource, HasClasses
+from metarl.fewshot.source import EpisodeSource, HasClasses, Split
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import Metrics, Task, TaskData
 
@@ -31,11 +38,11 @@ class FewShotExperiment:
         self.learner = make_learner()
         for suite in evaluation.suites:
             self.check_suite(suite)  # now, not after the training
-        self.report = FewShotReport("mse" if source.spec.regression else "accuracy")
+        self.report = FewShotReport("mse" if source.spec.regression else "accuracy", evaluation.held_out)
 
     def check_suite(self, suite: str) -> None:
         """Raises UserError for a suite that the data or the learner do not allow."""
-        (task, *_) = self.source.test_tasks(suite, 1, rng=numpy_rng((0,)))
+        (task, *_) = draw_held_out(self.source, self.evaluation, suite, 1, rng=numpy_rng((0,)))
         try:
             json.dumps(pack_episodes([task]))
         except (TypeError, ValueError, OverflowError) as error:
@@ -51,27 +58,31 @@ class FewShotExperiment:
             )
 
     def data_state(self) -> dict[str, dict[str, int]]:
-        """What a checkpoint keeps of the data: the examples of each class in both splits."""
+        """What a checkpoint keeps of the data: the examples of each class in every split that has some."""
         if not isinstance(self.source, HasClasses):
             return {}
-        return {split: self.source.class_sizes(split) for split in ("train", "test")}
+        sizes = {split: self.source.class_sizes(split) for split in get_args(Split)}
+        return {split: classes for split, classes in sizes.items() if classes}
 
     def check_data(self, trained: Mapping[str, Mapping[str, int]], *, may_differ: bool = False) -> None:
-        """Raises UserError where held-out tasks have a class that a run was `trained` on, its `data_state`.
+        """Raises UserError where held-out tasks may have a class that a run was `trained` on, its `data_state`.
 
         So it does where the data are others altogether, as of a file that has changed, unless they `may_differ`.
         """
         now = self.data_state()
         if not now or not trained:
             return
-        if not may_differ and (changed := [split for split in now if now[split] != trained[split]]):
-            differ = sorted(set(now[changed[0]].items()) ^ set(trained[changed[0]].items()))
-            raise UserError(
-                f"the data are not those that the run was trained on: its {changed[0]} split had "
-                f"{len(trained[changed[0]])} classes and now has {len(now[changed[0]])}, and class {differ[0][0]!r} is "
-                "another; bring back the files as they were"
-            )
-        if common := now["test"].keys() & trained["train"].keys():
+        for split in get_args(Split):
+            before, after = trained.get(split, {}), now.get(split, {})
+            if before != after and not may_differ:
+                differ = sorted(set(after.items()) ^ set(before.items()))
+                raise UserError(
+                    f"the data are not those that the run was trained on: its {split} split had {len(before)} classes "
+                    f"and now has {len(after)}, and class {differ[0][0]!r} is another; bring back the files, and "
+                    "--val-share, as they were"
+                )
+        held_out = now.get("test", {}).keys() | now.get("val", {}).keys()
+        if common := held_out & trained.get("train", {}).keys():
             raise UserError(
                 f"class {min(common)!r} would be tested on, and {len(common) - 1} more, but the run was trained on "
                 "it; leave the settings of the data as they were"

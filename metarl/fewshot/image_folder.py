@@ -25,8 +25,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassEpisodes, by_class
-from metarl.fewshot.hold_out import hold_out
 from metarl.fewshot.source import EpisodeConfig, RawKind, Split
+from metarl.fewshot.splits import ClassSplits, hold_out, with_val
 from metarl.validate import check_choices, check_range, check_unused
 
 Layout = Literal["folder", "mini-imagenet", "cifar-fs", "cub"]
@@ -132,9 +132,10 @@ def from_files(files: Files, config: ImageFolderConfig, episodes: EpisodeConfig)
             labels += [name] * len(paths)
     data_set = by_class(np.stack(rows), labels, to_input=to_image)
     place = {name: i for i, name in enumerate(data_set.names)}
+    splits: ClassSplits = {split: [place[name] for name in classes] for split, classes in files.items()}
     return ClassEpisodes(
         data_set,
-        {split: [place[name] for name in classes] for split, classes in files.items()},
+        with_val(splits, episodes.val_share),
         episodes,
         rotations=config.rotations,
         test_queries=config.test_queries,

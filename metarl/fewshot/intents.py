@@ -23,12 +23,12 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from metarl.errors import UserError
-from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, ClassSplits, by_class
+from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, by_class
 from metarl.fewshot.data_files import find_file, read_json
-from metarl.fewshot.hold_out import hold_out
 from metarl.fewshot.ngrams import SparseRows, hash_texts, unit_rows
 from metarl.fewshot.own_examples import read_own
 from metarl.fewshot.source import EpisodeConfig, RawKind
+from metarl.fewshot.splits import ClassSplits, hold_out, with_val
 from metarl.validate import check_choices, check_range
 
 IntentSet = Literal["clinc150", "banking77", "hwu64"]
@@ -125,7 +125,7 @@ class IntentEpisodesAndOthers(IntentEpisodes):
         return torch.from_numpy(self._out_of_scope[numbers].toarray())
 
 
-def read_intents(config: IntentsConfig) -> IntentData:
+def read_intents(config: IntentsConfig, *, val_share: float = 0.0) -> IntentData:
     """One's own file, or a set from METARL_DATA whose own splits are joined: here it is intents that are split.
 
     Raises UserError for a missing file, a wrong checksum, or fewer than two intents to train on or to test on.
@@ -144,7 +144,7 @@ def read_intents(config: IntentsConfig) -> IntentData:
     texts = [text for (text, _), keep in zip(inside, frequent, strict=True) if keep]
     rows = hash_texts(texts, dimensions=config.dimensions)
     data_set = by_class(rows, labels[frequent], to_input=csr_array.toarray)
-    splits = _splits(data_set.names, domains, config)
+    splits = with_val(_splits(data_set.names, domains, config), val_share)
     weights = np.ones(config.dimensions, np.float32)
     if config.weigh:
         weights = inverse_document_frequency(data_set.rows[_rows_of(data_set, splits["train"])])
@@ -196,7 +196,7 @@ def weighed(rows: SparseRows, weights: NDArray[np.float32]) -> SparseRows:
 
 
 def intents(config: IntentsConfig, episodes: EpisodeConfig) -> ClassEpisodes:
-    data = read_intents(config)
+    data = read_intents(config, val_share=episodes.val_share)
     source = IntentEpisodesAndOthers if data.out_of_scope.shape[0] else IntentEpisodes
     return source(data, episodes, test_queries=config.test_queries)
 

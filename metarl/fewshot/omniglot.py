@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metarl.errors import SettingError
-from metarl.fewshot.class_episodes import ROTATIONS, ClassData, ClassEpisodes, ClassSplits
+from metarl.fewshot.class_episodes import ROTATIONS, ClassData, ClassEpisodes
 from metarl.fewshot.data_files import find_file, read_arrays
 from metarl.fewshot.distort import distort
 from metarl.fewshot.drawings import mean_pixels, nearest_pixels, read_ink
 from metarl.fewshot.source import EpisodeConfig, RawKind
+from metarl.fewshot.splits import ClassSplits
 from metarl.types import Task
 from metarl.validate import check_choices, check_range
 

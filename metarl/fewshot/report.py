@@ -21,12 +21,15 @@ class FewShotReport:
     """Implements `metarl.report.Report`."""
 
     measure: str
+    held_out: str = "test"
+    """The split that is scored; what is not test is said."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         return ("meta_loss", f"{self.measure}/post", "grad_norm")
 
     def print_table(self, results: Results, *, title: str, console: Console | None = None) -> None:
+        title += "" if self.held_out == "test" else f" ({self.held_out} classes)"
         table = Table(title=title, box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
         for heading in ("policy", "suite", "queries"):
             table.add_column(heading, no_wrap=True)
@@ -66,7 +69,8 @@ class FewShotReport:
                 panel.set_yscale("log")
         labels = panels[0].get_legend_handles_labels()
         figure.legend(*labels, loc="outside lower center", ncols=2, frameon=False)
-        figure.suptitle("Held-out tasks (mean and 95 % interval over episodes)")
+        of = "" if self.held_out == "test" else f" of {self.held_out} classes"
+        figure.suptitle(f"Held-out tasks{of} (mean and 95 % interval over episodes)")
         save_figure(figure, path)
 
 

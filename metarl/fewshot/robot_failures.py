@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import UserError
-from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, ClassSplits, by_class
+from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, by_class
 from metarl.fewshot.data_files import find_file, read_arrays
 from metarl.fewshot.source import EpisodeConfig, RawKind
+from metarl.fewshot.splits import ClassSplits
 from metarl.validate import check_range
 
 SERIES = (15, 6)

@@ -41,6 +41,8 @@ class EpisodeConfig:
     """If given, ways are drawn anew for each meta-batch, from `ways` to `max_ways`."""
     max_shots: int | None = None
     """If given, shots are drawn anew for each meta-batch, from `shots` to `max_shots`."""
+    val_share: float = 0.0
+    """Of the training classes, kept out of training to choose settings by (`--held-out val`); test classes stay."""
 
     def __post_init__(self) -> None:
         check_range(self, "ways", low=2, remedy="one class leaves nothing to tell apart")
@@ -48,6 +50,7 @@ class EpisodeConfig:
         check_range(self, "queries", low=1)
         check_range(self, "max_ways", low=self.ways)
         check_range(self, "max_shots", low=self.shots)
+        check_range(self, "val_share", low=0, high=1, high_open=True)
 
     @property
     def most_ways(self) -> int:
@@ -75,6 +78,15 @@ class EpisodeSource(Protocol):
 
     def data(self, tasks: Sequence[Task], *, rng: np.random.Generator) -> list[TaskData]:
         """Support and query examples of tasks of one size; what a task leaves open is drawn from `rng`."""
+        ...
+
+
+@runtime_checkable
+class HasVal(Protocol):
+    """What a source may offer besides: settings can then be chosen without a look at the test classes."""
+
+    def val_tasks(self, suite: str, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+        """As `test_tasks`, of classes that are neither trained nor tested on. Raises UserError if there are none."""
         ...
 
 

@@ -8,9 +8,9 @@ from metarl.cli import main
 from metarl.errors import UserError
 from metarl.fewshot.arrays_file import ArraysConfig, arrays_file
 from metarl.fewshot.classifier import FewShotClassifier
-from metarl.fewshot.hold_out import hold_out
 from metarl.fewshot.intents import IntentsConfig, intents, read_intents
 from metarl.fewshot.source import EpisodeConfig, HasOutOfScope
+from metarl.fewshot.splits import hold_out
 from metarl.seeding import numpy_rng
 
 EPISODES = EpisodeConfig(ways=2, shots=1, queries=1)
