@@ -11,6 +11,7 @@ from metarl.cli import main
 from metarl.errors import UserError
 from metarl.fewshot.arrays_file import ArraysConfig, arrays_file
 from metarl.fewshot.class_episodes import ClassData, ClassEpisodes
+from metarl.fewshot.evaluation import unpack_episodes
 from metarl.fewshot.image_folder import ImageFolderConfig, image_folder
 from metarl.fewshot.intents import inverse_document_frequency, read_intents
 from metarl.fewshot.ngrams import hash_texts
@@ -97,8 +98,6 @@ SMALL = ["--iterations", "2", "--num-episodes", "3", "--suites", "3w1s", "--filt
 
 def classes_scored(evaluation):
     """Their numbers, as in a run's evaluation.json."""
-    from metarl.fewshot.evaluation import unpack_episodes
-
     episodes = evaluation["policies"]["meta-trained"]["suites"]["3w1s"]["episodes"]
     return {c // 4 for episode in unpack_episodes(episodes) for c in episode["classes"]}
 
