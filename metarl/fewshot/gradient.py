@@ -54,7 +54,8 @@ class GradientConfig(ScheduleConfig):
     """Start the last layer from 0: one inner step then compares with class means, before any meta-training."""
     head_stays_zero: bool = False
     """And leave it at 0 in theta, where else it is learned: inner steps alone move it, so that all class numbers are
-    alike and nothing of earlier tasks stands in it (Kao et al. 2022, the zeroing trick)."""
+    alike and nothing of earlier tasks stands in it (Kao et al. 2022, the zeroing trick). Such a head passes no gradient
+    down in the first step, so that with `inner_steps=1` it alone adapts, by class means as in `head_from_zero`."""
     net: NetConfig = NetConfig()
 
     def __post_init__(self) -> None:

@@ -68,6 +68,15 @@ def test_a_head_that_stays_at_0_must_be_there_and_start_there():
         METHODS["maml"].make(SOURCE.spec, torch_rng((0,)), config=config, net=body)
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_head_at_0_passes_no_gradient_down_in_the_first_step(steps):
+    config = small("maml", SMALL_IMAGE_NET, head_from_zero=True, head_stays_zero=True, test_steps=(steps,))
+    learner = METHODS["maml"].make(SOURCE.spec, torch_rng((0,)), config=config)
+    (phi,) = learner.adapt([learner.prior()], supports_of(batch_of(SOURCE))[:1])
+    moved = {name for name, p in learner.theta.items() if not torch.equal(p, phi[name])}
+    assert moved == (set(HEAD) if steps == 1 else learner.theta.keys())
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_adapt_has_no_side_effect(variant):
     learner, batch = learner_of(variant), batch_of(SOURCE)
