@@ -13,8 +13,8 @@ from metarl.same_settings import WITHOUT_EFFECT
 from metarl.seeding import Stream, numpy_rng
 from metarl.stop import Stopped, StopSignal
 
-MAY_DIFFER = ("iterations", "evaluation", *WITHOUT_EFFECT)
-"""Settings that may change when a run is resumed: nothing learnt depends on the evaluation."""
+MAY_DIFFER = ("iterations", "evaluation", "test_steps", *WITHOUT_EFFECT)
+"""Settings that may change when a run is resumed: nothing learnt depends on the evaluation, or its inner steps."""
 
 
 class Trainer:

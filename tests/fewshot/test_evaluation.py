@@ -233,6 +233,17 @@ def test_a_finished_run_is_evaluated_anew_on_other_suites_and_not_trained(runs, 
         add_result(tmp_path / "results", run)
 
 
+def test_a_finished_run_is_evaluated_anew_after_other_numbers_of_steps(tmp_path):
+    run = tmp_path / "run"
+    train = ["train", "sinusoid_maml", "--out", str(run), "--iterations", "1", "--num-episodes", "2"]
+    assert main([*train, "--suites", "5s", "--test-steps", "1,2"]) == 0
+    assert main([*train, "--suites", "5s", "--test-steps", "2,3", "--resume"]) == 0
+    scores = json.loads((run / "evaluation.json").read_text())["policies"]["meta-trained"]["suites"]["5s"]["scores"]
+    assert set(scores["inductive"]) == {"0", "2", "3"}
+    add_result(tmp_path / "results", run)
+    assert main([*train, "--inner-steps", "3", "--resume"]) == 2
+
+
 def test_records_go_into_a_directory_of_ones_own_and_leave_its_readme_alone(runs, tmp_path, capsys):
     own = tmp_path / "mine"
     assert main(["results", str(runs[0]), "--into", str(own)]) == 0
