@@ -54,7 +54,7 @@ SLOW_RL2_TRIALS = replace(RL2_TRIALS, evaluation=replace(RL2_TRIALS.evaluation, 
 
 
 def walk(family: str, *, iterations: int = 100) -> Experiment:
-    """RL² in trials of two episodes of 200 steps: 40k env steps an iteration."""
+    """RL² in trials of two episodes of 200 steps: at most 40k env steps an iteration."""
     return experiment_on(
         RobotTasks(family=family),
         "rl2",

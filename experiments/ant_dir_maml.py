@@ -2,7 +2,7 @@
 
 Return on 20 held-out directions after 0/1/2 steps of ten episodes: 152 / 169 / 182 with sampled actions (3.5M env
 steps, two seeds; 10 minutes on one core, the other one busy), with the mean action 198 / 211 / 224 (seed 1).
-Multi-task PPO has 160 and 198 throughout, RL² 240 and 326. Standing still has 196. An Ant step costs about seven
+Multi-task PPO has 160 and 198 throughout, RL² 240 and 327. Standing still has 196. An Ant step costs about seven
 HalfCheetah steps.
 """
 

@@ -2,8 +2,9 @@
 
 Return on the 30 held-out speeds in the first episode: -44.8 and -43.3 with sampled actions, -35.4 and -35.8 with the
 mean action (6M env steps, seeds 1 and 2; 15 minutes on one core, the other one busy), where a policy that does not
-adapt has -194 and MAML -149 after three steps. The memory finds out within the first episode which speed is wanted,
-so later ones add nothing; with seed 2's mean action they fall, to -65 in the second and -87 in the third.
+adapt has -189 and MAML -170 after three steps (two seeds each). The memory finds out within the first episode which
+speed is wanted, so later ones add nothing; with seed 2's mean action they fall, to -65 in the second and -87 in the
+third.
 A "step" is an episode that the memory has seen.
 """
 

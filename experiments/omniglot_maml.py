@@ -6,8 +6,8 @@ with five queries a class, and with one, the authors' own 1-shot test (suite 5w1
 transductive: 95.2 / 99.1, averaged 96.2 / 99.1. Trained with one query a class it was 95.1 / 98.8 and 91.9 / 98.3 %
 with five (12,000 updates): that each class is there once can be told from the batch statistics of one drawing each.
 20 ways on averaged images (`--shrink average --ways 20 --queries 2 --meta-batch-size 8 --iterations 6000
---lr-halve-every-iterations 1800 --suites 20w1s,20w1s1q,5w1s`, 48 min): 87.8 on 20w1s, 89.4 with one query; with
-`--head-from-zero --head-stays-zero`, where the one step moves the head alone, 89.4 and 90.6.
+--lr-halve-every-iterations 1800 --suites 20w1s,20w1s1q,5w1s`, 48 min): 87.8 on 20w1s after one step, 89.4 with one
+query; with `--head-from-zero --head-stays-zero`, where the one step moves the head alone, 89.4 and 90.6.
 First order with max-pools (`--first-order --pool max --queries 1`, 16,000 updates): 92.9 / 98.4 %.
 """
 

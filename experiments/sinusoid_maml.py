@@ -1,4 +1,4 @@
-"""MAML on sinusoids: 3 minutes on 1 core; MSE 0.298 / 0.098 / 0.081 after 1 / 5 / 10 steps (10 points, seed 0)."""
+"""MAML on sinusoids: 6 to 7 minutes on 1 core; MSE 0.307 / 0.099 / 0.082 after 1 / 5 / 10 steps (10 points, seed 0)."""
 
 from __future__ import annotations
 

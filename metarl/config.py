@@ -32,6 +32,13 @@ def config_to_dict(config: Any) -> dict[str, Any]:
         items = value if isinstance(value, tuple) else (value,)
         if any(isinstance(item, float) and not math.isfinite(item) for item in items):
             raise UserError(f"{name}={value} must be finite; a config is stored as JSON")
+        try:
+            msgspec.json.encode(value)
+        except TypeError as error:
+            raise UserError(
+                f"{name} is a {type(value).__name__}, which JSON cannot hold, as a config is stored; make it a frozen "
+                "dataclass of numbers, texts and the like, or keep it out of the config"
+            ) from error
     # asdict: msgspec would leave out what it filled in by default itself; JSON: there are no tuples in it
     return msgspec.json.decode(msgspec.json.encode(dataclasses.asdict(config)))
 
@@ -51,18 +58,21 @@ def apply_overrides(config: Config, pairs: Sequence[tuple[str, str]]) -> Config:
     """A config with fields replaced by name, the values given as text; later pairs win.
 
     A name is a path (`agent.inner_lr`) or any end of one that is unique in the tree (`inner_lr`), with - or
-    _; `no_x` without a value turns the bool x off. Raises UserError for an unknown or ambiguous name, a value
-    of the wrong type, or one that a `__post_init__` refuses.
+    _; `no_x` without a value turns the bool x off. Of a config with a `method` and the settings of each in `methods`,
+    an end means that of the chosen one. Raises UserError for an unknown or ambiguous name, a value of the wrong type,
+    or one that a `__post_init__` refuses.
     """
     leaves = _leaves(config)
+    chosen = next((text for name, text in reversed(pairs) if name == "method"), getattr(config, "method", None))
     changes: dict[str, Any] = {}
     for name, text in pairs:
-        path, text = _resolve(name.replace("-", "_"), text, leaves)
+        path, text = _resolve(name.replace("-", "_"), text, leaves, preferred=f"methods.{chosen}.")
         kind, _ = leaves[path]
         try:
             changes[path] = _parse(text, kind)
         except ValueError:
             hint = nearest(text, map(str, get_args(kind))) if get_origin(kind) is Literal else ""
+            hint += " ('true' stands for a flag without a value)" if text == "true" else ""
             raise UserError(f"{path}={text!r} must be {_type_text(kind)}{hint}; give such a value") from None
     return _rebuild(config, changes)
 
@@ -99,13 +109,15 @@ def _settable(config: Any) -> Iterator[dataclasses.Field[Any]]:
     return (field for field in dataclasses.fields(config) if field.init)
 
 
-def _resolve(name: str, text: str, leaves: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
-    """Path that the name means, and the text of its value."""
+def _resolve(name: str, text: str, leaves: Mapping[str, tuple[Any, Any]], *, preferred: str) -> tuple[str, str]:
+    """Path that the name means, and the text of its value. Of several, those that begin as `preferred` come first."""
     found = _candidates(name, leaves)
     if not found and text == "true" and (positive := name.removeprefix("no_")) != name:
         bools = [path for path in _candidates(positive, leaves) if leaves[path][0] is bool]
         if bools:
             found, text = bools, "false"
+    if len(found) > 1:
+        found = [path for path in found if path.startswith(preferred)] or found
     if len(found) == 1:
         return found[0], text
     if found:
@@ -114,7 +126,7 @@ def _resolve(name: str, text: str, leaves: Mapping[str, tuple[Any, Any]]) -> tup
     if inside:
         raise UserError(f"{name!r} is a group of fields; give one of {', '.join(inside)}")
     known = [*leaves, *(path.rpartition(".")[2] for path in leaves)]
-    raise UserError(f"unknown field {name!r}{nearest(name, known)}; --help lists them all")
+    raise UserError(f"unknown field {name!r}{nearest(name, known)}; `metarl train EXPERIMENT --help` lists them all")
 
 
 def _candidates(name: str, leaves: Mapping[str, Any]) -> list[str]:

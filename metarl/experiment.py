@@ -13,6 +13,7 @@ from metarl.device import DeviceName
 from metarl.errors import UserError
 from metarl.evaluation import EvaluationConfig, EvaluationResult, meta_evaluate
 from metarl.learner import MetaLearner, RLMetaLearner
+from metarl.protocols import check_members
 from metarl.report import AdaptationReport, Evaluation, Report
 from metarl.returns import masked_mean
 from metarl.rollout.pool import PoolConfig, RolloutPool
@@ -132,6 +133,8 @@ class RLExperiment:
         self.tasks, self.settings, self.references = tasks, settings, references
         self._make_learner = make_learner
         self.learner = make_learner()
+        check_members(tasks, TaskDistribution, what="the task distribution")
+        check_members(self.learner, RLMetaLearner, what="the agent")
         _check_fit(self.learner, tasks, settings)
         self.pool = RolloutPool(tasks, settings.pool)
         self.report = AdaptationReport()

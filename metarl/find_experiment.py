@@ -31,8 +31,13 @@ def experiment_names() -> list[str]:
 
 
 def first_line(name: str) -> str:
-    """First line of the experiment's docstring, read without importing it."""
-    tree = ast.parse((experiments_directory() / f"{name}.py").read_text())
+    """Of the experiment's docstring."""
+    return first_line_of(experiments_directory() / f"{name}.py")
+
+
+def first_line_of(path: Path) -> str:
+    """Of a module's docstring, read without importing it."""
+    tree = ast.parse(path.read_text())
     return (ast.get_docstring(tree) or "").partition("\n")[0]
 
 
@@ -72,6 +77,8 @@ def _load_file(path: Path) -> ModuleType:
         module = importlib.import_module(path.stem)
     except SyntaxError as error:
         raise UserError(f"{path}, line {error.lineno}: {error.msg}; mend the file") from error
+    except ImportError as error:
+        raise UserError(f"{path} cannot be imported: {error}; install what it needs, or mend the file") from error
     if Path(module.__file__ or "").resolve() != path:
         raise UserError(
             f"{path} cannot be imported as {path.stem!r}, a name that {module.__file__} has taken; rename it"

@@ -19,7 +19,7 @@ def parse_flags(argv: Sequence[str]) -> list[tuple[str, str]]:
         word = words.pop(0)
         name, has_value, value = word[2:].partition("=")
         if not word.startswith("--") or not name:
-            raise UserError(f"unexpected argument {word!r}: settings are given as --field value")
+            raise UserError(f"unexpected argument {word!r}: settings are given as --field value, a list as --field 1,2")
         if not has_value:
             value = words.pop(0) if words and _is_value(words[0]) else "true"
         pairs.append((name.replace("-", "_"), value))

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from metarl.checkpoint import list_checkpoints, load_latest
-from metarl.cli import main
+from metarl.cli import COMMANDS, main
 from metarl.errors import UserError
 from metarl.log import EVALUATED_AT, MetricsLog, read_metrics
 from metarl.meta_optimizer import Adam
@@ -226,6 +226,8 @@ def test_a_signal_saves_and_exits_with_130(reference: Path, tmp_path: Path, numb
         (["train", "ml1_reach_maml", "--env-name", "reech-v3"], "did you mean 'reach-v3'?"),
         (["train", "no_such_file.py"], "no experiment file"),
         (["evaluate", "no_such_run"], "holds no run"),
+        (["train", "navigation_maml", "--seed"], "must be int ('true' stands for a flag without a value)"),
+        (["train", "navigation_maml", "--hidden", "8", "8"], "unexpected argument '8'"),
         (["list", "everything"], "takes no arguments"),
         (["bench", "rolout"], "did you mean 'rollout'?"),
     ],
@@ -239,6 +241,16 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(
     assert said in errors
     assert len(errors.strip().splitlines()) == 1
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture) -> None:
+    for word in ("-h", "--help"):
+        try:
+            assert main([command, word]) == 0
+        except SystemExit as stopped:  # tyro's
+            assert stopped.code == 0
+        assert f"usage: metarl {command}" in capsys.readouterr().out
 
 
 def test_a_directory_with_a_run_is_not_overwritten(reference: Path, capsys: pytest.CaptureFixture) -> None:

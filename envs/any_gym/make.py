@@ -17,6 +17,7 @@ from gymnasium.envs.registration import load_env_creator
 
 from envs.any_gym.faults import sentence_of
 from metarl.errors import UserError, nearest
+from metarl.find_experiment import experiment_names
 
 Factory = Callable[..., gym.Env]
 
@@ -65,6 +66,8 @@ def factory_of(reference: str) -> Factory:
 
 
 def _check_id(name: str) -> None:
+    if name in experiment_names():
+        raise UserError(f"{name!r} is an experiment, not an environment; give its file, or an env such as Pendulum-v1")
     if name not in gym.registry:
         raise UserError(
             f"env {name!r} is not registered in gymnasium{nearest(name, gym.registry)}; write 'module:{name}' if a "

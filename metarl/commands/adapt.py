@@ -27,7 +27,10 @@ from metarl.validate import check_counts
 
 @dataclass(frozen=True)
 class AdaptArguments:
-    """Adapt a trained agent to one task and save the adapted policy, with its returns before and after."""
+    """Adapt a trained agent to one task and save the adapted policy, with its returns before and after.
+
+    The run's own settings may be given anew, as to `metarl train`.
+    """
 
     run_dir: Positional[Path]
     task: str = "0"

@@ -110,6 +110,7 @@ def _check(arguments: ClassifyArguments, settings: Mapping[str, str], *, is_run:
     if arguments.save is not None and (arguments.save / CONFIG).exists():
         raise UserError(f"--save {arguments.save} is a run; give a directory of its own")
     if (arguments.run_dir / CONFIG).exists() and arguments.examples is None:
+        FewShotClassifier.of_run(arguments.run_dir, settings)  # a run that has no classes says so first
         raise UserError("--examples is missing; give a few labelled examples of each class (metarl classify --help)")
     if not is_run and arguments.examples is not None and arguments.unknown:
         raise UserError(

@@ -6,11 +6,14 @@ from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.table import Table
 
-from metarl.commands.words import no_arguments
+from metarl.commands.words import is_help, no_arguments
 from metarl.doctor import report
 
 
 def main(rest: list[str]) -> int:
+    if is_help(rest):
+        print("usage: metarl doctor\n\nWhat this machine has, and what may bite: a line each, with ok, warn or fail.")
+        return 0
     no_arguments("doctor", rest)
     colors = {"ok": "green", "warn": "yellow", "fail": "red"}
     table = Table("what", "found", "")

@@ -20,7 +20,10 @@ from metarl.trained import open_run
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """Evaluate a run's newest checkpoint on its held-out tasks, beside its policy before meta-training."""
+    """Evaluate a run's newest checkpoint on its held-out tasks, beside its policy before meta-training.
+
+    The run's own settings may be given anew, as to `metarl train`.
+    """
 
     run_dir: Positional[Path]
     json: Path | None = None

@@ -24,7 +24,10 @@ from metarl.validate import check_counts
 
 @dataclass(frozen=True)
 class ExplainArguments:
-    """Adapt a few-shot run to one held-out task: its answers, what they went by, and what adaptation changed."""
+    """Adapt a few-shot run to one held-out task: its answers, what they went by, and what adaptation changed.
+
+    The run's own settings may be given anew, as to `metarl train`.
+    """
 
     run_dir: Positional[Path]
     suite: str | None = None

@@ -9,11 +9,15 @@ from rich import box
 from rich.console import Console as RichConsole
 from rich.table import Table
 
-from metarl.commands.words import no_arguments
+from metarl.commands.words import is_help, no_arguments
 from metarl.find_experiment import experiment_names, first_line
 
 
 def main(rest: list[str]) -> int:
+    if is_help(rest):
+        print("usage: metarl list [--verbose]\n\nExperiments, agents, task distributions and few-shot methods by name;")
+        print("--verbose tells what each task distribution is: its horizon, sizes, tasks, split and source.")
+        return 0
     verbose = "--verbose" in rest
     no_arguments("list", [word for word in rest if word != "--verbose"])
     agents = importlib.import_module("agents.registry").all_agents()

@@ -18,7 +18,10 @@ from metarl.validate import check_counts
 
 @dataclass(frozen=True)
 class PlayArguments:
-    """Render an episode before and one after adaptation, side by side, to a gif or mp4; no screen is needed."""
+    """Render an episode before and one after adaptation, side by side, to a gif or mp4; no screen is needed.
+
+    The run's own settings may be given anew, as to `metarl train`.
+    """
 
     run_dir: Positional[Path]
     task: str = "0"

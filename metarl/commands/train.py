@@ -143,6 +143,7 @@ def _print_presets(presets: Mapping[str, Preset]) -> None:
 def _print_fields(name: str, config: Any) -> None:
     """Plain lines: a table of four columns would cut names off, or leave no room for what they mean."""
     width = shutil.get_terminal_size().columns
+    print("besides: --out RUN_DIR, --resume, --preset NAME, --tensorboard (metarl train --help)")
     print(f"settings of {name}: --NAME VALUE, by any unique end of the name\n")
     for field, kind, value, meaning in describe_fields(config):
         print(f"{field} = {value}  ({kind})")

@@ -19,6 +19,7 @@ from metarl.fewshot.evaluation import (
 from metarl.fewshot.learner import FewShotLearner
 from metarl.fewshot.report import FewShotReport
 from metarl.fewshot.source import EpisodeSource, HasClasses, Split
+from metarl.protocols import check_members
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import Metrics, Task, TaskData
 
@@ -36,6 +37,8 @@ class FewShotExperiment:
         self.source, self.evaluation = source, evaluation
         self._make_learner = make_learner
         self.learner = make_learner()
+        check_members(source, EpisodeSource, what="the data")
+        check_members(self.learner, FewShotLearner, what="the method")
         for suite in evaluation.suites:
             self.check_suite(suite)  # now, not after the training
         self.report = FewShotReport("mse" if source.spec.regression else "accuracy", evaluation.held_out)

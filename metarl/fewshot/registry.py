@@ -119,10 +119,16 @@ DATASETS = {
         "1,623 characters of 50 alphabets (Lake et al. 2015)", OmniglotConfig(), omniglot, "metarl data omniglot"
     ),
     "intents": DataEntry(
-        "CLINC150, Banking77 and HWU64: what a request is about", IntentsConfig(), intents, "files in METARL_DATA"
+        "CLINC150, Banking77 and HWU64: what a request is about",
+        IntentsConfig(),
+        intents,
+        "metarl data clinc150, banking77 or hwu64",
     ),
     "robot_failures": DataEntry(
-        "faults of a robot by force and torque (UCI)", RobotFailuresConfig(), robot_failures, "a file in METARL_DATA"
+        "faults of a robot by force and torque (UCI)",
+        RobotFailuresConfig(),
+        robot_failures,
+        "metarl data robot_failures",
     ),
     "image_folder": DataEntry(
         "your images: folders, mini-ImageNet, CIFAR-FS, CUB",

@@ -49,7 +49,9 @@ def overview(results: Path) -> list[str]:
     """Lines of Markdown: one row a stored few-shot result, one column a suite, meta-trained and after the last step."""
     found = dict(_few_shot_records(results))
     if not found:
-        raise UserError(f"{results} holds no few-shot run; store one with `metarl results RUN_DIR`")
+        raise UserError(
+            f"{results} holds no few-shot run; store one there with `metarl results RUN_DIR`, and --into if given here"
+        )
     lines = [
         "# Few-shot results",
         "",

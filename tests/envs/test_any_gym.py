@@ -190,6 +190,7 @@ def walk(name: str) -> GymTasks:
             lambda: GymTasks("Pendulun-v1", vary=SPEED),
             "'Pendulun-v1' is not registered in gymnasium (did you mean 'Pendu",
         ),
+        (lambda: GymTasks("pendulum_maml", vary=SPEED), "'pendulum_maml' is an experiment, not an environment; give"),
         (lambda: GymTasks("no_such_package:Env-v0", vary=SPEED), "module 'no_such_package' cannot be imported"),
         (
             lambda: GymTasks(f"{HERE}:Wlak", vary=SPEED, horizon_steps=5),

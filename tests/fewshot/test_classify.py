@@ -296,6 +296,8 @@ def test_a_run_without_classes_and_more_classes_than_the_held_out_ones_are_refus
     assert main(sinusoid) == 0
     assert main(["classify", str(tmp_path / "s"), "x", "--examples", str(own_texts)]) == 2
     assert "is a run of sinusoid_maml, which has no classes" in capsys.readouterr().err
+    assert main(["classify", str(tmp_path / "s"), "x"]) == 2  # and not that it lacks examples
+    assert "is a run of sinusoid_maml, which has no classes" in capsys.readouterr().err
     many = write_csv(tmp_path / "many.csv", [(f"command{i} number", f"c{i}") for i in range(9)])
     assert main(["classify", str(texts_run), "x", "--examples", str(many), "--unknown"]) == 2
     assert "--unknown has no threshold for 9 classes (a 9-way task needs 9 classes" in capsys.readouterr().err

@@ -229,3 +229,39 @@ def test_a_dict_of_dataclasses_has_the_users_keys_and_checked_values():
     data["vary"]["gravity"]["lwo"] = 1.0
     with pytest.raises(UserError, match=r"unknown field 'vary\.gravity\.lwo'.*low"):
         config_from_dict(Varied, data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneOf:
+    first: PolicyConfig = field(default_factory=PolicyConfig)
+    second: PolicyConfig = field(default_factory=PolicyConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenConfig:
+    method: Literal["first", "second"] = "first"
+    methods: OneOf = field(default_factory=OneOf)
+
+
+def test_a_name_means_the_setting_of_the_chosen_method():
+    chosen = apply_overrides(ChosenConfig(), [("seed", "3")])
+    assert chosen.methods.first.seed == 3 and chosen.methods.second.seed == 0
+    for pairs in ([("method", "second"), ("seed", "3")], [("seed", "3"), ("method", "second")]):
+        chosen = apply_overrides(ChosenConfig(), pairs)
+        assert chosen.methods.first.seed == 0 and chosen.methods.second.seed == 3
+    assert apply_overrides(ChosenConfig(), [("methods.second.seed", "3")]).methods.second.seed == 3
+    with pytest.raises(UserError, match="unknown field 'sed'"):
+        apply_overrides(ChosenConfig(), [("sed", "3")])
+
+
+@dataclass(frozen=True)
+class Holding:
+    thing: object
+
+
+def test_what_json_cannot_hold_is_named():
+    class Mine:
+        pass
+
+    with pytest.raises(UserError, match=r"thing is a Mine, which JSON cannot hold.*make it a frozen dataclass"):
+        config_to_dict(Holding(Mine()))

@@ -81,3 +81,22 @@ def test_settings_that_no_memory_can_have(settings, said):
 def test_layers_have_a_size(sizes):
     with pytest.raises(ValueError, match=r"hidden=.* must be >= 1"):
         MAMLConfig(hidden=sizes)
+
+
+class Nameless:
+    spec = Navigation().spec
+    sample = meta_test = make_env = print
+
+
+class Without:
+    """An agent as far as somebody has come with it."""
+
+    spec = Navigation().spec
+    prior = adapt = meta_update = actor = state_dict = load_state_dict = print
+
+
+def test_what_ones_own_tasks_or_agent_lack_is_told_before_a_run():
+    with pytest.raises(UserError, match=r"the task distribution Nameless has no name; TaskDistribution in"):
+        RLExperiment(tasks=Nameless(), make_learner=Without, settings=RLSettings())
+    with pytest.raises(UserError, match=r"the agent Without has no adaptation_rounds, no keeps_memory; RLMetaLearner"):
+        RLExperiment(tasks=Navigation(), make_learner=Without, settings=RLSettings())
