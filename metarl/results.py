@@ -56,10 +56,11 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
 def _check_is_of_test(run: Path) -> None:
     """A few-shot run may be scored on the classes that settings are chosen by: those are no result."""
     path = run / "config.json"
-    evaluation = json.loads(path.read_text())["config"].get("evaluation", {}) if path.is_file() else {}
-    if evaluation.get("held_out", "test") != "test":
+    evaluation = json.loads(path.read_text())["config"].get("evaluation") if path.is_file() else None
+    held_out = evaluation.get("held_out", "test") if isinstance(evaluation, dict) else "test"
+    if held_out != "test":
         raise UserError(
-            f"{run} was scored on {evaluation['held_out']} classes, by which settings are chosen; score it on those of "
+            f"{run} was scored on {held_out} classes, by which settings are chosen; score it on those of "
             "the test with `metarl train ... --resume --held-out test`, then store it"
         )
 
