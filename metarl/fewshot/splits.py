@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -57,9 +58,10 @@ def with_val(splits: ClassSplits, val_share: float) -> ClassSplits:
     train = [*splits["train"]]
     num_val = round(val_share * len(train))
     if min(num_val, len(train) - num_val) < 2:
+        remedy = f"give {math.ceil(200 / len(train)) / 100:g} or more" if num_val < 2 else "give less"
         raise UserError(
             f"val_share={val_share} of {len(train)} training classes leaves {len(train) - num_val} to train on and "
-            f"{num_val} to choose settings by, which must be >= 2 each; change it or leave it out"
+            f"{num_val} to choose settings by, which must be >= 2 each; {remedy}, or leave it out"
         )
     order = [train[place] for place in _shuffled(len(train), 0)]
     return {**splits, "train": sorted(order[num_val:]), "val": sorted(order[:num_val])}

@@ -32,8 +32,13 @@ def test_a_share_of_the_training_classes_is_moved_and_test_stays(train, share):
 
 
 def test_splits_without_two_classes_are_refused():
-    with pytest.raises(UserError, match=r"val_share=0.2 of 5 training classes leaves 4 to train on and 1 to choose"):
+    with pytest.raises(
+        UserError, match=r"val_share=0.2 of 5 training classes leaves 4 to train on and 1 .*; give 0.4 or more"
+    ):
         with_val({"train": range(5), "test": range(5, 8)}, 0.2)
+    assert len(with_val({"train": range(5)}, 0.4)["val"]) == 2
+    with pytest.raises(UserError, match="leaves 1 to train on and 4 .*; give less"):
+        with_val({"train": range(5)}, 0.8)
     with pytest.raises(UserError, match="a val split of their own"):
         with_val({"train": range(5), "val": range(5, 7), "test": range(7, 9)}, 0.4)
     with pytest.raises(ValueError, match="val_share=1"):
