@@ -37,7 +37,7 @@ def test_splits_without_two_classes_are_refused():
     ):
         with_val({"train": range(5), "test": range(5, 8)}, 0.2)
     assert len(with_val({"train": range(5)}, 0.4)["val"]) == 2
-    with pytest.raises(UserError, match="leaves 1 to train on and 4 .*; give less"):
+    with pytest.raises(UserError, match=r"leaves 1 to train on and 4 .*; give less"):
         with_val({"train": range(5)}, 0.8)
     with pytest.raises(UserError, match="a val split of their own"):
         with_val({"train": range(5), "val": range(5, 7), "test": range(7, 9)}, 0.4)
