@@ -24,7 +24,8 @@ def test_bench_metaworld(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.slow
 def test_bench_rollout_puts_the_pool_well_before_gymnasiums_async(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
-    assert main(["bench", "rollout", "--repeats", "1", "--episodes", "2", "--json", str(out)]) == 0
+    two_groups = ["--lanes-per-group", "20"]  # one a worker: in one group of all episodes the other would be idle
+    assert main(["bench", "rollout", "--repeats", "1", "--episodes", "4", *two_groups, "--json", str(out)]) == 0
     rates = json.loads(out.read_text())["median_steps_per_second"]
     # measured on a quiet machine: 10 and 3.4; a busy one is worse for the many processes of async
     assert rates["metarl pool, fast stepping"] > 4 * rates["gymnasium async"]
