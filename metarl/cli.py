@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from metarl.allocator import keep_freed_memory
+from metarl.commands.words import HELP
 from metarl.errors import UserError, WorkerError, nearest
 from metarl.stop import EXIT_CODE as STOPPED
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments or arguments[0] in HELP:
         _print_help()
         return 0
     if arguments[0] == "--version":

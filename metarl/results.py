@@ -35,11 +35,11 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
 
     Raises UserError if the run has not been evaluated at its end, or has other settings than what is stored there.
     """
-    _check_is_of_test(run)
     missing = [file for file in FILES if not (run / file).is_file()]
     if missing:
         raise UserError(f"{run} lacks {', '.join(missing)}; let the run end, evaluation included, then add it")
     stored = json.loads((run / "config.json").read_text())
+    _check_is_of_test(stored, run)
     seed = stored["config"]["trainer"]["seed"]
     target = results / (name or Path(stored["experiment"]).stem) / f"seed{seed}"
     _check_same_settings(stored, run, target)
@@ -53,10 +53,9 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     return target
 
 
-def _check_is_of_test(run: Path) -> None:
+def _check_is_of_test(stored: dict[str, Any], run: Path) -> None:
     """A few-shot run may be scored on the classes that settings are chosen by: those are no result."""
-    path = run / "config.json"
-    evaluation = json.loads(path.read_text())["config"].get("evaluation") if path.is_file() else None
+    evaluation = stored["config"].get("evaluation")
     held_out = evaluation.get("held_out", "test") if isinstance(evaluation, dict) else "test"
     if held_out != "test":
         raise UserError(

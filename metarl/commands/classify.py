@@ -67,6 +67,10 @@ def main(rest: list[str]) -> int:
     _check(arguments, settings, is_run=is_run)
     if is_run:
         classifier = FewShotClassifier.of_run(arguments.run_dir, settings)
+        if arguments.examples is None:  # after a run that has no classes has said so
+            raise UserError(
+                "--examples is missing; give a few labelled examples of each class (metarl classify --help)"
+            )
     else:
         classifier = FewShotClassifier.load(arguments.run_dir)
     kind = classifier.encoder.kind if classifier.encoder else "arrays"
@@ -109,9 +113,6 @@ def _check(arguments: ClassifyArguments, settings: Mapping[str, str], *, is_run:
         raise UserError(f"--accepted {arguments.accepted} has no effect without --unknown; give both or neither")
     if arguments.save is not None and (arguments.save / CONFIG).exists():
         raise UserError(f"--save {arguments.save} is a run; give a directory of its own")
-    if (arguments.run_dir / CONFIG).exists() and arguments.examples is None:
-        FewShotClassifier.of_run(arguments.run_dir, settings)  # a run that has no classes says so first
-        raise UserError("--examples is missing; give a few labelled examples of each class (metarl classify --help)")
     if not is_run and arguments.examples is not None and arguments.unknown:
         raise UserError(
             f"--unknown takes held-out tasks for new examples, and {arguments.run_dir} has none; give the run that it "

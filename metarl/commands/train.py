@@ -15,6 +15,7 @@ from rich.console import Console as RichConsole
 from tyro.conf import Positional
 
 from metarl.commands.evaluate import evaluate_both
+from metarl.commands.words import HELP, is_help
 from metarl.config import apply_overrides, config_from_dict, config_to_dict, describe_fields, parse_flags
 from metarl.find_experiment import load_experiment
 from metarl.log import Console, check_tensorboard, read_metrics, say
@@ -44,10 +45,10 @@ class TrainArguments:
 
 
 def main(rest: list[str]) -> int:
-    wants_help = any(word in ("-h", "--help") for word in rest)
+    wants_help = is_help(rest)
     if wants_help and rest[0].startswith("-"):
         tyro.cli(TrainArguments, args=["--help"], prog="metarl train")
-    words = [word for word in rest if word not in ("-h", "--help")]
+    words = [word for word in rest if word not in HELP]
     arguments, flags = tyro.cli(TrainArguments, args=words, prog="metarl train", return_unknown_args=True)
     module = load_experiment(arguments.experiment)
     preset = None if arguments.preset is None else find_preset(module, arguments.preset)

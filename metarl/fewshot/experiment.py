@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import get_args
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from metarl.fewshot.evaluation import (
 )
 from metarl.fewshot.learner import FewShotLearner
 from metarl.fewshot.report import FewShotReport
-from metarl.fewshot.source import EpisodeSource, HasClasses, Split
+from metarl.fewshot.source import SPLITS, EpisodeSource, HasClasses
 from metarl.protocols import check_members
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import Metrics, Task, TaskData
@@ -64,7 +63,7 @@ class FewShotExperiment:
         """What a checkpoint keeps of the data: the examples of each class in every split that has some."""
         if not isinstance(self.source, HasClasses):
             return {}
-        sizes = {split: self.source.class_sizes(split) for split in get_args(Split)}
+        sizes = {split: self.source.class_sizes(split) for split in SPLITS}
         return {split: classes for split, classes in sizes.items() if classes}
 
     def check_data(self, trained: Mapping[str, Mapping[str, int]], *, may_differ: bool = False) -> None:
@@ -75,7 +74,7 @@ class FewShotExperiment:
         now = self.data_state()
         if not now or not trained:
             return
-        for split in get_args(Split):
+        for split in SPLITS:
             before, after = trained.get(split, {}), now.get(split, {})
             if before != after and not may_differ:
                 differ = sorted(set(after.items()) ^ set(before.items()))

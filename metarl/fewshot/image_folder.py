@@ -25,12 +25,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from metarl.errors import UserError
 from metarl.fewshot.class_episodes import ClassEpisodes, by_class
-from metarl.fewshot.source import EpisodeConfig, RawKind, Split
+from metarl.fewshot.source import SPLITS, EpisodeConfig, RawKind, Split
 from metarl.fewshot.splits import ClassSplits, hold_out, with_val
 from metarl.validate import check_choices, check_range, check_unused
 
 Layout = Literal["folder", "mini-imagenet", "cifar-fs", "cub"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 Files = dict[Split, dict[str, list[Path]]]
