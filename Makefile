@@ -24,7 +24,7 @@ demo: setup ## meta-train on Meta-World ML1 reach and adapt to goals never seen 
 	$(DEMO)
 
 fewshot-demo: setup ## few-shot learning on scikit-learn's digits, with pictures (about a minute, needs no data file)
-	$(BIN)/python -m experiments._few_shot_demo
+	$(BIN)/python -m metarl.experiments._few_shot_demo
 
 test: setup ## lint, type check and the quick tests
 	$(BIN)/ruff check .

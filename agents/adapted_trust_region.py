@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.batch import Batch
-from agents.fast_weights import FastWeightsConfig, MetaBatch
+from metarl.agents.batch import Batch
+from metarl.agents.fast_weights import FastWeightsConfig, MetaBatch
 from metarl.distributions import ActionDistribution
 from metarl.losses import surrogate_loss
 from metarl.meta_optimizer import TrustRegion

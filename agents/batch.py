@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from agents.advantages import linear_baseline_advantages
+from metarl.agents.advantages import linear_baseline_advantages
 from metarl.errors import NonFiniteError, UserError
 from metarl.types import Episodes, stack_episodes
 

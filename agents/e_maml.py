@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from agents.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
-from agents.batch import Batch
-from agents.fast_weights import CPU, FastWeights, MetaBatch
+from metarl.agents.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
+from metarl.agents.batch import Batch
+from metarl.agents.fast_weights import CPU, FastWeights, MetaBatch
 from metarl.losses import surrogate_loss
 from metarl.returns import masked_mean
 from metarl.types import EnvSpec, Params

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from agents.batch import Batch, flat_batch
-from agents.gradient_cosine import mean_pairwise_cosine
 from metarl import params as P
+from metarl.agents.batch import Batch, flat_batch
+from metarl.agents.gradient_cosine import mean_pairwise_cosine
 from metarl.checkpoint import check_tensors_match
 from metarl.distributions import ActionDistribution
 from metarl.errors import NonFiniteError

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from agents.multi_task_ppo import CPU, MultiTaskPPO, PPOAdaptation, PPOConfig
+from metarl.agents.multi_task_ppo import CPU, MultiTaskPPO, PPOAdaptation, PPOConfig
 from metarl.types import EnvSpec
 from metarl.validate import check_range
 

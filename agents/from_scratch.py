@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from agents.fine_tune import FineTuneConfig
-from agents.multi_task_ppo import CPU, MultiTaskPPO
+from metarl.agents.fine_tune import FineTuneConfig
+from metarl.agents.multi_task_ppo import CPU, MultiTaskPPO
 from metarl.types import EnvSpec
 
 

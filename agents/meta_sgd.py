@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from agents.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
-from agents.fast_weights import CPU, FastWeights
+from metarl.agents.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
+from metarl.agents.fast_weights import CPU, FastWeights
 from metarl.types import EnvSpec, Params
 
 PREFIX = "step_size_"

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.batch import STEP_FIELDS, Batch, flat_batch
-from agents.gradient_cosine import gradient_cosine
-from agents.ppo import ratio_metrics, shuffled_minibatches
 from metarl import params as P
+from metarl.agents.batch import STEP_FIELDS, Batch, flat_batch
+from metarl.agents.gradient_cosine import gradient_cosine
+from metarl.agents.ppo import ratio_metrics, shuffled_minibatches
 from metarl.checkpoint import check_tensors_match
 from metarl.errors import NonFiniteError
 from metarl.losses import clipped_surrogate_loss

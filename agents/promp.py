@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.fast_weights import CPU, FastWeights, FastWeightsConfig, MetaBatch
-from agents.ppo import ratio_metrics
+from metarl.agents.fast_weights import CPU, FastWeights, FastWeightsConfig, MetaBatch
+from metarl.agents.ppo import ratio_metrics
 from metarl.losses import clipped_surrogate_loss, surrogate_loss
 from metarl.meta_optimizer import Adam
 from metarl.returns import masked_mean

@@ -8,18 +8,18 @@ from typing import Any
 
 import torch
 
-from agents.anil import ANILConfig, anil
-from agents.e_maml import EMAMLConfig, e_maml
-from agents.fine_tune import FineTuneConfig, fine_tune
-from agents.fomaml import FOMAMLConfig, fomaml
-from agents.from_scratch import FromScratchConfig, from_scratch
-from agents.maml import MAMLConfig, maml
-from agents.meta_sgd import MetaSGDConfig, meta_sgd
-from agents.multi_task_ppo import PPOConfig, multi_task_ppo
-from agents.promp import ProMPConfig, promp
-from agents.random import RandomAgent, RandomConfig
-from agents.reptile import ReptileConfig, reptile
-from agents.rl2 import RL2, RL2Config
+from metarl.agents.anil import ANILConfig, anil
+from metarl.agents.e_maml import EMAMLConfig, e_maml
+from metarl.agents.fine_tune import FineTuneConfig, fine_tune
+from metarl.agents.fomaml import FOMAMLConfig, fomaml
+from metarl.agents.from_scratch import FromScratchConfig, from_scratch
+from metarl.agents.maml import MAMLConfig, maml
+from metarl.agents.meta_sgd import MetaSGDConfig, meta_sgd
+from metarl.agents.multi_task_ppo import PPOConfig, multi_task_ppo
+from metarl.agents.promp import ProMPConfig, promp
+from metarl.agents.random import RandomAgent, RandomConfig
+from metarl.agents.reptile import ReptileConfig, reptile
+from metarl.agents.rl2 import RL2, RL2Config
 from metarl.learner import RLMetaLearner
 from metarl.plug_ins import load_plug_ins
 from metarl.types import EnvSpec

@@ -16,13 +16,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from agents.batch import stack_tasks
-from agents.chunks import Chunks, cut
-from agents.ppo import shuffled_minibatches
-from agents.return_units import ReturnUnits
-from agents.rl2_actor import RL2Actor
-from agents.trial_ppo import TrialPPO
 from metarl import params as P
+from metarl.agents.batch import stack_tasks
+from metarl.agents.chunks import Chunks, cut
+from metarl.agents.ppo import shuffled_minibatches
+from metarl.agents.return_units import ReturnUnits
+from metarl.agents.rl2_actor import RL2Actor
+from metarl.agents.trial_ppo import TrialPPO
 from metarl.baseline import explained_variance, fit_linear_baseline, predict_values
 from metarl.checkpoint import check_tensors_match
 from metarl.errors import NonFiniteError, SettingError

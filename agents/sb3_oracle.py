@@ -12,7 +12,7 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 
-from envs.single_task_env import SingleTaskEnv
+from metarl.envs.single_task_env import SingleTaskEnv
 from metarl.errors import UserError
 from metarl.tasks import TaskDistribution
 from metarl.types import Task

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.batch import stack_tasks
-from agents.rl2_actor import RL2Actor
 from metarl import params as P
+from metarl.agents.batch import stack_tasks
+from metarl.agents.rl2_actor import RL2Actor
 from metarl.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.errors import UserError
 from metarl.trials import join_episodes

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from agents.chunks import Chunks
-from agents.gradient_cosine import gradient_cosine
-from agents.ppo import ratio_metrics
+from metarl.agents.chunks import Chunks
+from metarl.agents.gradient_cosine import gradient_cosine
+from metarl.agents.ppo import ratio_metrics
 from metarl.losses import clipped_surrogate_loss
 from metarl.meta_optimizer import Adam
 from metarl.recurrent_policy import NOT_LEARNED, RecurrentPolicy

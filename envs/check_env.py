@@ -21,16 +21,16 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from numpy.typing import NDArray
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
-from envs.any_gym import GymTasks
-from envs.any_gym.inspect_env import SameTasksWarning, inspect_env
-from envs.any_gym.lane import GymLane
-from envs.any_gym.make import accepts_keyword, make_env, registered_horizon
-from envs.any_gym.own_tasks import missing_methods
-from envs.any_gym.suggest import suggestion
-from envs.any_gym.task_params import check_attribute, id_of, placed
-from envs.mujoco_v5.physics import make_data, mj_step
-from envs.registry import all_envs
-from envs.single_task_env import env_of
+from metarl.envs.any_gym import GymTasks
+from metarl.envs.any_gym.inspect_env import SameTasksWarning, inspect_env
+from metarl.envs.any_gym.lane import GymLane
+from metarl.envs.any_gym.make import accepts_keyword, make_env, registered_horizon
+from metarl.envs.any_gym.own_tasks import missing_methods
+from metarl.envs.any_gym.suggest import suggestion
+from metarl.envs.any_gym.task_params import check_attribute, id_of, placed
+from metarl.envs.mujoco_v5.physics import make_data, mj_step
+from metarl.envs.registry import all_envs
+from metarl.envs.single_task_env import env_of
 from metarl.errors import UserError
 from metarl.find_experiment import load_experiment
 from metarl.rollout.batch_env import BatchEnv, LoopedLanes

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.draw_path import draw_path
+from metarl.envs.draw_path import draw_path
 from metarl.params_like import check_like
 from metarl.rollout.batch_env import EnvStep, Lanes
 from metarl.seeding import SeedKey, numpy_rng

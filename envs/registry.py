@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from envs.bandits import Bandits
-from envs.metaworld.ml import ML
-from envs.metaworld.ml1 import ML1
-from envs.metaworld.mt import MT
-from envs.mujoco_v5.tasks import FAMILIES, RobotTasks
-from envs.navigation import Navigation
-from envs.point_robot import PointRobot
-from envs.tabular_mdp import TabularMDPs
+from metarl.envs.bandits import Bandits
+from metarl.envs.metaworld.ml import ML
+from metarl.envs.metaworld.ml1 import ML1
+from metarl.envs.metaworld.mt import MT
+from metarl.envs.mujoco_v5.tasks import FAMILIES, RobotTasks
+from metarl.envs.navigation import Navigation
+from metarl.envs.point_robot import PointRobot
+from metarl.envs.tabular_mdp import TabularMDPs
 from metarl.plug_ins import load_plug_ins
 from metarl.tasks import TaskDistribution
 

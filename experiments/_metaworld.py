@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from experiments._build import build_with
 from metarl.experiment import RLExperiment
+from metarl.experiments._build import build_with
 from metarl.learner import RLMetaLearner
 
 FIRST_COME_ENVS = {"ML10": 4, "ML25": 10, "ML45": 9}

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from agents.registry import all_agents
-from experiments._build import build_with
+from metarl.agents.registry import all_agents
 from metarl.errors import UserError, nearest
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiments._build import build_with
 from metarl.tasks import TaskDistribution
 
 Experiment = tuple[Callable[[], Any], Callable[[Any], RLExperiment]]

@@ -5,8 +5,8 @@ Both sources' advantages and step sizes mean something else than a paper's: the 
 
 from __future__ import annotations
 
-from agents.maml import MAMLConfig
-from agents.rl2 import RL2Config
+from metarl.agents.maml import MAMLConfig
+from metarl.agents.rl2 import RL2Config
 from metarl.experiment import RLSettings, TrainerConfig
 from metarl.rollout.pool import PoolConfig
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agents.rl2 import RL2Config
-from envs.metaworld.ml1 import ML1
-from experiments._plug_in import Experiment, experiment_on
+from metarl.agents.rl2 import RL2Config
+from metarl.envs.metaworld.ml1 import ML1
 from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLSettings, TrainerConfig
+from metarl.experiments._plug_in import Experiment, experiment_on
 from metarl.rollout.pool import PoolConfig
 
 # Normalised inputs, the large lr and the changes each save a third of the env steps or more on reach (docs/LOG.md).

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agents.maml import MAMLConfig
-from agents.multi_task_ppo import PPOConfig
-from agents.rl2 import RL2Config
-from envs.mujoco_v5.tasks import RobotTasks
-from experiments._plug_in import Experiment, experiment_on
+from metarl.agents.maml import MAMLConfig
+from metarl.agents.multi_task_ppo import PPOConfig
+from metarl.agents.rl2 import RL2Config
+from metarl.envs.mujoco_v5.tasks import RobotTasks
 from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLSettings, TrainerConfig
+from metarl.experiments._plug_in import Experiment, experiment_on
 from metarl.rollout.pool import PoolConfig
 
 # A Gaussian of std 1 saturates the motors, and credit over the whole episode drowns in noise: the gradients of two

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from agents.maml import MAMLConfig
-from envs.metaworld.ml1 import ML1
-from experiments._plug_in import Experiment, experiment_on
+from metarl.agents.maml import MAMLConfig
+from metarl.envs.metaworld.ml1 import ML1
 from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLSettings, TrainerConfig
+from metarl.experiments._plug_in import Experiment, experiment_on
 from metarl.rollout.pool import PoolConfig
 
 

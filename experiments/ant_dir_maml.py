@@ -8,10 +8,10 @@ HalfCheetah steps.
 
 from __future__ import annotations
 
-from envs.mujoco_v5.tasks import RobotTasks
-from experiments import experiment_on
-from experiments._robots import AGENT, SLOW_RL
+from metarl.envs.mujoco_v5.tasks import RobotTasks
 from metarl.experiment import TrainerConfig
+from metarl.experiments import experiment_on
+from metarl.experiments._robots import AGENT, SLOW_RL
 
 config, build = experiment_on(
     RobotTasks(family="ant-dir-pearl-v0"),

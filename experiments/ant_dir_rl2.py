@@ -8,6 +8,6 @@ A "step" is an episode that the memory has seen.
 
 from __future__ import annotations
 
-from experiments._robots import walk
+from metarl.experiments._robots import walk
 
 config, build = walk("ant-dir-pearl-v0")

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.rl2 import RL2, RL2Config
-from envs.bandits import Bandits, reference_returns
+from metarl.agents.rl2 import RL2, RL2Config
 from metarl.device import resolve_device
+from metarl.envs.bandits import Bandits, reference_returns
 from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.rollout.pool import PoolConfig

@@ -9,11 +9,11 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.maml import MAMLConfig
-from envs.any_gym import Choice, GymTasks, Uniform
-from experiments import experiment_on
+from metarl.agents.maml import MAMLConfig
+from metarl.envs.any_gym import Choice, GymTasks, Uniform
 from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLSettings, TrainerConfig
+from metarl.experiments import experiment_on
 
 
 def cartpole(length: float, wiring: float, **kwargs: Any) -> gym.Env:

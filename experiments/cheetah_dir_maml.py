@@ -10,10 +10,10 @@ meta-batch is 40 and its code takes 256M env steps; its model steps 0.01 s, ours
 
 from __future__ import annotations
 
-from envs.mujoco_v5.tasks import RobotTasks
-from experiments import experiment_on
-from experiments._robots import AGENT, RL
+from metarl.envs.mujoco_v5.tasks import RobotTasks
 from metarl.experiment import TrainerConfig
+from metarl.experiments import experiment_on
+from metarl.experiments._robots import AGENT, RL
 
 config, build = experiment_on(
     RobotTasks(family="cheetah-dir-maml-v0"),

@@ -7,10 +7,10 @@ after three steps); multi-task PPO -189 throughout, RL² -44 (10M env steps each
 
 from __future__ import annotations
 
-from envs.mujoco_v5.tasks import RobotTasks
-from experiments import experiment_on
-from experiments._robots import AGENT, RL
+from metarl.envs.mujoco_v5.tasks import RobotTasks
 from metarl.experiment import TrainerConfig
+from metarl.experiments import experiment_on
+from metarl.experiments._robots import AGENT, RL
 
 config, build = experiment_on(
     RobotTasks(family="cheetah-vel-pearl-v0"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from envs.mujoco_v5.tasks import RobotTasks
-from experiments import experiment_on
-from experiments._robots import NO_SUPPORT, PPO_AGENT
+from metarl.envs.mujoco_v5.tasks import RobotTasks
 from metarl.experiment import TrainerConfig
+from metarl.experiments import experiment_on
+from metarl.experiments._robots import NO_SUPPORT, PPO_AGENT
 
 config, build = experiment_on(
     RobotTasks(family="cheetah-vel-pearl-v0"),

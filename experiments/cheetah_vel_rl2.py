@@ -10,10 +10,10 @@ A "step" is an episode that the memory has seen.
 
 from __future__ import annotations
 
-from envs.mujoco_v5.tasks import RobotTasks
-from experiments import experiment_on
-from experiments._robots import RL2_AGENT, RL2_TRIALS
+from metarl.envs.mujoco_v5.tasks import RobotTasks
 from metarl.experiment import TrainerConfig
+from metarl.experiments import experiment_on
+from metarl.experiments._robots import RL2_AGENT, RL2_TRIALS
 
 config, build = experiment_on(
     RobotTasks(family="cheetah-vel-pearl-v0"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments._few_shot import build_with
 from metarl.experiment import TrainerConfig
+from metarl.experiments._few_shot import build_with
 from metarl.fewshot.digits import DigitsConfig, digits
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment

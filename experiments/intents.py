@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments._few_shot import Method, build_chosen
 from metarl.experiment import TrainerConfig
+from metarl.experiments._few_shot import Method, build_chosen
 from metarl.fewshot.anil import ANILConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment

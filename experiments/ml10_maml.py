@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.maml import MAMLConfig, maml
-from envs.metaworld.ml import ML
-from experiments._metaworld import build_ml
-from experiments._presets import (
+from metarl.agents.maml import MAMLConfig, maml
+from metarl.envs.metaworld.ml import ML
+from metarl.evaluation import EvaluationConfig
+from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiments._metaworld import build_ml
+from metarl.experiments._presets import (
     GARAGE,
     MAML_GARAGE,
     MAML_GARAGE_DEVIATIONS,
@@ -23,8 +25,6 @@ from experiments._presets import (
     TEN_EPISODES,
     maml_trainer,
 )
-from metarl.evaluation import EvaluationConfig
-from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.preset import Preset
 from metarl.rollout.pool import PoolConfig
 

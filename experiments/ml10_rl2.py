@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.rl2 import RL2, RL2Config
-from envs.metaworld.ml import ML
-from experiments._metaworld import build_ml
-from experiments._presets import (
+from metarl.agents.rl2 import RL2, RL2Config
+from metarl.envs.metaworld.ml import ML
+from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiments._metaworld import build_ml
+from metarl.experiments._presets import (
     GARAGE,
     METAWORLD_ALGORITHMS,
     ONE_TRIAL,
@@ -24,7 +25,6 @@ from experiments._presets import (
     RL2_METAWORLD_ALGORITHMS_DEVIATIONS,
     rl2_trainer,
 )
-from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.preset import Preset
 
 

@@ -9,6 +9,6 @@ A "step" of the results is an episode that the memory has seen.
 
 from __future__ import annotations
 
-from experiments._rl2_ml1 import rl2_on_ml1
+from metarl.experiments._rl2_ml1 import rl2_on_ml1
 
 config, build = rl2_on_ml1("push-v3", iterations=100, object_jitter=0.02, anneal_updates=200)

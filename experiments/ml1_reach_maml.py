@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.maml import MAMLConfig, maml
-from envs.metaworld.ml1 import ML1
-from experiments._build import build_with
-from experiments._presets import (
+from metarl.agents.maml import MAMLConfig, maml
+from metarl.envs.metaworld.ml1 import ML1
+from metarl.evaluation import EvaluationConfig
+from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiments._build import build_with
+from metarl.experiments._presets import (
     MAML_METAWORLD_ALGORITHMS,
     MAML_METAWORLD_ALGORITHMS_DEVIATIONS,
     METAWORLD_ALGORITHMS,
     TEN_EPISODES,
     maml_trainer,
 )
-from metarl.evaluation import EvaluationConfig
-from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.preset import Preset
 from metarl.rollout.pool import PoolConfig
 

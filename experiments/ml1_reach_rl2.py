@@ -7,6 +7,6 @@ tells the 50 training goals apart, and they are learned by heart.
 
 from __future__ import annotations
 
-from experiments._rl2_ml1 import rl2_on_ml1
+from metarl.experiments._rl2_ml1 import rl2_on_ml1
 
 config, build = rl2_on_ml1("reach-v3", iterations=60, object_jitter=0.1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.fine_tune import FineTuneConfig, fine_tune
-from envs.navigation import Navigation
-from experiments._build import build_with
-from experiments._navigation import NO_SUPPORT
+from metarl.agents.fine_tune import FineTuneConfig, fine_tune
+from metarl.envs.navigation import Navigation
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiments._build import build_with
+from metarl.experiments._navigation import NO_SUPPORT
 
 
 @dataclass(frozen=True, kw_only=True)

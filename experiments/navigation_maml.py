@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.maml import MAMLConfig, maml
-from envs.navigation import Navigation
-from experiments._build import build_with
-from experiments._navigation import ONE_STEP
+from metarl.agents.maml import MAMLConfig, maml
+from metarl.envs.navigation import Navigation
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiments._build import build_with
+from metarl.experiments._navigation import ONE_STEP
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.meta_sgd import MetaSGDConfig, meta_sgd
-from envs.navigation import Navigation
-from experiments._build import build_with
-from experiments._navigation import THREE_STEPS
+from metarl.agents.meta_sgd import MetaSGDConfig, meta_sgd
+from metarl.envs.navigation import Navigation
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiments._build import build_with
+from metarl.experiments._navigation import THREE_STEPS
 
 
 @dataclass(frozen=True, kw_only=True)

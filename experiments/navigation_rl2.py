@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.rl2 import RL2, RL2Config
-from envs.navigation import Navigation
-from experiments._build import build_with
-from experiments._navigation import POOL
+from metarl.agents.rl2 import RL2, RL2Config
+from metarl.envs.navigation import Navigation
 from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiments._build import build_with
+from metarl.experiments._navigation import POOL
 
 
 @dataclass(frozen=True, kw_only=True)

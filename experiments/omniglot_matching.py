@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments._few_shot import build_with
 from metarl.experiment import TrainerConfig
+from metarl.experiments._few_shot import build_with
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.matching import MatchingConfig, matching

@@ -4,10 +4,10 @@ Return on 20 held-out pendulums after 60 updates (4.8M env steps, seed 1): -1086
 gradient step on 10 episodes; the untrained policy -1273 and -1229.
 """
 
-from agents.maml import MAMLConfig
-from envs.any_gym import GymTasks, Uniform
-from experiments import experiment_on
+from metarl.agents.maml import MAMLConfig
+from metarl.envs.any_gym import GymTasks, Uniform
 from metarl.experiment import TrainerConfig
+from metarl.experiments import experiment_on
 
 config, build = experiment_on(
     GymTasks("Pendulum-v1", vary={"g": Uniform(5, 15), "l": Uniform(0.5, 1.5)}),

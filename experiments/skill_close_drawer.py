@@ -6,6 +6,6 @@ after it, on 20 held-out places, 1.0M env steps, seed 1; untrained 25 %), so it 
 
 from __future__ import annotations
 
-from experiments._skills import skill
+from metarl.experiments._skills import skill
 
 config, build = skill("drawer-close-v3", iterations=10)

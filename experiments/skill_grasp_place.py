@@ -10,7 +10,7 @@ to 90 % (seed 1; untrained 0). It finds the goal within the first episode, so th
 
 from __future__ import annotations
 
-from experiments._rl2_ml1 import rl2_on_ml1
+from metarl.experiments._rl2_ml1 import rl2_on_ml1
 
 # the object is grasped within a centimetre or two: no larger jitter would leave it to be found
 config, build = rl2_on_ml1("pick-place-v3", iterations=100, object_jitter=0.01, anneal_updates=200)

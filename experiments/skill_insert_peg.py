@@ -10,6 +10,6 @@ step: 100 % in the first episode and in the tenth, at the last step 98 %; with s
 
 from __future__ import annotations
 
-from experiments._rl2_ml1 import rl2_on_ml1
+from metarl.experiments._rl2_ml1 import rl2_on_ml1
 
 config, build = rl2_on_ml1("peg-insert-side-v3", iterations=80, object_jitter=0.01, anneal_updates=200)

@@ -8,6 +8,6 @@ stop it earlier: after 1.6M env steps 44 % of training episodes succeed before t
 
 from __future__ import annotations
 
-from experiments._skills import skill
+from metarl.experiments._skills import skill
 
 config, build = skill("door-open-v3", iterations=32)

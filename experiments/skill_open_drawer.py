@@ -8,6 +8,6 @@ other one busy); untrained 0 to 1 %.
 
 from __future__ import annotations
 
-from experiments._skills import skill
+from metarl.experiments._skills import skill
 
 config, build = skill("drawer-open-v3", iterations=28)

@@ -7,6 +7,6 @@ minutes on one core, the other one busy). With sampled actions 53, 82 and 87 % a
 
 from __future__ import annotations
 
-from experiments._skills import skill
+from metarl.experiments._skills import skill
 
 config, build = skill("button-press-v3", iterations=15)

@@ -7,6 +7,6 @@ of its own, the other one busy); untrained 0, 5 and 0 %.
 
 from __future__ import annotations
 
-from experiments._skills import skill
+from metarl.experiments._skills import skill
 
 config, build = skill("dial-turn-v3", iterations=14, max_kl=0.03)

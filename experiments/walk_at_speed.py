@@ -10,6 +10,6 @@ there.
 
 from __future__ import annotations
 
-from experiments._robots import walk
+from metarl.experiments._robots import walk
 
 config, build = walk("ant-vel-maml-v0", iterations=160)

@@ -8,6 +8,6 @@ policy without a memory was trained beside it, so that how much of it is adaptat
 
 from __future__ import annotations
 
-from experiments._robots import walk
+from metarl.experiments._robots import walk
 
 config, build = walk("walker-params-v0")

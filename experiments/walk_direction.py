@@ -8,6 +8,6 @@ rising when it ended.
 
 from __future__ import annotations
 
-from experiments._robots import walk
+from metarl.experiments._robots import walk
 
 config, build = walk("ant-dir-maml-v0", iterations=200)

@@ -1,4 +1,4 @@
-"""Find an experiment by its name in experiments/, or by the path of a user's own file."""
+"""Find an experiment by its name in the installed packages of experiments, or by the path of a user's own file."""
 
 from __future__ import annotations
 
@@ -6,33 +6,48 @@ import ast
 import importlib
 import importlib.util
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-import metarl
 from metarl.errors import UserError, nearest
+
+GROUP = "metarl.experiments"
+"""Of entry points: a package whose modules are experiments, such as our own."""
+
+
+def _packages() -> dict[str, Path]:
+    """Packages of experiment files and their folders, as entry points name them. Raises UserError where there is none."""
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name != "metarl")  # a name of ours stays ours
+    specs = {point.value: importlib.util.find_spec(point.value) for point in points}
+    found = {package: Path(spec.origin).parent for package, spec in specs.items() if spec and spec.origin}
+    if not found:
+        raise UserError("no package of experiments is installed; install metarl with `pip install -e .` in its folder")
+    return found
 
 
 def experiments_directory() -> Path:
-    """The experiments/ that belongs to this metarl. Raises UserError if another package has taken the name."""
-    ours = Path(metarl.__file__).parent.parent / "experiments"
-    spec = importlib.util.find_spec("experiments")
-    origin = Path(spec.origin).parent if spec and spec.origin else None
-    if origin is None or origin.resolve() != ours.resolve():
-        raise UserError(
-            f"the package 'experiments' is found in {origin}, not in {ours}, so another package has taken its "
-            "name; uninstall that one or install metarl in a fresh virtual environment"
-        )
-    return ours
+    """The experiments/ that belongs to this metarl."""
+    return next(iter(_packages().values()))
+
+
+def _files() -> dict[str, tuple[str, Path]]:
+    """(package, file) of each experiment by its name."""
+    found: dict[str, tuple[str, Path]] = {}
+    for package, folder in _packages().items():
+        for path in sorted(folder.glob("*.py")):
+            if not path.stem.startswith("_"):
+                found.setdefault(path.stem, (package, path))
+    return found
 
 
 def experiment_names() -> list[str]:
-    return sorted(path.stem for path in experiments_directory().glob("*.py") if not path.stem.startswith("_"))
+    return sorted(_files())
 
 
 def first_line(name: str) -> str:
     """Of the experiment's docstring."""
-    return first_line_of(experiments_directory() / f"{name}.py")
+    return first_line_of(_files()[name][1])
 
 
 def first_line_of(path: Path) -> str:
@@ -57,13 +72,14 @@ def load_experiment(name: str) -> ModuleType:
 
 
 def _load_named(name: str) -> ModuleType:
-    names = experiment_names()
-    if name not in names:
+    files = _files()
+    if name not in files:
         raise UserError(
-            f"unknown experiment {name!r}{nearest(name, names)}; `metarl list` shows them all, and a path to "
+            f"unknown experiment {name!r}{nearest(name, files)}; `metarl list` shows them all, and a path to "
             "your own file ends in .py"
         )
-    return importlib.import_module(f"experiments.{name}")
+    package, _ = files[name]
+    return importlib.import_module(f"{package}.{name}")
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -71,7 +71,7 @@ def trial_gae(trials: Trials, values: Tensor, *, gamma: float, gae_lambda: float
     The trial is RL²'s episode (Duan et al. 2016, section 2.2). Across episodes, the value after an episode's last
     step is that of the next episode's first, whether the task terminated or a time limit came: exploring in one
     episode is credited with what it earns in the next. Cut, each episode is for itself and its end is worth 0, as
-    in `agents.advantages`. The trial's own end is an end either way: nothing is earned behind it.
+    in `metarl.agents.advantages`. The trial's own end is an end either way: nothing is earned behind it.
     """
     goes_on = torch.cat([trials.mask[:, 1:], torch.zeros_like(trials.mask[:, :1])], dim=1)
     if cut_at_episodes:

@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from envs.navigation import Navigation
 from metarl import rendering
 from metarl.adapted import load_adapted
 from metarl.cli import main
 from metarl.commands import play
+from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
 from metarl.rendering import choose_gl, side_by_side, write_video
 

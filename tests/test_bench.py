@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.bench.memory import Arguments, task_change_memory
 from metarl.cli import main
+from metarl.experiments.bench.memory import Arguments, task_change_memory
 
 
 def test_bench_metaworld(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

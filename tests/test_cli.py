@@ -283,8 +283,8 @@ def test_list_names_every_experiment_and_help_every_setting(capsys: pytest.Captu
 
 OWN_EXPERIMENT = '''
 from dataclasses import dataclass
-import experiments.navigation_maml as base
-from envs.navigation import Navigation
+import metarl.experiments.navigation_maml as base
+from metarl.envs.navigation import Navigation
 
 @dataclass(frozen=True, kw_only=True)
 class FarNavigation(Navigation):

@@ -11,13 +11,13 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from agents.rl2 import RL2Config
-from envs.metaworld.ml import ML
-from experiments import arrays, images, intents, ml10_maml
-from experiments._few_shot import Chosen, Method, build_with
+from metarl.agents.rl2 import RL2Config
 from metarl.cli import main
+from metarl.envs.metaworld.ml import ML
 from metarl.errors import UserError
 from metarl.experiment import TrainerConfig
+from metarl.experiments import arrays, images, intents, ml10_maml
+from metarl.experiments._few_shot import Chosen, Method, build_with
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.reptile import ReptileConfig, reptile

@@ -16,8 +16,8 @@ SMALL = [
 ]
 OWN_ENV = '''"""My own env."""
 import gymnasium as gym, numpy as np
-from envs.any_gym import GymTasks, Uniform
-from experiments import experiment_on
+from metarl.envs.any_gym import GymTasks, Uniform
+from metarl.experiments import experiment_on
 from metarl.experiment import RLSettings
 from metarl.rollout.pool import PoolConfig
 

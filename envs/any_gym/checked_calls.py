@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from envs.any_gym.faults import faults_of
+from metarl.envs.any_gym.faults import faults_of
 from metarl.errors import UserError
 
 

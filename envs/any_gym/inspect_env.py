@@ -14,9 +14,9 @@ from gymnasium import Space
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
-from envs.any_gym.checked_calls import checked_reset, checked_step
-from envs.any_gym.lane import GymLane
-from envs.any_gym.spaces import env_action, observation_vector, space_fault
+from metarl.envs.any_gym.checked_calls import checked_reset, checked_step
+from metarl.envs.any_gym.lane import GymLane
+from metarl.envs.any_gym.spaces import env_action, observation_vector, space_fault
 from metarl.errors import UserError
 from metarl.tasks import params_key
 from metarl.types import EnvSpec, Task

@@ -9,11 +9,11 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.any_gym.faults import faults_of
-from envs.any_gym.make import make_env
-from envs.any_gym.model_fields import ModelScaler
-from envs.any_gym.own_tasks import from_json
-from envs.any_gym.spaces import env_action, observation_vector
+from metarl.envs.any_gym.faults import faults_of
+from metarl.envs.any_gym.make import make_env
+from metarl.envs.any_gym.model_fields import ModelScaler
+from metarl.envs.any_gym.own_tasks import from_json
+from metarl.envs.any_gym.spaces import env_action, observation_vector
 from metarl.errors import UserError
 from metarl.rollout.batch_env import LaneStep
 from metarl.seeding import SeedKey, seed_sequence

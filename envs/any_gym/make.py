@@ -15,7 +15,7 @@ import gymnasium as gym
 from gymnasium import Space
 from gymnasium.envs.registration import load_env_creator
 
-from envs.any_gym.faults import sentence_of
+from metarl.envs.any_gym.faults import sentence_of
 from metarl.errors import UserError, nearest
 from metarl.find_experiment import experiment_names
 

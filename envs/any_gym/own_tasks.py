@@ -9,8 +9,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from envs.any_gym.faults import faults_of
-from envs.any_gym.make import make_env
+from metarl.envs.any_gym.faults import faults_of
+from metarl.envs.any_gym.make import make_env
 from metarl.errors import UserError
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.any_gym.make import keywords_of, make_env
-from envs.any_gym.own_tasks import missing_methods
+from metarl.envs.any_gym.make import keywords_of, make_env
+from metarl.envs.any_gym.own_tasks import missing_methods
 
 
 def suggestion(reference: str) -> str:

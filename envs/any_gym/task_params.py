@@ -9,8 +9,8 @@ from typing import Any
 
 import gymnasium as gym
 
-from envs.any_gym.make import keywords_of
-from envs.any_gym.ranges import Range
+from metarl.envs.any_gym.make import keywords_of
+from metarl.envs.any_gym.ranges import Range
 from metarl.errors import UserError, nearest
 
 GROUPS = ("kwargs", "attributes", "model", "options", "own")

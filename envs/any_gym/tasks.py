@@ -11,13 +11,13 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.any_gym.inspect_env import inspect_env
-from envs.any_gym.lane import GymLane, mujoco_model
-from envs.any_gym.make import accepts_keyword, make_env, reference_to, registered_horizon
-from envs.any_gym.model_fields import rows_of
-from envs.any_gym.own_tasks import check_has_own_tasks, check_own_tasks_repeat, draw_own_tasks
-from envs.any_gym.ranges import Range
-from envs.any_gym.task_params import check_attribute, check_values, id_of, placed
+from metarl.envs.any_gym.inspect_env import inspect_env
+from metarl.envs.any_gym.lane import GymLane, mujoco_model
+from metarl.envs.any_gym.make import accepts_keyword, make_env, reference_to, registered_horizon
+from metarl.envs.any_gym.model_fields import rows_of
+from metarl.envs.any_gym.own_tasks import check_has_own_tasks, check_own_tasks_repeat, draw_own_tasks
+from metarl.envs.any_gym.ranges import Range
+from metarl.envs.any_gym.task_params import check_attribute, check_values, id_of, placed
 from metarl.errors import UserError, nearest
 from metarl.optional import is_shown
 from metarl.rollout.batch_env import LoopedLanes

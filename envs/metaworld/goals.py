@@ -22,7 +22,7 @@ from unittest import mock
 
 import numpy as np
 
-from envs.metaworld.names import TASK_NAMES
+from metarl.envs.metaworld.names import TASK_NAMES
 from metarl.errors import UserError, nearest
 from metarl.types import Task
 

@@ -12,9 +12,9 @@ from metaworld.sawyer_xyz_env import SawyerXYZEnv
 from metaworld.types import Task as MetaworldTask
 from numpy.typing import NDArray
 
-from envs.metaworld.fast import SawyerLane, SawyerModel
-from envs.metaworld.misplaced import MisplacedObjectLane
-from envs.metaworld.spec import RewardVersion, Stepping
+from metarl.envs.metaworld.fast import SawyerLane, SawyerModel
+from metarl.envs.metaworld.misplaced import MisplacedObjectLane
+from metarl.envs.metaworld.spec import RewardVersion, Stepping
 from metarl.rollout.batch_env import LaneEnv, LaneStep
 from metarl.seeding import SeedKey
 from metarl.types import Task

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.metaworld.goals import Split, benchmark_goals, check_task_name, custom_goals
-from envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
+from metarl.envs.metaworld.goals import Split, benchmark_goals, check_task_name, custom_goals
+from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
 from metarl.errors import UserError
 from metarl.rollout.batch_env import LoopedLanes
 from metarl.seeding import SeedKey
@@ -96,7 +96,7 @@ class ML:
         self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
     ) -> Iterator[NDArray[np.uint8]]:
         """Frames of an episode, (size, size, 3)."""
-        from envs.metaworld.replay import replay  # imports metaworld: 0.5 s
+        from metarl.envs.metaworld.replay import replay  # imports metaworld: 0.5 s
 
         return replay(task, actions, size=size, every=every, reward_version=self.reward_version)
 

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.metaworld.goals import Split, check_task_name, ml1_goals
-from envs.metaworld.misplaced import misplace
-from envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
+from metarl.envs.metaworld.goals import Split, check_task_name, ml1_goals
+from metarl.envs.metaworld.misplaced import misplace
+from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
 from metarl.rollout.batch_env import LoopedLanes
 from metarl.seeding import SeedKey
 from metarl.tasks import check_disjoint
@@ -71,7 +71,7 @@ class ML1:
         self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
     ) -> Iterator[NDArray[np.uint8]]:
         """Frames of an episode, (size, size, 3)."""
-        from envs.metaworld.replay import replay  # imports metaworld: 0.5 s
+        from metarl.envs.metaworld.replay import replay  # imports metaworld: 0.5 s
 
         return replay(task, actions, size=size, every=every, reward_version=self.reward_version)
 

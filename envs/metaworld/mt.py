@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from envs.metaworld.goals import benchmark_goals, check_task_name, ml1_goals
-from envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
+from metarl.envs.metaworld.goals import benchmark_goals, check_task_name, ml1_goals
+from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
 from metarl.rollout.batch_env import LoopedLanes
 from metarl.types import EnvSpec, Task
 from metarl.validate import check_choices, check_range

@@ -11,7 +11,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.types import Task as MetaworldTask
 from numpy.typing import NDArray
 
-from envs.metaworld.spec import RewardVersion
+from metarl.envs.metaworld.spec import RewardVersion
 from metarl.optional import is_shown
 from metarl.types import Task
 

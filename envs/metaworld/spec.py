@@ -49,7 +49,7 @@ def make_lanes(
 
     With `misplaced` the object is shown where the task's offset puts it.
     """
-    from envs.metaworld.lanes import lane_factory  # imports metaworld: 0.5 s, workers only
+    from metarl.envs.metaworld.lanes import lane_factory  # imports metaworld: 0.5 s, workers only
     from metarl.rollout.batch_env import LoopedLanes
 
     make = lane_factory(

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.mujoco_v5.cheetah import MAML, PEARL
-from envs.mujoco_v5.family import (
+from metarl.envs.mujoco_v5.cheetah import MAML, PEARL
+from metarl.envs.mujoco_v5.family import (
     BACKWARD_AND_FORWARD,
     Family,
     Floats,
@@ -43,7 +43,7 @@ from envs.mujoco_v5.family import (
     torso_xy,
     velocity_name,
 )
-from envs.mujoco_v5.robots import ANT, ANT_FEELING_CONTACTS, ANT_KNOWING_ITS_POSITION, Robot, clipped_contacts
+from metarl.envs.mujoco_v5.robots import ANT, ANT_FEELING_CONTACTS, ANT_KNOWING_ITS_POSITION, Robot, clipped_contacts
 
 
 def contact_cost(moved: Moved) -> Floats:

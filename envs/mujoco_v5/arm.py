@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.mujoco_v5.family import Family, Floats, Moved, Params, control_cost
-from envs.mujoco_v5.robots import FINGERTIP, GOAL, OBJECT, PUSHER, REACHER, TARGET, TIPS, Robot, State
+from metarl.envs.mujoco_v5.family import Family, Floats, Moved, Params, control_cost
+from metarl.envs.mujoco_v5.robots import FINGERTIP, GOAL, OBJECT, PUSHER, REACHER, TARGET, TIPS, Robot, State
 
 
 def _distance(state: State, a: int, b: int) -> Floats:

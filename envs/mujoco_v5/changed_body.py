@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.mujoco_v5.family import Family, Floats, Moved, Params, control_cost, root_x
-from envs.mujoco_v5.robots import HOPPER, WALKER, Robot
+from metarl.envs.mujoco_v5.family import Family, Floats, Moved, Params, control_cost, root_x
+from metarl.envs.mujoco_v5.robots import HOPPER, WALKER, Robot
 
 BASES = {"body_mass": 1.5, "body_inertia": 1.5, "dof_damping": 1.3, "geom_friction": 1.5}
 LOG_SCALE_LIMIT = 3.0

@@ -14,7 +14,7 @@ position in the observation: returns over the same number of steps cover five ti
 
 from __future__ import annotations
 
-from envs.mujoco_v5.family import (
+from metarl.envs.mujoco_v5.family import (
     BACKWARD_AND_FORWARD,
     Family,
     Floats,
@@ -28,7 +28,7 @@ from envs.mujoco_v5.family import (
     root_x,
     velocity_name,
 )
-from envs.mujoco_v5.robots import CHEETAH
+from metarl.envs.mujoco_v5.robots import CHEETAH
 
 MAML = "Finn et al. 2017, section 5.3; code cbfinn/maml_rl"
 PROMP = "Rothfuss et al. 2018; code jonasrothfuss/ProMP"

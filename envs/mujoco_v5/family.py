@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.mujoco_v5.robots import Floats, Robot, State
+from metarl.envs.mujoco_v5.robots import Floats, Robot, State
 
 Params = Mapping[str, Any]
 """A task's parameters as JSON values."""

@@ -12,8 +12,8 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from envs.mujoco_v5.family import Family, Moved
-from envs.mujoco_v5.physics import mj_reset_data, refresh_constants
+from metarl.envs.mujoco_v5.family import Family, Moved
+from metarl.envs.mujoco_v5.physics import mj_reset_data, refresh_constants
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import Task
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.mujoco_v5.cheetah import PEARL
-from envs.mujoco_v5.family import Family, Floats, Moved, angle_name, control_cost, draw_angle, heading
-from envs.mujoco_v5.robots import HUMANOID, State
+from metarl.envs.mujoco_v5.cheetah import PEARL
+from metarl.envs.mujoco_v5.family import Family, Floats, Moved, angle_name, control_cost, draw_angle, heading
+from metarl.envs.mujoco_v5.robots import HUMANOID, State
 
 
 def mass_center(state: State) -> Floats:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.mujoco_v5.family import Family, Moved
-from envs.mujoco_v5.physics import (
+from metarl.envs.mujoco_v5.family import Family, Moved
+from metarl.envs.mujoco_v5.physics import (
     MjData,
     MjModel,
     changed_model,
@@ -18,7 +18,7 @@ from envs.mujoco_v5.physics import (
     mj_reset_data,
     mj_step,
 )
-from envs.mujoco_v5.robots import Floats, State
+from metarl.envs.mujoco_v5.robots import Floats, State
 from metarl.rollout.batch_env import EnvFault, EnvStep, Lanes
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.tasks import params_key

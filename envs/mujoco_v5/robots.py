@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.mujoco_v5.physics import MjModel, load_model
+from metarl.envs.mujoco_v5.physics import MjModel, load_model
 
 Floats = NDArray[np.float64]
 State = dict[str, Floats]

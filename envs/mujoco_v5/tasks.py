@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.mujoco_v5.ant import ANT_FAMILIES
-from envs.mujoco_v5.arm import ARM_FAMILIES
-from envs.mujoco_v5.changed_body import CHANGED_BODY_FAMILIES
-from envs.mujoco_v5.cheetah import CHEETAH_FAMILIES
-from envs.mujoco_v5.family import Family, Params
-from envs.mujoco_v5.gym_env import RobotGymEnv
-from envs.mujoco_v5.humanoid import HUMANOID_FAMILIES
-from envs.mujoco_v5.lanes import RobotLanes
-from envs.mujoco_v5.physics import has_camera
+from metarl.envs.mujoco_v5.ant import ANT_FAMILIES
+from metarl.envs.mujoco_v5.arm import ARM_FAMILIES
+from metarl.envs.mujoco_v5.changed_body import CHANGED_BODY_FAMILIES
+from metarl.envs.mujoco_v5.cheetah import CHEETAH_FAMILIES
+from metarl.envs.mujoco_v5.family import Family, Params
+from metarl.envs.mujoco_v5.gym_env import RobotGymEnv
+from metarl.envs.mujoco_v5.humanoid import HUMANOID_FAMILIES
+from metarl.envs.mujoco_v5.lanes import RobotLanes
+from metarl.envs.mujoco_v5.physics import has_camera
 from metarl.errors import UserError, nearest
 from metarl.optional import is_shown
 from metarl.params_like import check_like

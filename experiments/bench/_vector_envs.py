@@ -13,7 +13,7 @@ import torch
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
-from envs.single_task_env import env_of
+from metarl.envs.single_task_env import env_of
 from metarl.policies import Policy
 from metarl.rollout.actor import ActorInput, PolicyActor
 from metarl.seeding import Stream, numpy_rng

@@ -19,7 +19,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from envs.metaworld.ml import ML
+from metarl.envs.metaworld.ml import ML
 from metarl.files import replace_file
 from metarl.policies import GaussianMLP
 from metarl.rollout.actor import PolicyActor
@@ -32,7 +32,7 @@ from metarl.validate import check_counts
 GB = 1e9
 START = """
 import sys
-from envs.metaworld.ml import ML
+from metarl.envs.metaworld.ml import ML
 from metarl.seeding import numpy_rng
 import numpy as np
 tasks = ML(benchmark=sys.argv[1])

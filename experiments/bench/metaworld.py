@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from envs.metaworld.fast.bench import bench_task
-from envs.metaworld.goals import check_task_name
-from envs.metaworld.names import TASK_NAMES
+from metarl.envs.metaworld.fast.bench import bench_task
+from metarl.envs.metaworld.goals import check_task_name
+from metarl.envs.metaworld.names import TASK_NAMES
 from metarl.files import replace_file
 from metarl.run_directory import environment
 

@@ -19,14 +19,14 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from envs.metaworld.ml import ML
-from envs.metaworld.ml1 import ML1
-from envs.metaworld.spec import Stepping
-from envs.mujoco_v5.tasks import RobotTasks
-from envs.registry import all_envs
-from experiments.bench._bare_physics import bare_steps_per_second
-from experiments.bench._vector_envs import drive, gymnasium_vector, sb3_vector
+from metarl.envs.metaworld.ml import ML
+from metarl.envs.metaworld.ml1 import ML1
+from metarl.envs.metaworld.spec import Stepping
+from metarl.envs.mujoco_v5.tasks import RobotTasks
+from metarl.envs.registry import all_envs
 from metarl.errors import UserError, nearest
+from metarl.experiments.bench._bare_physics import bare_steps_per_second
+from metarl.experiments.bench._vector_envs import drive, gymnasium_vector, sb3_vector
 from metarl.files import replace_file
 from metarl.policies import Policy, mlp_policy
 from metarl.rollout.actor import PolicyActor

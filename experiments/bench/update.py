@@ -17,8 +17,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from agents.maml import MAMLConfig, maml
-from agents.rl2 import RL2, RL2Config
+from metarl.agents.maml import MAMLConfig, maml
+from metarl.agents.rl2 import RL2, RL2Config
 from metarl.files import replace_file
 from metarl.run_directory import environment
 from metarl.seeding import Stream, torch_rng

@@ -59,7 +59,7 @@ def main(rest: list[str]) -> int:
         if arguments.env is not None:
             if os.getcwd() not in sys.path:
                 sys.path.insert(0, os.getcwd())
-            tasks = importlib.import_module("envs.check_env").find_tasks(arguments.env)
+            tasks = importlib.import_module("metarl.envs.check_env").find_tasks(arguments.env)
             check_fits(experiment.tasks.spec, tasks, made_for=experiment.tasks.name)
             pool = RolloutPool(tasks, experiment.settings.pool)
         task = find_task(tasks, arguments.task)

@@ -21,4 +21,4 @@ def main(rest: list[str]) -> int:
     if not rest or rest[0] not in names:
         given = f"{rest[0]!r} is not one of them{nearest(rest[0], names)}" if rest else "none was named"
         raise UserError(f"metarl bench takes one of {', '.join(sorted(names))}; {given}")
-    return importlib.import_module(f"experiments.bench.{rest[0]}").main(rest[1:])
+    return importlib.import_module(f"metarl.experiments.bench.{rest[0]}").main(rest[1:])

@@ -28,7 +28,7 @@ def main(rest: list[str]) -> int:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     console, to_mend = RichConsole(highlight=False), 0
-    for finding in importlib.import_module("envs.check_env").check(arguments.name):
+    for finding in importlib.import_module("metarl.envs.check_env").check(arguments.name):
         to_mend += finding.status == "mend"
         console.print(f"[{_COLORS[finding.status]}]{finding.status:<5}[/]", end="")
         console.print(f"{finding.what}: {finding.sentence}", markup=False, soft_wrap=True)

@@ -20,8 +20,8 @@ def main(rest: list[str]) -> int:
         return 0
     verbose = "--verbose" in rest
     no_arguments("list", [word for word in rest if word != "--verbose"])
-    agents = importlib.import_module("agents.registry").all_agents()
-    envs = importlib.import_module("envs.registry").all_envs()
+    agents = importlib.import_module("metarl.agents.registry").all_agents()
+    envs = importlib.import_module("metarl.envs.registry").all_envs()
     rows = {
         "experiments: metarl train NAME": {name: first_line(name) for name in experiment_names()},
         "agents (agents/)": {name: entry.description for name, entry in agents.items()},

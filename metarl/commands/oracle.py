@@ -39,7 +39,7 @@ class OracleArguments:
 
 def main(rest: list[str]) -> int:
     arguments = tyro.cli(OracleArguments, args=rest, prog="metarl oracle")
-    oracle = importlib.import_module("agents.sb3_oracle")
+    oracle = importlib.import_module("metarl.agents.sb3_oracle")
     for file in (arguments.save, arguments.json):  # before the training that is to be kept in it
         if file is not None and not file.absolute().parent.is_dir():
             raise UserError(f"cannot write {file}: {file.parent} is no directory; make it, or give another place")

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from agents.advantages import linear_baseline_advantages
+from metarl.agents.advantages import linear_baseline_advantages
 from metarl.baseline import fit_linear_baseline, predict_values
 from metarl.returns import discounted_returns, standardize
 from metarl.types import Episodes

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.registry import AGENTS as REGISTRY
-from envs.navigation import Navigation
+from metarl.agents.registry import AGENTS as REGISTRY
 from metarl.checkpoint import load_checkpoint, save_checkpoint
 from metarl.collect import collect_episodes, collect_meta_batch
+from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import torch_rng

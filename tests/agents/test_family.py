@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from agents.anil import ANILConfig, anil
-from agents.e_maml import EMAMLConfig, e_maml, exploration_advantages, exploration_loss
-from agents.fast_weights import STEPS_TAKEN, log_prob_loss, mean_cosine
-from agents.fomaml import FOMAMLConfig, fomaml
-from agents.maml import MAMLConfig, maml
-from agents.meta_sgd import PREFIX, MetaSGDConfig, meta_sgd
-from agents.promp import ProMPConfig, inner_kl, promp, ratio_loss
-from agents.reptile import ReptileConfig, reptile
-from envs.navigation import Navigation
+from metarl.agents.anil import ANILConfig, anil
+from metarl.agents.e_maml import EMAMLConfig, e_maml, exploration_advantages, exploration_loss
+from metarl.agents.fast_weights import STEPS_TAKEN, log_prob_loss, mean_cosine
+from metarl.agents.fomaml import FOMAMLConfig, fomaml
+from metarl.agents.maml import MAMLConfig, maml
+from metarl.agents.meta_sgd import PREFIX, MetaSGDConfig, meta_sgd
+from metarl.agents.promp import ProMPConfig, inner_kl, promp, ratio_loss
+from metarl.agents.reptile import ReptileConfig, reptile
 from metarl.distributions import Gaussian
+from metarl.envs.navigation import Navigation
 from metarl.params import flatten, trainable, unflatten, unstack
 from metarl.seeding import torch_rng
 from tests.agents.fast_weights import collect, double, learning_curve, meta_batch_of

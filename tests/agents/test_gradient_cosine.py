@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
-from agents.gradient_cosine import COMPARED, gradient_cosine
-from agents.multi_task_ppo import PPOConfig, multi_task_ppo
-from agents.rl2 import RL2, RL2Config
-from agents.trial_ppo import TrialPPO
-from envs.navigation import Navigation
 from metarl import params as P
+from metarl.agents.gradient_cosine import COMPARED, gradient_cosine
+from metarl.agents.multi_task_ppo import PPOConfig, multi_task_ppo
+from metarl.agents.rl2 import RL2, RL2Config
+from metarl.agents.trial_ppo import TrialPPO
 from metarl.collect import collect_meta_batch
+from metarl.envs.navigation import Navigation
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import torch_rng
 

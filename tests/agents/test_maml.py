@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.maml import MAMLConfig, maml
-from envs.navigation import Navigation
+from metarl.agents.maml import MAMLConfig, maml
+from metarl.envs.navigation import Navigation
 from metarl.errors import NonFiniteError
 from metarl.meta_optimizer import fisher_vector_product
 from metarl.params import flatten, trainable, unflatten

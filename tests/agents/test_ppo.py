@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.ppo import shuffled_minibatches
+from metarl.agents.ppo import shuffled_minibatches
 
 CPU = torch.device("cpu")
 

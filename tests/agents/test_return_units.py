@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agents.return_units import ReturnUnits
+from metarl.agents.return_units import ReturnUnits
 
 
 def test_nothing_known_leaves_returns_as_they_are() -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.rl2 import RL2, RL2Config
-from envs.bandits import Bandits, reference_returns
+from metarl.agents.rl2 import RL2, RL2Config
 from metarl.checkpoint import load_checkpoint, save_checkpoint
 from metarl.collect import collect_episodes, collect_meta_batch
+from metarl.envs.bandits import Bandits, reference_returns
 from metarl.errors import UserError
 from metarl.recurrent import MEMORY_KINDS
 from metarl.rollout.pool import PoolConfig, RolloutPool

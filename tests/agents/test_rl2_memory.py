@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from envs.bandits import Bandits
-from envs.navigation import Navigation
 from metarl.collect import collect_episodes
+from metarl.envs.bandits import Bandits
+from metarl.envs.navigation import Navigation
 from metarl.evaluation import EvaluationConfig, meta_evaluate
 from metarl.recurrent import MEMORY_KINDS
 from metarl.rollout.actor import ActorInput

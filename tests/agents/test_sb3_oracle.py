@@ -7,11 +7,11 @@ import json
 import pytest
 import torch
 
-from agents.sb3_oracle import OracleConfig, train_oracle
-from agents.sb3_policy import read_sb3_policy
-from envs.bandits import Bandits
-from envs.navigation import Navigation
+from metarl.agents.sb3_oracle import OracleConfig, train_oracle
+from metarl.agents.sb3_policy import read_sb3_policy
 from metarl.cli import main
+from metarl.envs.bandits import Bandits
+from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
 from metarl.rollout.actor import PolicyActor
 from metarl.rollout.jobs import RolloutJob

@@ -13,7 +13,7 @@ import pytest
 import torch
 from stable_baselines3 import A2C, PPO, SAC
 
-from agents.sb3_policy import read_sb3_policy, read_sb3_tensors
+from metarl.agents.sb3_policy import read_sb3_policy, read_sb3_tensors
 from metarl.errors import UserError
 from metarl.policies import CategoricalMLP, GaussianMLP
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from agents.sb3_recurrent import SB3Recurrent
-from envs.bandits import Bandits
-from envs.navigation import Navigation
-from envs.trial_env import TrialEnv
+from metarl.agents.sb3_recurrent import SB3Recurrent
 from metarl.collect import collect_episodes
+from metarl.envs.bandits import Bandits
+from metarl.envs.navigation import Navigation
+from metarl.envs.trial_env import TrialEnv
 from metarl.errors import UserError
 from metarl.evaluation import EvaluationConfig, meta_evaluate
 from metarl.rollout.pool import PoolConfig, RolloutPool

@@ -9,10 +9,10 @@ import mujoco
 import numpy as np
 import pytest
 
-from envs.any_gym import Choice, GymTasks, LogUniform, Uniform
-from envs.any_gym.inspect_env import SameTasksWarning
-from envs.any_gym.model_fields import rows_of
-from envs.any_gym.spaces import env_action, observation_vector
+from metarl.envs.any_gym import Choice, GymTasks, LogUniform, Uniform
+from metarl.envs.any_gym.inspect_env import SameTasksWarning
+from metarl.envs.any_gym.model_fields import rows_of
+from metarl.envs.any_gym.spaces import env_action, observation_vector
 from metarl.errors import UserError
 from metarl.types import Task
 from tests.envs.gym_envs import OwnTasks, Walk, make_walk

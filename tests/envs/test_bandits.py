@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from envs.bandits import Bandits, play, reference_returns, thompson, ucb1, uniform
+from metarl.envs.bandits import Bandits, play, reference_returns, thompson, ucb1, uniform
 from metarl.types import Task
 
 KINDS = ("bernoulli", "gaussian")

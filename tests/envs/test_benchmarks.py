@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from metaworld.env_dict import ML10_V3, ML25_V3
 
-from envs.metaworld.ml import ML
-from envs.metaworld.ml1 import ML1
-from envs.metaworld.mt import MT
+from metarl.envs.metaworld.ml import ML
+from metarl.envs.metaworld.ml1 import ML1
+from metarl.envs.metaworld.mt import MT
 from metarl.errors import UserError
 from metarl.types import EnvSpec
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from envs import check_env
-from envs.check_env import check
 from metarl.cli import main
+from metarl.envs import check_env
+from metarl.envs.check_env import check
 
 HERE = "tests.envs.gym_envs"
 
@@ -75,7 +75,7 @@ def test_own_tasks_that_cannot_be_used_are_said(name: str, sentence: str) -> Non
 def test_tasks_that_do_not_differ_are_said(tmp_path, monkeypatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "same_tasks.py").write_text(
-        "from envs.any_gym import GymTasks, Uniform\nfrom experiments import experiment_on\n"
+        "from metarl.envs.any_gym import GymTasks, Uniform\nfrom metarl.experiments import experiment_on\n"
         f"config, build = experiment_on(GymTasks('{HERE}:SameTasks', vary={{'speed': Uniform(0.1, 0.2)}}, "
         "horizon_steps=5))\n"
     )

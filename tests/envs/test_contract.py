@@ -6,9 +6,9 @@ import pickle
 import numpy as np
 import pytest
 
-from envs.any_gym import GymTasks, LogUniform, Uniform
-from envs.metaworld.ml1 import ML1
-from envs.registry import ENVS
+from metarl.envs.any_gym import GymTasks, LogUniform, Uniform
+from metarl.envs.metaworld.ml1 import ML1
+from metarl.envs.registry import ENVS
 from metarl.tasks import check_disjoint, params_key
 from metarl.types import Task
 

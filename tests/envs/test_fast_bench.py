@@ -6,8 +6,8 @@ import numpy as np
 import psutil
 import pytest
 
-from envs.metaworld.fast import SawyerLane, SawyerModel
-from envs.metaworld.fast.bench import bench_tasks
+from metarl.envs.metaworld.fast import SawyerLane, SawyerModel
+from metarl.envs.metaworld.fast.bench import bench_tasks
 
 
 def test_bench_reports_every_time_and_ratio():

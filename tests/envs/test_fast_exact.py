@@ -15,8 +15,8 @@ from metaworld.policies import ENV_POLICY_MAP
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 from metaworld.types import Task
 
-from envs.metaworld.fast import FAST_TASKS, SawyerLane, SawyerModel
-from envs.metaworld.fast.task import INFO_FIELDS
+from metarl.envs.metaworld.fast import FAST_TASKS, SawyerLane, SawyerModel
+from metarl.envs.metaworld.fast.task import INFO_FIELDS
 
 TOLERANCE = 1e-9
 DRIVERS = ("random", "expert", "mixed")

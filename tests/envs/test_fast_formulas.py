@@ -9,9 +9,9 @@ import pytest
 from metaworld.utils import reward_utils
 from scipy.spatial.transform import Rotation
 
-from envs.metaworld.fast.recent import Recent
-from envs.metaworld.fast.rotation import quaternion_xyzw
-from envs.metaworld.fast.shaping import gaussian, hamacher, long_tail
+from metarl.envs.metaworld.fast.recent import Recent
+from metarl.envs.metaworld.fast.rotation import quaternion_xyzw
+from metarl.envs.metaworld.fast.shaping import gaussian, hamacher, long_tail
 
 
 def test_quaternions_have_scipys_sign():

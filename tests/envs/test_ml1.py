@@ -9,10 +9,10 @@ import metaworld
 import numpy as np
 import pytest
 
-from envs.metaworld import goals
-from envs.metaworld.goals import ml1_goals
-from envs.metaworld.ml1 import ML1
-from envs.metaworld.names import TASK_NAMES
+from metarl.envs.metaworld import goals
+from metarl.envs.metaworld.goals import ml1_goals
+from metarl.envs.metaworld.ml1 import ML1
+from metarl.envs.metaworld.names import TASK_NAMES
 from metarl.errors import UserError
 from metarl.tasks import params_key
 

@@ -10,8 +10,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
-from envs.mujoco_v5.physics import has_camera, load_model, refresh_constants
-from envs.mujoco_v5.tasks import FAMILIES, RobotTasks
+from metarl.envs.mujoco_v5.physics import has_camera, load_model, refresh_constants
+from metarl.envs.mujoco_v5.tasks import FAMILIES, RobotTasks
 from metarl.errors import UserError
 from metarl.rollout.batch_env import EnvFault
 from metarl.seeding import numpy_rng

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from envs.navigation import Navigation
+from metarl.envs.navigation import Navigation
 from metarl.types import Task
 
 LANE = np.array([0])

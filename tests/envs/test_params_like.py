@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from envs.any_gym import Choice, GymTasks, Uniform
-from envs.bandits import Bandits
-from envs.metaworld.ml import ML
-from envs.metaworld.ml1 import ML1
-from envs.metaworld.mt import MT
-from envs.mujoco_v5.tasks import FAMILIES, RobotTasks
-from envs.navigation import Navigation
-from envs.point_robot import PointRobot
+from metarl.envs.any_gym import Choice, GymTasks, Uniform
+from metarl.envs.bandits import Bandits
+from metarl.envs.metaworld.ml import ML
+from metarl.envs.metaworld.ml1 import ML1
+from metarl.envs.metaworld.mt import MT
+from metarl.envs.mujoco_v5.tasks import FAMILIES, RobotTasks
+from metarl.envs.navigation import Navigation
+from metarl.envs.point_robot import PointRobot
 from metarl.errors import SettingError, UserError
 from metarl.params_like import check_like
 from metarl.seeding import numpy_rng

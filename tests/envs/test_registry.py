@@ -6,8 +6,8 @@ import pickle
 
 import pytest
 
-from envs.registry import ENVS
 from metarl.cli import main
+from metarl.envs.registry import ENVS
 
 NEEDS_LONG_LISTS = {"ml10", "ml25", "ml45", "mt10", "mt25", "mt50"}
 """Building their goal lists takes 9 to 37 s where no cache is warm."""

@@ -9,11 +9,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
-from envs.navigation import Navigation
-from envs.point_robot import PointRobot
-from envs.registry import ENVS
-from envs.single_task_env import SingleTaskEnv
-from envs.tabular_mdp import TabularMDPs
+from metarl.envs.navigation import Navigation
+from metarl.envs.point_robot import PointRobot
+from metarl.envs.registry import ENVS
+from metarl.envs.single_task_env import SingleTaskEnv
+from metarl.envs.tabular_mdp import TabularMDPs
 from metarl.types import Task
 
 LANE = np.array([0])

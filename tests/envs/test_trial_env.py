@@ -8,10 +8,10 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from envs.bandits import Bandits
-from envs.metaworld.ml1 import ML1
-from envs.navigation import Navigation
-from envs.trial_env import TrialEnv
+from metarl.envs.bandits import Bandits
+from metarl.envs.metaworld.ml1 import ML1
+from metarl.envs.navigation import Navigation
+from metarl.envs.trial_env import TrialEnv
 from metarl.errors import UserError
 from tests.rollout_envs import HORIZON, Scripted
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from experiments import intents, omniglot_prototypical, sinusoid_maml
+from metarl.experiments import intents, omniglot_prototypical, sinusoid_maml
 from metarl.fewshot.evaluation import FewShotEvaluationConfig, few_shot_evaluate
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.seeding import Stream, numpy_rng

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envs.navigation import Navigation
-from experiments._plug_in import experiment_on
+from metarl.envs.navigation import Navigation
+from metarl.experiments._plug_in import experiment_on
 
 config, build = experiment_on(Navigation(), "random")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, make_dataclass, replace
 
-from experiments._few_shot import build_chosen
 from metarl.experiment import TrainerConfig
+from metarl.experiments._few_shot import build_chosen
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.registry import METHODS

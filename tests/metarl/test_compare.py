@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from experiments import navigation_maml
 from metarl.cli import main
 from metarl.compare import iqm_interval, probability_of_improvement, read_entries, training_curve
 from metarl.config import config_to_dict
 from metarl.errors import UserError
+from metarl.experiments import navigation_maml
 from metarl.find_experiment import experiments_directory
 from metarl.log import EVALUATED_AT
 from metarl.same_settings import differences, settings_of

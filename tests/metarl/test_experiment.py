@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from agents.maml import MAMLConfig, maml
-from agents.registry import AGENTS
-from agents.rl2 import RL2, RL2Config
-from envs.bandits import Bandits
-from envs.navigation import Navigation
-from experiments import experiment_on
+from metarl.agents.maml import MAMLConfig, maml
+from metarl.agents.registry import AGENTS
+from metarl.agents.rl2 import RL2, RL2Config
+from metarl.envs.bandits import Bandits
+from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
 from metarl.experiment import RLExperiment, RLSettings
+from metarl.experiments import experiment_on
 from metarl.rollout.pool import PoolConfig
 from metarl.seeding import torch_rng
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs.navigation import Navigation
+from metarl.envs.navigation import Navigation
 from metarl.errors import NonFiniteError
 from metarl.policies import CategoricalMLP, GaussianMLP
 from metarl.rollout.actor import PolicyActor, UniformActor

@@ -6,10 +6,10 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from agents.registry import AGENTS, all_agents
-from envs.navigation import Navigation
-from envs.registry import ENVS, EnvEntry, all_envs
 from metarl import plug_ins
+from metarl.agents.registry import AGENTS, all_agents
+from metarl.envs.navigation import Navigation
+from metarl.envs.registry import ENVS, EnvEntry, all_envs
 
 far = EnvEntry("from another package", lambda: Navigation(name="far"))
 quick_agent = AGENTS["random"]
@@ -32,7 +32,7 @@ def installed(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_distributions_and_agents_of_other_packages_join_ours(installed) -> None:
-    installed("metarl.envs", far="tests.metarl.test_plug_ins:far", near="envs.navigation:Navigation")
+    installed("metarl.envs", far="tests.metarl.test_plug_ins:far", near="metarl.envs.navigation:Navigation")
     assert list(all_envs())[-2:] == ["far", "near"]
     assert all_envs()["far"].make().name == "far" and all_envs()["near"].description.startswith("Goals uniform")
     installed("metarl.agents", quick="tests.metarl.test_plug_ins:quick_agent")
@@ -44,7 +44,7 @@ def test_distributions_and_agents_of_other_packages_join_ours(installed) -> None
     [
         ({"broken": "no_such_module:x"}, "'broken' in group 'metarl.envs' is left out: ModuleNotFoundError"),
         (
-            {"navigation": "envs.navigation:Navigation"},
+            {"navigation": "metarl.envs.navigation:Navigation"},
             "'navigation' in group 'metarl.envs' is left out: the name is taken",
         ),
         ({"number": "math:pi"}, "neither an EnvEntry nor a callable"),

@@ -16,8 +16,8 @@ import psutil
 import pytest
 import torch
 
-from envs.metaworld.ml1 import ML1
-from envs.navigation import Navigation
+from metarl.envs.metaworld.ml1 import ML1
+from metarl.envs.navigation import Navigation
 from metarl.errors import NonFiniteError, UserError, WorkerError
 from metarl.policies import GaussianMLP
 from metarl.rollout.actor import PolicyActor

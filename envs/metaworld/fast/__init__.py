@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from envs.metaworld.fast.lane import SawyerLane
-from envs.metaworld.fast.model import SawyerModel
-from envs.metaworld.fast.tasks import TASKS
+from metarl.envs.metaworld.fast.lane import SawyerLane
+from metarl.envs.metaworld.fast.model import SawyerModel
+from metarl.envs.metaworld.fast.tasks import TASKS
 
 FAST_TASKS: tuple[str, ...] = tuple(TASKS)
 

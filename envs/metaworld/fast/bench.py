@@ -13,9 +13,9 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 from metaworld.types import Task as MetaworldTask
 
-from envs.metaworld.fast.lane import HORIZON, SawyerLane
-from envs.metaworld.fast.model import SawyerModel
-from envs.metaworld.fast.physics import MjData, get_state, make_data, mj_forward, mj_step, set_state
+from metarl.envs.metaworld.fast.lane import HORIZON, SawyerLane
+from metarl.envs.metaworld.fast.model import SawyerModel
+from metarl.envs.metaworld.fast.physics import MjData, get_state, make_data, mj_forward, mj_step, set_state
 
 BLOCK = 10
 """Steps timed at a stretch, the three ways in turn, so that other load on the machine hits all three."""

@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from envs.metaworld.fast.scene import Scene
-from envs.metaworld.fast.shaping import Point, distance, hamacher, long_tail
+from metarl.envs.metaworld.fast.scene import Scene
+from metarl.envs.metaworld.fast.shaping import Point, distance, hamacher, long_tail
 
 
 def squeeze(effort: np.float32) -> float:

@@ -7,11 +7,11 @@ import struct
 
 import numpy as np
 
-from envs.metaworld.fast.model import SawyerModel
-from envs.metaworld.fast.physics import make_data, mj_forward, mj_step, set_state
-from envs.metaworld.fast.placement import Placement
-from envs.metaworld.fast.scene import Scene
-from envs.metaworld.fast.task import INFO_FIELDS
+from metarl.envs.metaworld.fast.model import SawyerModel
+from metarl.envs.metaworld.fast.physics import make_data, mj_forward, mj_step, set_state
+from metarl.envs.metaworld.fast.placement import Placement
+from metarl.envs.metaworld.fast.scene import Scene
+from metarl.envs.metaworld.fast.task import INFO_FIELDS
 
 HORIZON = 500
 OBS_SIZE = 39

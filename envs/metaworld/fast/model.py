@@ -7,9 +7,9 @@ import difflib
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
-from envs.metaworld.fast.placement import HandStates, Placement, Stage, staged_class
-from envs.metaworld.fast.recent import Recent
-from envs.metaworld.fast.tasks import TASKS
+from metarl.envs.metaworld.fast.placement import HandStates, Placement, Stage, staged_class
+from metarl.envs.metaworld.fast.recent import Recent
+from metarl.envs.metaworld.fast.tasks import TASKS
 
 KEPT_PLACEMENTS = 128
 """Episode starts kept per model, about 6 kB each; Meta-World's benchmarks use 50 goals a task."""

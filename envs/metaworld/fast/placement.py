@@ -19,9 +19,9 @@ import numpy as np
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 from metaworld.types import Task as MetaworldTask
 
-from envs.metaworld.fast.physics import get_state, make_data, mj_forward, mj_step, set_state
-from envs.metaworld.fast.recent import Recent
-from envs.metaworld.fast.task import Facts, Task
+from metarl.envs.metaworld.fast.physics import get_state, make_data, mj_forward, mj_step, set_state
+from metarl.envs.metaworld.fast.recent import Recent
+from metarl.envs.metaworld.fast.task import Facts, Task
 
 HAND_RESET_STEPS = 50
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from envs.metaworld.fast.scene import Reader, Scene
+from metarl.envs.metaworld.fast.scene import Reader, Scene
 
 Outcome = tuple[float, bool, float, float, float, float, float]
 """One step's (reward, success, near_object, grasp_success, grasp_reward, in_place_reward, obj_to_target)."""

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from envs.metaworld.fast.task import Task
-from envs.metaworld.fast.tasks.basketball import Basketball
-from envs.metaworld.fast.tasks.bin import BinPicking
-from envs.metaworld.fast.tasks.box import BoxClose
-from envs.metaworld.fast.tasks.button import (
+from metarl.envs.metaworld.fast.task import Task
+from metarl.envs.metaworld.fast.tasks.basketball import Basketball
+from metarl.envs.metaworld.fast.tasks.bin import BinPicking
+from metarl.envs.metaworld.fast.tasks.box import BoxClose
+from metarl.envs.metaworld.fast.tasks.button import (
     Button,
     ButtonTopdown,
     ButtonTopdownWall,
     ButtonWall,
     CoffeeButton,
 )
-from envs.metaworld.fast.tasks.coffee import Mug
-from envs.metaworld.fast.tasks.dial import DialTurn
-from envs.metaworld.fast.tasks.door import DoorClose, DoorOpen
-from envs.metaworld.fast.tasks.drawer import DrawerClose, DrawerOpen
-from envs.metaworld.fast.tasks.faucet import FaucetClose, FaucetOpen
-from envs.metaworld.fast.tasks.hammer import Hammer
-from envs.metaworld.fast.tasks.handle import HandlePress, HandlePull, HandlePullSide
-from envs.metaworld.fast.tasks.hole import HandInsert, PickOutOfHole
-from envs.metaworld.fast.tasks.lever import LeverPull
-from envs.metaworld.fast.tasks.lock import DoorLock, DoorUnlock
-from envs.metaworld.fast.tasks.nut import Assembly, Disassemble
-from envs.metaworld.fast.tasks.peg import PegInsertSide, PegUnplugSide
-from envs.metaworld.fast.tasks.pick_place import PickPlace, PickPlaceWall, ShelfPlace
-from envs.metaworld.fast.tasks.plate import PlateSlide, PlateSlideLow
-from envs.metaworld.fast.tasks.push import Push, PushBack, PushWall
-from envs.metaworld.fast.tasks.reach import Reach, ReachWall
-from envs.metaworld.fast.tasks.soccer import Soccer
-from envs.metaworld.fast.tasks.stick import StickPull, StickPush
-from envs.metaworld.fast.tasks.sweep import Sweep, SweepInto
-from envs.metaworld.fast.tasks.window import WindowClose, WindowOpen
+from metarl.envs.metaworld.fast.tasks.coffee import Mug
+from metarl.envs.metaworld.fast.tasks.dial import DialTurn
+from metarl.envs.metaworld.fast.tasks.door import DoorClose, DoorOpen
+from metarl.envs.metaworld.fast.tasks.drawer import DrawerClose, DrawerOpen
+from metarl.envs.metaworld.fast.tasks.faucet import FaucetClose, FaucetOpen
+from metarl.envs.metaworld.fast.tasks.hammer import Hammer
+from metarl.envs.metaworld.fast.tasks.handle import HandlePress, HandlePull, HandlePullSide
+from metarl.envs.metaworld.fast.tasks.hole import HandInsert, PickOutOfHole
+from metarl.envs.metaworld.fast.tasks.lever import LeverPull
+from metarl.envs.metaworld.fast.tasks.lock import DoorLock, DoorUnlock
+from metarl.envs.metaworld.fast.tasks.nut import Assembly, Disassemble
+from metarl.envs.metaworld.fast.tasks.peg import PegInsertSide, PegUnplugSide
+from metarl.envs.metaworld.fast.tasks.pick_place import PickPlace, PickPlaceWall, ShelfPlace
+from metarl.envs.metaworld.fast.tasks.plate import PlateSlide, PlateSlideLow
+from metarl.envs.metaworld.fast.tasks.push import Push, PushBack, PushWall
+from metarl.envs.metaworld.fast.tasks.reach import Reach, ReachWall
+from metarl.envs.metaworld.fast.tasks.soccer import Soccer
+from metarl.envs.metaworld.fast.tasks.stick import StickPull, StickPush
+from metarl.envs.metaworld.fast.tasks.sweep import Sweep, SweepInto
+from metarl.envs.metaworld.fast.tasks.window import WindowClose, WindowOpen
 
 TASKS: dict[str, type[Task]] = {
     "assembly-v3": Assembly,

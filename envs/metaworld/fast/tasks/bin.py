@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from envs.metaworld.fast.grasping import Grasp
-from envs.metaworld.fast.scene import Scene
-from envs.metaworld.fast.shaping import distance, hamacher, long_tail
-from envs.metaworld.fast.task import Facts, Outcome, Task
+from metarl.envs.metaworld.fast.grasping import Grasp
+from metarl.envs.metaworld.fast.scene import Scene
+from metarl.envs.metaworld.fast.shaping import distance, hamacher, long_tail
+from metarl.envs.metaworld.fast.task import Facts, Outcome, Task
 
 
 class BinPicking(Task):

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from envs.metaworld.fast.grasping import squeeze
-from envs.metaworld.fast.scene import Scene
-from envs.metaworld.fast.shaping import distance, hamacher, long_tail, scaled_distance
-from envs.metaworld.fast.task import Facts, Outcome, Task
-from envs.metaworld.fast.tasks.nut import UPRIGHT, levelness
+from metarl.envs.metaworld.fast.grasping import squeeze
+from metarl.envs.metaworld.fast.scene import Scene
+from metarl.envs.metaworld.fast.shaping import distance, hamacher, long_tail, scaled_distance
+from metarl.envs.metaworld.fast.task import Facts, Outcome, Task
+from metarl.envs.metaworld.fast.tasks.nut import UPRIGHT, levelness
 
 
 class BoxClose(Task):

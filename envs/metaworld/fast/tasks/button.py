@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.metaworld.fast.scene import Scene, constant, shifted
-from envs.metaworld.fast.shaping import distance, hamacher, long_tail
-from envs.metaworld.fast.task import Facts, Outcome, Task
+from metarl.envs.metaworld.fast.scene import Scene, constant, shifted
+from metarl.envs.metaworld.fast.shaping import distance, hamacher, long_tail
+from metarl.envs.metaworld.fast.task import Facts, Outcome, Task
 
 
 class Press(Task):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.metaworld.fast.scene import Scene, constant, shifted
-from envs.metaworld.fast.shaping import distance, gaussian, hamacher, long_tail, scaled_distance
-from envs.metaworld.fast.task import Facts, Outcome, Task
+from metarl.envs.metaworld.fast.scene import Scene, constant, shifted
+from metarl.envs.metaworld.fast.shaping import distance, gaussian, hamacher, long_tail, scaled_distance
+from metarl.envs.metaworld.fast.task import Facts, Outcome, Task
 
 
 class DrawerOpen(Task):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.metaworld.fast.scene import Scene, shifted
-from envs.metaworld.fast.shaping import distance, gaussian, long_tail
-from envs.metaworld.fast.task import Facts, Outcome, Task
+from metarl.envs.metaworld.fast.scene import Scene, shifted
+from metarl.envs.metaworld.fast.shaping import distance, gaussian, long_tail
+from metarl.envs.metaworld.fast.task import Facts, Outcome, Task
 
 HANDLE_REACH = 0.01
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.metaworld.fast.grasping import Grasp
-from envs.metaworld.fast.scene import Scene
-from envs.metaworld.fast.shaping import distance, long_tail
-from envs.metaworld.fast.task import Facts, Outcome, Task
-from envs.metaworld.fast.tasks.nut import levelness
+from metarl.envs.metaworld.fast.grasping import Grasp
+from metarl.envs.metaworld.fast.scene import Scene
+from metarl.envs.metaworld.fast.shaping import distance, long_tail
+from metarl.envs.metaworld.fast.task import Facts, Outcome, Task
+from metarl.envs.metaworld.fast.tasks.nut import levelness
 
 HALF_HANDLE = 0.07
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.metaworld.fast.grasping import Grasp
-from envs.metaworld.fast.scene import Scene, constant
-from envs.metaworld.fast.shaping import distance, hamacher, long_tail
-from envs.metaworld.fast.task import Facts, Outcome, Task
+from metarl.envs.metaworld.fast.grasping import Grasp
+from metarl.envs.metaworld.fast.scene import Scene, constant
+from metarl.envs.metaworld.fast.shaping import distance, hamacher, long_tail
+from metarl.envs.metaworld.fast.task import Facts, Outcome, Task
 
 
 class HandlePress(Task):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.metaworld.fast.scene import Scene
-from envs.metaworld.fast.shaping import hamacher, long_tail, scaled_distance
-from envs.metaworld.fast.task import Facts, Outcome, Task
+from metarl.envs.metaworld.fast.scene import Scene
+from metarl.envs.metaworld.fast.shaping import hamacher, long_tail, scaled_distance
+from metarl.envs.metaworld.fast.task import Facts, Outcome, Task
 
 SCALE = (0.25, 1.0, 0.5)
 

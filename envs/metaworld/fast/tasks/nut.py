@@ -7,10 +7,10 @@ from abc import abstractmethod
 
 import numpy as np
 
-from envs.metaworld.fast.grasping import Grasp
-from envs.metaworld.fast.scene import Scene
-from envs.metaworld.fast.shaping import distance, long_tail, scaled_distance
-from envs.metaworld.fast.task import Facts, Outcome, Task
+from metarl.envs.metaworld.fast.grasping import Grasp
+from metarl.envs.metaworld.fast.scene import Scene
+from metarl.envs.metaworld.fast.shaping import distance, long_tail, scaled_distance
+from metarl.envs.metaworld.fast.task import Facts, Outcome, Task
 
 HALF_HANDLE = 0.01
 UPRIGHT = (0.707, 0.0, 0.0, 0.707)

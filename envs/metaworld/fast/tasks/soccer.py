@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.metaworld.fast.grasping import PinchGrasp
-from envs.metaworld.fast.scene import Scene
-from envs.metaworld.fast.shaping import distance, long_tail, scaled_distance
-from envs.metaworld.fast.task import Facts, Outcome, Task
+from metarl.envs.metaworld.fast.grasping import PinchGrasp
+from metarl.envs.metaworld.fast.scene import Scene
+from metarl.envs.metaworld.fast.shaping import distance, long_tail, scaled_distance
+from metarl.envs.metaworld.fast.task import Facts, Outcome, Task
 
 
 class Soccer(Task):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.metaworld.fast.scene import Scene, constant
-from envs.metaworld.fast.shaping import distance, gaussian, hamacher, long_tail
-from envs.metaworld.fast.task import Facts, Outcome, Task
+from metarl.envs.metaworld.fast.scene import Scene, constant
+from metarl.envs.metaworld.fast.shaping import distance, gaussian, hamacher, long_tail
+from metarl.envs.metaworld.fast.task import Facts, Outcome, Task
 
 RADIUS = 0.05
 HANDLE_RADIUS = 0.02
