@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metarl.agents.batch import Batch
 from metarl.agents.fast_weights import FastWeightsConfig, MetaBatch
-from metarl.distributions import ActionDistribution
-from metarl.losses import surrogate_loss
-from metarl.meta_optimizer import TrustRegion
+from metarl.learn.meta_optimizer import TrustRegion
+from metarl.rl.batch import Batch
+from metarl.rl.distributions import ActionDistribution
+from metarl.rl.losses import surrogate_loss
 from metarl.types import Metrics, Params
 from metarl.validate import check_range
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from metarl.agents.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
-from metarl.agents.batch import Batch
 from metarl.agents.fast_weights import CPU, FastWeights, MetaBatch
-from metarl.losses import surrogate_loss
-from metarl.returns import masked_mean
+from metarl.rl.batch import Batch
+from metarl.rl.losses import surrogate_loss
+from metarl.rl.returns import masked_mean
 from metarl.types import EnvSpec, Params
 from metarl.validate import check_range
 

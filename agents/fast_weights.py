@@ -17,17 +17,17 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from metarl import params as P
-from metarl.agents.batch import Batch, flat_batch
-from metarl.agents.gradient_cosine import mean_pairwise_cosine
-from metarl.checkpoint import check_tensors_match
-from metarl.distributions import ActionDistribution
 from metarl.errors import NonFiniteError
-from metarl.inner_loop import adapt_tasks
-from metarl.losses import policy_gradient_loss
-from metarl.policies import MAX_STD, Policy, mlp_policy
-from metarl.returns import masked_mean
+from metarl.learn import params as P
+from metarl.learn.gradient_cosine import mean_pairwise_cosine
+from metarl.learn.inner_loop import adapt_tasks
+from metarl.rl.batch import Batch, flat_batch
+from metarl.rl.distributions import ActionDistribution
+from metarl.rl.losses import policy_gradient_loss
+from metarl.rl.policies import MAX_STD, Policy, mlp_policy
+from metarl.rl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
+from metarl.runs.checkpoint import check_tensors_match
 from metarl.types import EnvSpec, Episodes, Metrics, Params, Phi, TaskData
 from metarl.validate import check_range
 

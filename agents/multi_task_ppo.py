@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metarl import params as P
-from metarl.agents.batch import STEP_FIELDS, Batch, flat_batch
-from metarl.agents.gradient_cosine import gradient_cosine
-from metarl.agents.ppo import ratio_metrics, shuffled_minibatches
-from metarl.checkpoint import check_tensors_match
 from metarl.errors import NonFiniteError
-from metarl.losses import clipped_surrogate_loss
-from metarl.meta_optimizer import Adam
-from metarl.policies import MAX_STD, Policy, mlp_policy
-from metarl.returns import masked_mean
+from metarl.learn import params as P
+from metarl.learn.gradient_cosine import gradient_cosine
+from metarl.learn.meta_optimizer import Adam
+from metarl.rl.batch import STEP_FIELDS, Batch, flat_batch
+from metarl.rl.losses import clipped_surrogate_loss
+from metarl.rl.policies import MAX_STD, Policy, mlp_policy
+from metarl.rl.ppo import ratio_metrics, shuffled_minibatches
+from metarl.rl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
+from metarl.runs.checkpoint import check_tensors_match
 from metarl.seeding import Stream, numpy_rng
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData
 from metarl.validate import check_range

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from metarl.agents.fast_weights import CPU, FastWeights, FastWeightsConfig, MetaBatch
-from metarl.agents.ppo import ratio_metrics
-from metarl.losses import clipped_surrogate_loss, surrogate_loss
-from metarl.meta_optimizer import Adam
-from metarl.returns import masked_mean
+from metarl.learn.meta_optimizer import Adam
+from metarl.rl.losses import clipped_surrogate_loss, surrogate_loss
+from metarl.rl.ppo import ratio_metrics
+from metarl.rl.returns import masked_mean
 from metarl.types import EnvSpec, Metrics, Params
 from metarl.validate import check_range
 

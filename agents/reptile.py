@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from metarl import params as P
 from metarl.agents.fast_weights import CPU, FastWeights, FastWeightsConfig, MetaBatch
-from metarl.meta_optimizer import Interpolation
+from metarl.learn import params as P
+from metarl.learn.meta_optimizer import Interpolation
 from metarl.types import EnvSpec, Metrics, Params
 from metarl.validate import check_range
 

@@ -16,24 +16,24 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from metarl import params as P
-from metarl.agents.batch import stack_tasks
-from metarl.agents.chunks import Chunks, cut
-from metarl.agents.ppo import shuffled_minibatches
-from metarl.agents.return_units import ReturnUnits
-from metarl.agents.rl2_actor import RL2Actor
-from metarl.agents.trial_ppo import TrialPPO
-from metarl.baseline import explained_variance, fit_linear_baseline, predict_values
-from metarl.checkpoint import check_tensors_match
 from metarl.errors import NonFiniteError, SettingError
-from metarl.meta_optimizer import Adam
-from metarl.moments import sums
-from metarl.policies import MAX_STD
-from metarl.recurrent import NUM_HEADS, MemoryKind
-from metarl.recurrent_policy import RecurrentPolicy
-from metarl.returns import masked_mean, standardize, teaches
+from metarl.learn import params as P
+from metarl.learn.meta_optimizer import Adam
+from metarl.rl.baseline import explained_variance, fit_linear_baseline, predict_values
+from metarl.rl.batch import stack_tasks
+from metarl.rl.chunks import Chunks, cut
+from metarl.rl.memory import NUM_HEADS, MemoryKind
+from metarl.rl.memory_actor import RL2Actor
+from metarl.rl.normalizers import sums
+from metarl.rl.policies import MAX_STD
+from metarl.rl.popart import ReturnUnits
+from metarl.rl.ppo import shuffled_minibatches
+from metarl.rl.recurrent_policy import RecurrentPolicy
+from metarl.rl.returns import masked_mean, standardize, teaches
+from metarl.rl.trial_ppo import TrialPPO
+from metarl.rl.trials import Trials, join_episodes, to_episode_steps, to_trial_steps, trial_gae, trial_returns
+from metarl.runs.checkpoint import check_tensors_match
 from metarl.seeding import Stream, numpy_rng
-from metarl.trials import Trials, join_episodes, to_episode_steps, to_trial_steps, trial_gae, trial_returns
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData
 from metarl.validate import check_choices, check_range
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from metarl.errors import UserError
-from metarl.policies import CategoricalMLP, GaussianMLP, Policy
+from metarl.rl.policies import CategoricalMLP, GaussianMLP, Policy
 from metarl.types import Params
 
 DTYPES = {

@@ -3,7 +3,7 @@
 ```python
 model = RecurrentPPO("MlpLstmPolicy", TrialEnv(tasks, episodes_per_trial=4))
 model.learn(1_000_000)
-learner = SB3Recurrent(tasks.spec, model.policy)  # then metarl.evaluation.meta_evaluate(pool, learner, ...)
+learner = SB3Recurrent(tasks.spec, model.policy)  # then metarl.scores.rl.meta_evaluate(pool, learner, ...)
 ```
 """
 
@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metarl import params as P
-from metarl.agents.batch import stack_tasks
-from metarl.agents.rl2_actor import RL2Actor
-from metarl.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.errors import UserError
-from metarl.trials import join_episodes
+from metarl.learn import params as P
+from metarl.rl.batch import stack_tasks
+from metarl.rl.distributions import ActionDistribution, Categorical, Gaussian
+from metarl.rl.memory_actor import RL2Actor
+from metarl.rl.trials import join_episodes
 from metarl.types import EnvSpec, Episodes, Metrics, Params, Phi, TaskData
 
 

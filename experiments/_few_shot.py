@@ -9,12 +9,12 @@ from typing import Any, Literal, Protocol
 from metarl.device import resolve_device
 from metarl.errors import UserError
 from metarl.experiment import TrainerConfig
+from metarl.fewshot.data.source import EpisodeSource
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.learner import FewShotLearner
+from metarl.fewshot.methods.reptile import ReptileConfig
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.reptile import ReptileConfig
-from metarl.fewshot.source import EpisodeSource
 from metarl.seeding import Stream, torch_rng
 
 Method = Literal[

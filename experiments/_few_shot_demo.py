@@ -15,19 +15,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from metarl.fewshot.digits import DigitsConfig, digits
+from metarl.fewshot.data.digits import DigitsConfig, digits
+from metarl.fewshot.data.source import EpisodeConfig, EpisodeSource
 from metarl.fewshot.evaluation import FewShotEvaluationConfig, few_shot_evaluate, held_out_task
 from metarl.fewshot.explain import draw, explain
 from metarl.fewshot.learner import FewShotLearner
-from metarl.fewshot.maml import MAMLConfig
-from metarl.fewshot.matching import MatchingConfig
-from metarl.fewshot.nearest_centroid import NearestCentroidConfig
-from metarl.fewshot.nets import NetConfig
-from metarl.fewshot.prototypical import PrototypicalConfig
+from metarl.fewshot.methods.maml import MAMLConfig
+from metarl.fewshot.methods.matching import MatchingConfig
+from metarl.fewshot.methods.nearest_centroid import NearestCentroidConfig
+from metarl.fewshot.methods.prototypical import PrototypicalConfig
+from metarl.fewshot.methods.transfer import TransferConfig
+from metarl.fewshot.nets.make import NetConfig
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.report import format_score
-from metarl.fewshot.source import EpisodeConfig, EpisodeSource
-from metarl.fewshot.transfer import TransferConfig
 from metarl.seeding import Stream, numpy_rng, torch_rng
 
 NET = NetConfig(filters=32, layers=3, pool="max")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLSettings
 from metarl.rollout.pool import PoolConfig
+from metarl.scores.rl import EvaluationConfig
 
 # Table 4 of the MAML paper: 20 episodes an inner step, and three steps at test time
 EVALUATION = EvaluationConfig(adaptation_episodes=20, test_episodes=20, adaptation_rounds=3)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from metarl.agents.rl2 import RL2Config
 from metarl.envs.metaworld.ml1 import ML1
-from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLSettings, TrainerConfig
 from metarl.experiments._plug_in import Experiment, experiment_on
 from metarl.rollout.pool import PoolConfig
+from metarl.scores.rl import EvaluationConfig
 
 # Normalised inputs, the large lr and the changes each save a third of the env steps or more on reach (docs/LOG.md).
 # Adam moves the noise's log_std by at most lr a step: at 5e-4 it takes 40 updates to halve it.

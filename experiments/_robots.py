@@ -8,10 +8,10 @@ from metarl.agents.maml import MAMLConfig
 from metarl.agents.multi_task_ppo import PPOConfig
 from metarl.agents.rl2 import RL2Config
 from metarl.envs.mujoco_v5.tasks import RobotTasks
-from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLSettings, TrainerConfig
 from metarl.experiments._plug_in import Experiment, experiment_on
 from metarl.rollout.pool import PoolConfig
+from metarl.scores.rl import EvaluationConfig
 
 # A Gaussian of std 1 saturates the motors, and credit over the whole episode drowns in noise: the gradients of two
 # halves of HalfCheetah's first episodes have a cosine of 0.07 then, and of 0.33 with these (docs/LOG.md).

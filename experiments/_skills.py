@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from metarl.agents.maml import MAMLConfig
 from metarl.envs.metaworld.ml1 import ML1
-from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLSettings, TrainerConfig
 from metarl.experiments._plug_in import Experiment, experiment_on
 from metarl.rollout.pool import PoolConfig
+from metarl.scores.rl import EvaluationConfig
 
 
 def skill(env_name: str, *, iterations: int = 50, max_kl: float = 0.01) -> Experiment:

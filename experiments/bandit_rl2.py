@@ -15,9 +15,9 @@ import numpy as np
 from metarl.agents.rl2 import RL2, RL2Config
 from metarl.device import resolve_device
 from metarl.envs.bandits import Bandits, reference_returns
-from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.rollout.pool import PoolConfig
+from metarl.scores.rl import EvaluationConfig
 from metarl.seeding import Stream, torch_rng
 from metarl.types import Metrics, TaskData
 

@@ -11,9 +11,9 @@ import gymnasium as gym
 
 from metarl.agents.maml import MAMLConfig
 from metarl.envs.any_gym import Choice, GymTasks, Uniform
-from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLSettings, TrainerConfig
 from metarl.experiments import experiment_on
+from metarl.scores.rl import EvaluationConfig
 
 
 def cartpole(length: float, wiring: float, **kwargs: Any) -> gym.Env:

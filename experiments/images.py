@@ -11,22 +11,22 @@ from dataclasses import dataclass
 
 from metarl.experiment import TrainerConfig
 from metarl.experiments._few_shot import Method, build_chosen
-from metarl.fewshot.anil import ANILConfig
+from metarl.fewshot.data.image_folder import ImageFolderConfig, image_folder
+from metarl.fewshot.data.source import EpisodeConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment
-from metarl.fewshot.image_folder import ImageFolderConfig, image_folder
-from metarl.fewshot.maml import MAMLConfig
-from metarl.fewshot.matching import MatchingConfig
-from metarl.fewshot.meta_sgd import MetaSGDConfig
-from metarl.fewshot.nearest_centroid import NearestCentroidConfig
-from metarl.fewshot.nets import NetConfig
-from metarl.fewshot.prototypical import PrototypicalConfig
-from metarl.fewshot.relation import RelationConfig
-from metarl.fewshot.reptile import ReptileConfig
-from metarl.fewshot.ridge import RidgeConfig
-from metarl.fewshot.siamese import SiameseConfig
-from metarl.fewshot.source import EpisodeConfig
-from metarl.fewshot.transfer import TransferConfig
+from metarl.fewshot.methods.anil import ANILConfig
+from metarl.fewshot.methods.maml import MAMLConfig
+from metarl.fewshot.methods.matching import MatchingConfig
+from metarl.fewshot.methods.meta_sgd import MetaSGDConfig
+from metarl.fewshot.methods.nearest_centroid import NearestCentroidConfig
+from metarl.fewshot.methods.prototypical import PrototypicalConfig
+from metarl.fewshot.methods.relation import RelationConfig
+from metarl.fewshot.methods.reptile import ReptileConfig
+from metarl.fewshot.methods.ridge import RidgeConfig
+from metarl.fewshot.methods.siamese import SiameseConfig
+from metarl.fewshot.methods.transfer import TransferConfig
+from metarl.fewshot.nets.make import NetConfig
 from metarl.validate import check_choices
 
 ITERATIONS = 10_000

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from metarl.agents.maml import MAMLConfig, maml
 from metarl.envs.metaworld.ml import ML
-from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.experiments._metaworld import build_ml
 from metarl.experiments._presets import (
@@ -27,6 +26,7 @@ from metarl.experiments._presets import (
 )
 from metarl.preset import Preset
 from metarl.rollout.pool import PoolConfig
+from metarl.scores.rl import EvaluationConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from metarl.agents.maml import MAMLConfig, maml
 from metarl.envs.metaworld.ml1 import ML1
-from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.experiments._build import build_with
 from metarl.experiments._presets import (
@@ -23,6 +22,7 @@ from metarl.experiments._presets import (
 )
 from metarl.preset import Preset
 from metarl.rollout.pool import PoolConfig
+from metarl.scores.rl import EvaluationConfig
 
 
 @dataclass(frozen=True, kw_only=True)

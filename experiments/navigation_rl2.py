@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from metarl.agents.rl2 import RL2, RL2Config
 from metarl.envs.navigation import Navigation
-from metarl.evaluation import EvaluationConfig
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.experiments._build import build_with
 from metarl.experiments._navigation import POOL
+from metarl.scores.rl import EvaluationConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from metarl.experiment import TrainerConfig
 from metarl.experiments._few_shot import build_with
+from metarl.fewshot.data.omniglot import OmniglotConfig, omniglot
+from metarl.fewshot.data.source import EpisodeConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment
-from metarl.fewshot.meta_sgd import MetaSGDConfig, meta_sgd
-from metarl.fewshot.omniglot import OmniglotConfig, omniglot
-from metarl.fewshot.source import EpisodeConfig
+from metarl.fewshot.methods.meta_sgd import MetaSGDConfig, meta_sgd
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from metarl.experiment import TrainerConfig
 from metarl.experiments._few_shot import build_with
+from metarl.fewshot.data.robot_failures import RobotFailuresConfig, robot_failures
+from metarl.fewshot.data.source import EpisodeConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment
-from metarl.fewshot.nets import NetConfig
-from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
-from metarl.fewshot.robot_failures import RobotFailuresConfig, robot_failures
-from metarl.fewshot.source import EpisodeConfig
+from metarl.fewshot.methods.prototypical import PrototypicalConfig, prototypical
+from metarl.fewshot.nets.make import NetConfig
 
 
 @dataclass(frozen=True, kw_only=True)

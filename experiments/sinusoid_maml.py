@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from metarl.experiment import TrainerConfig
 from metarl.experiments._few_shot import build_with
+from metarl.fewshot.data.sinusoid import Sinusoid, SinusoidConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment
-from metarl.fewshot.maml import MAMLConfig, maml
-from metarl.fewshot.nets import NetConfig
-from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
+from metarl.fewshot.methods.maml import MAMLConfig, maml
+from metarl.fewshot.nets.make import NetConfig
 
 
 @dataclass(frozen=True, kw_only=True)

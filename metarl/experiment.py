@@ -8,15 +8,15 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from metarl.collect import collect_meta_batch
 from metarl.device import DeviceName
 from metarl.errors import UserError
-from metarl.evaluation import EvaluationConfig, EvaluationResult, meta_evaluate
 from metarl.learner import MetaLearner, RLMetaLearner
 from metarl.protocols import check_members
-from metarl.report import AdaptationReport, Evaluation, Report
-from metarl.returns import masked_mean
+from metarl.rl.returns import masked_mean
+from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.scores.report import AdaptationReport, Evaluation, Report
+from metarl.scores.rl import EvaluationConfig, EvaluationResult, meta_evaluate
 from metarl.seeding import SeedKey, Stream, numpy_rng
 from metarl.tasks import TaskDistribution, check_fits
 from metarl.types import Episodes, Metrics, Task, TaskData

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from metarl.checkpoint import load_latest, save_checkpoint
 from metarl.experiment import ChecksData, Experiment, TrainerConfig
-from metarl.log import EVALUATED_AT, Console, MetricsLog, tensorboard_writer
-from metarl.run_directory import RunDirectory
-from metarl.same_settings import WITHOUT_EFFECT
+from metarl.runs.checkpoint import load_latest, save_checkpoint
+from metarl.runs.directory import RunDirectory
+from metarl.runs.log import EVALUATED_AT, Console, MetricsLog, tensorboard_writer
+from metarl.runs.same_config import WITHOUT_EFFECT
+from metarl.runs.stop import Stopped, StopSignal
 from metarl.seeding import Stream, numpy_rng
-from metarl.stop import Stopped, StopSignal
 
 MAY_DIFFER = ("iterations", "evaluation", "test_steps", *WITHOUT_EFFECT)
 """Settings that may change when a run is resumed: nothing learnt depends on the evaluation, or its inner steps."""

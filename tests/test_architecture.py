@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ["metarl", "envs", "agents", "experiments"]
-"""Each may import those before it."""
+LAYERS = ["core", "envs", "agents", "experiments", "cli"]
+"""Each may import those before it. The core is metarl/ without the links to the folders at the top, and without cli."""
+FOLDERS = ["metarl", "envs", "agents", "experiments"]
+ENTRY_POINT_GROUPS = ("metarl.envs", "metarl.agents", "metarl.experiments")
+"""What other packages add to is named so; these strings name no module."""
 
-FILES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+FILES = sorted(
+    path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if (ROOT / folder) in path.resolve().parents
+)
 WITH_PICKLE = ("metarl/rollout/worker.py", "envs/metaworld/")
 """A pipe to our own child, and metaworld's own tasks in memory: never a file."""
 GLOBAL_STATE = ("get_state", "set_state")
@@ -20,6 +26,21 @@ GLOBAL_STATE = ("get_state", "set_state")
 
 def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+def layer_of(name: str) -> str:
+    """Of a file."""
+    top, second, *_ = name.split("/")
+    return top if top != "metarl" else "cli" if second in ("cli", "__main__.py") else "core"
+
+
+def layer_of_module(module: str) -> str | None:
+    """Of a dotted name; None for what is not ours."""
+    top, _, rest = module.partition(".")
+    second = rest.partition(".")[0]
+    if top != "metarl":
+        return None
+    return second if second in LAYERS else "core"
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -30,6 +51,17 @@ def imports(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: write the absolute name of the module"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def module_strings(tree: ast.AST) -> Iterator[str]:
+    """Strings, and beginnings of f-strings, that could name a module of ours to an importer."""
+    documentation = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            if re.match(r"metarl(\.\w*)+$", node.value) and node.value not in ENTRY_POINT_GROUPS:
+                yield node.value
 
 
 def uses(tree: ast.AST) -> Iterator[str]:
@@ -45,18 +77,25 @@ def trees() -> dict[str, ast.Module]:
 
 
 def test_there_is_something_to_check(trees):
-    assert {name.split("/")[0] for name in trees} == set(LAYERS)
-    assert len(trees) > 40
+    assert {layer_of(name) for name in trees} == set(LAYERS)
+    assert len(trees) > 200
 
 
-def test_imports_go_one_way(trees):
-    wrong = [
-        f"{name} imports {module}"
-        for name, tree in trees.items()
-        for module in imports(tree)
-        if module.split(".")[0] in [*LAYERS[LAYERS.index(name.split("/")[0]) + 1 :], "tests"]
-    ]
+def test_imports_go_one_way_and_no_string_goes_round_that(trees):
+    wrong = []
+    for name, tree in trees.items():
+        above = LAYERS[LAYERS.index(layer_of(name)) + 1 :]
+        wrong += [f"{name} imports {module}" for module in imports(tree) if layer_of_module(module) in above]
+        wrong += [f"{name} names {text!r}" for text in module_strings(tree) if layer_of_module(text) in above]
+        wrong += [f"{name} imports {m}" for m in imports(tree) if m.split(".")[0] in (*FOLDERS[1:], "tests")]
     assert not wrong
+
+
+def test_the_links_lead_to_the_folders_at_the_top():
+    for layer in FOLDERS[1:]:
+        assert (ROOT / "metarl" / layer).readlink() == Path("..") / layer
+    groups = set(re.findall(r'project\.entry-points\."(.+)"', (ROOT / "pyproject.toml").read_text()))
+    assert groups <= set(ENTRY_POINT_GROUPS)
 
 
 def test_pickle_stays_in_its_two_places(trees):

@@ -12,18 +12,18 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from metarl.agents.rl2 import RL2Config
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.envs.metaworld.ml import ML
 from metarl.errors import UserError
 from metarl.experiment import TrainerConfig
 from metarl.experiments import arrays, images, intents, ml10_maml
 from metarl.experiments._few_shot import Chosen, Method, build_with
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
+from metarl.fewshot.methods.reptile import ReptileConfig, reptile
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.reptile import ReptileConfig, reptile
-from metarl.find_experiment import experiment_names, load_experiment
-from metarl.log import read_metrics
 from metarl.rollout.pool import PoolConfig
+from metarl.runs.find import experiment_names, load_experiment
+from metarl.runs.log import read_metrics
 from tests.fewshot.problems import image_source
 from tests.fewshot.test_arrays_file import write
 from tests.fewshot.test_image_folder import make

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from metarl.cli import main
-from metarl.log import read_metrics
+from metarl.cli.main import main
+from metarl.runs.log import read_metrics
 
 SMALL = [
     *("--iterations", "2", "--meta-batch-size", "2", "--support-episodes", "2", "--query-episodes", "2"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.errors import UserError
-from metarl.find_experiment import experiment_names, load_experiment
 from metarl.preset import find_preset, presets_of
+from metarl.runs.find import experiment_names, load_experiment
 
 PRESETS = [(name, preset) for name in experiment_names() for preset in presets_of(load_experiment(name))]
 

@@ -17,7 +17,7 @@ from gymnasium.envs.registration import load_env_creator
 
 from metarl.envs.any_gym.faults import sentence_of
 from metarl.errors import UserError, nearest
-from metarl.find_experiment import experiment_names
+from metarl.runs.find import experiment_names
 
 Factory = Callable[..., gym.Env]
 

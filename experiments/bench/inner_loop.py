@@ -17,13 +17,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from metarl.fewshot.fast_weights import FastWeights
-from metarl.fewshot.gradient import BackendChoice
-from metarl.fewshot.maml import MAMLConfig, maml
-from metarl.fewshot.nets import NetConfig
-from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
+from metarl.fewshot.data.sinusoid import Sinusoid, SinusoidConfig
+from metarl.fewshot.methods.fast_weights import FastWeights
+from metarl.fewshot.methods.gradient import BackendChoice
+from metarl.fewshot.methods.maml import MAMLConfig, maml
+from metarl.fewshot.nets.make import NetConfig
 from metarl.files import replace_file
-from metarl.run_directory import environment
+from metarl.runs.directory import environment
 from metarl.seeding import numpy_rng, torch_rng
 from metarl.types import TaskData
 

@@ -21,11 +21,11 @@ from rich.table import Table
 
 from metarl.envs.metaworld.ml import ML
 from metarl.files import replace_file
-from metarl.policies import GaussianMLP
+from metarl.rl.policies import GaussianMLP
 from metarl.rollout.actor import PolicyActor
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.run_directory import environment
+from metarl.runs.directory import environment
 from metarl.seeding import Stream, numpy_rng, torch_rng
 from metarl.validate import check_counts
 

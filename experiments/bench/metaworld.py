@@ -19,7 +19,7 @@ from metarl.envs.metaworld.fast.bench import bench_task
 from metarl.envs.metaworld.goals import check_task_name
 from metarl.envs.metaworld.names import TASK_NAMES
 from metarl.files import replace_file
-from metarl.run_directory import environment
+from metarl.runs.directory import environment
 
 COLUMNS = {
     "metaworld_us": ("mw\nµs", ".0f"),

@@ -28,11 +28,11 @@ from metarl.errors import UserError, nearest
 from metarl.experiments.bench._bare_physics import bare_steps_per_second
 from metarl.experiments.bench._vector_envs import drive, gymnasium_vector, sb3_vector
 from metarl.files import replace_file
-from metarl.policies import Policy, mlp_policy
+from metarl.rl.policies import Policy, mlp_policy
 from metarl.rollout.actor import PolicyActor
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.run_directory import environment
+from metarl.runs.directory import environment
 from metarl.seeding import Stream, numpy_rng, torch_rng
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes, Params, Task

@@ -20,7 +20,7 @@ from rich.table import Table
 from metarl.agents.maml import MAMLConfig, maml
 from metarl.agents.rl2 import RL2, RL2Config
 from metarl.files import replace_file
-from metarl.run_directory import environment
+from metarl.runs.directory import environment
 from metarl.seeding import Stream, torch_rng
 from metarl.types import EnvSpec, Episodes, Task, TaskData
 

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from metarl import params as P
 from metarl.errors import NonFiniteError, UserError
-from metarl.fewshot.calls import Calls, watch
-from metarl.fewshot.gradient import ATTENTION_REMEDY, first_line, is_attention
 from metarl.fewshot.losses import cross_entropy, squared_error
-from metarl.fewshot.module_net import NORM_REMEDY
-from metarl.fewshot.norm import wrong_under_vmap
-from metarl.inner_loop import Backend, adapt_tasks
+from metarl.fewshot.methods.gradient import ATTENTION_REMEDY, first_line, is_attention
+from metarl.fewshot.nets.calls import Calls, watch
+from metarl.fewshot.nets.module_net import NORM_REMEDY
+from metarl.fewshot.nets.norm import wrong_under_vmap
+from metarl.learn import params as P
+from metarl.learn.inner_loop import Backend, adapt_tasks
 from metarl.types import Params
 
 STEP = 1e-5

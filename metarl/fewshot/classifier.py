@@ -12,10 +12,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from metarl.checkpoint import load_latest, save_checkpoint
 from metarl.config import config_from_dict, config_to_dict
 from metarl.errors import UserError, nearest
-from metarl.fewshot.arrays import (
+from metarl.fewshot.data.arrays import (
     ArrayTask,
     check_channels_first,
     inputs_of,
@@ -24,18 +23,19 @@ from metarl.fewshot.arrays import (
     task_data,
     with_train_classes,
 )
-from metarl.fewshot.class_episodes import ROTATIONS, ClassEpisodes, by_class
+from metarl.fewshot.data.class_episodes import ROTATIONS, ClassEpisodes, by_class
+from metarl.fewshot.data.source import DataSpec, Encoder, EpisodeConfig, EpisodeSource, HasEncoder
 from metarl.fewshot.examples import Examples, Shape, check_examples, count_ways
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.learner import FewShotLearner, Mode
-from metarl.fewshot.metric import MetricLearner
-from metarl.fewshot.net import Net
+from metarl.fewshot.methods.metric import MetricLearner
+from metarl.fewshot.methods.reptile import ReptileConfig
+from metarl.fewshot.nets.net import Net
 from metarl.fewshot.out_of_scope import confidence, threshold
 from metarl.fewshot.registry import ENCODERS, METHODS
-from metarl.fewshot.reptile import ReptileConfig
-from metarl.fewshot.source import DataSpec, Encoder, EpisodeConfig, EpisodeSource, HasEncoder
+from metarl.runs.checkpoint import load_latest, save_checkpoint
+from metarl.runs.load import open_run
 from metarl.seeding import Stream, numpy_rng, torch_rng
-from metarl.trained import open_run
 from metarl.types import Phi, TaskData
 
 KIND = "few-shot classifier"

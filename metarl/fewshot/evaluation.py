@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metarl.errors import SettingError, UserError
+from metarl.fewshot.data.source import EpisodeSource, HasOutOfScope, HasVal
 from metarl.fewshot.examples import count_ways
 from metarl.fewshot.learner import FewShotLearner, Mode
 from metarl.fewshot.losses import accuracy, squared_error
 from metarl.fewshot.out_of_scope import Rejection, draw_strangers, tell_apart
-from metarl.fewshot.source import EpisodeSource, HasOutOfScope, HasVal
+from metarl.scores.stats import Interval
 from metarl.seeding import SeedKey, numpy_rng
-from metarl.stats import Interval
 from metarl.types import Metrics, Task, TaskData
 from metarl.validate import check_choices, check_range
 

@@ -15,7 +15,6 @@ from torch import Tensor
 from metarl.errors import UserError
 from metarl.fewshot.evaluation import of_classes, score_output
 from metarl.fewshot.examples import Examples
-from metarl.fewshot.fast_weights import FastWeights
 from metarl.fewshot.interpret import (
     attention_map,
     linear_cka,
@@ -27,9 +26,10 @@ from metarl.fewshot.interpret import (
     relative_change,
 )
 from metarl.fewshot.learner import FewShotLearner, Mode
-from metarl.fewshot.matching import Attention, FullContext
-from metarl.fewshot.metric import MetricLearner
-from metarl.fewshot.with_head import WithHead
+from metarl.fewshot.methods.fast_weights import FastWeights
+from metarl.fewshot.methods.matching import Attention, FullContext
+from metarl.fewshot.methods.metric import MetricLearner
+from metarl.fewshot.nets.with_head import WithHead
 from metarl.types import Params, TaskData
 
 

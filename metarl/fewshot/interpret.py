@@ -13,9 +13,9 @@ from torch import Tensor
 
 from metarl.errors import UserError
 from metarl.fewshot.examples import Examples
-from metarl.fewshot.matching import Attention, FullContext
-from metarl.fewshot.metric import MetricLearner
-from metarl.plots import COLORS, new_figure, save_figure
+from metarl.fewshot.methods.matching import Attention, FullContext
+from metarl.fewshot.methods.metric import MetricLearner
+from metarl.scores.plots import COLORS, new_figure, save_figure
 from metarl.types import Params
 
 if TYPE_CHECKING:

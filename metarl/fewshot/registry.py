@@ -10,28 +10,28 @@ import torch
 from torch import nn
 
 from metarl.errors import UserError
-from metarl.fewshot.anil import ANILConfig, anil
-from metarl.fewshot.arrays_file import ArrayEncoder, ArraysConfig, arrays_file
-from metarl.fewshot.digits import DigitsConfig, DigitsEncoder, digits
-from metarl.fewshot.image_folder import ImageEncoder, ImageFolderConfig, image_folder
-from metarl.fewshot.intents import IntentsConfig, TextEncoder, intents
+from metarl.fewshot.data.arrays_file import ArrayEncoder, ArraysConfig, arrays_file
+from metarl.fewshot.data.digits import DigitsConfig, DigitsEncoder, digits
+from metarl.fewshot.data.image_folder import ImageEncoder, ImageFolderConfig, image_folder
+from metarl.fewshot.data.intents import IntentsConfig, TextEncoder, intents
+from metarl.fewshot.data.omniglot import OmniglotConfig, OmniglotEncoder, omniglot
+from metarl.fewshot.data.robot_failures import ForceEncoder, RobotFailuresConfig, robot_failures
+from metarl.fewshot.data.sinusoid import Sinusoid, SinusoidConfig
+from metarl.fewshot.data.source import DataSpec, EpisodeSource
 from metarl.fewshot.learner import FewShotLearner
-from metarl.fewshot.maml import MAMLConfig, maml
-from metarl.fewshot.matching import MatchingConfig, matching
-from metarl.fewshot.meta_sgd import MetaSGDConfig, meta_sgd
-from metarl.fewshot.nearest_centroid import NearestCentroidConfig, nearest_centroid
-from metarl.fewshot.net import Net
-from metarl.fewshot.omniglot import OmniglotConfig, OmniglotEncoder, omniglot
-from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
-from metarl.fewshot.relation import RelationConfig, relation
-from metarl.fewshot.reptile import ReptileConfig, reptile
-from metarl.fewshot.ridge import RidgeConfig, ridge
-from metarl.fewshot.robot_failures import ForceEncoder, RobotFailuresConfig, robot_failures
-from metarl.fewshot.siamese import SiameseConfig, siamese
-from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
-from metarl.fewshot.source import DataSpec, EpisodeSource
-from metarl.fewshot.transfer import TransferConfig, transfer
-from metarl.fewshot.with_head import body_of
+from metarl.fewshot.methods.anil import ANILConfig, anil
+from metarl.fewshot.methods.maml import MAMLConfig, maml
+from metarl.fewshot.methods.matching import MatchingConfig, matching
+from metarl.fewshot.methods.meta_sgd import MetaSGDConfig, meta_sgd
+from metarl.fewshot.methods.nearest_centroid import NearestCentroidConfig, nearest_centroid
+from metarl.fewshot.methods.prototypical import PrototypicalConfig, prototypical
+from metarl.fewshot.methods.relation import RelationConfig, relation
+from metarl.fewshot.methods.reptile import ReptileConfig, reptile
+from metarl.fewshot.methods.ridge import RidgeConfig, ridge
+from metarl.fewshot.methods.siamese import SiameseConfig, siamese
+from metarl.fewshot.methods.transfer import TransferConfig, transfer
+from metarl.fewshot.nets.net import Net
+from metarl.fewshot.nets.with_head import body_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class MethodEntry:
         if isinstance(inner, nn.Module):
             raise UserError(
                 f"net is a torch module ({type(inner).__name__}), which must be wrapped; give "
-                f"ModuleNet(module, {tuple(spec.input_shape)}) of metarl.fewshot.module_net"
+                f"ModuleNet(module, {tuple(spec.input_shape)}) of metarl.fewshot.nets.module_net"
             )
         if net is not None and tuple(net.input_shape) != tuple(spec.input_shape):
             raise UserError(

@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from metarl.fewshot.evaluation import FewShotResult, normal_interval
-from metarl.plots import draw_curves, new_figure, save_figure
-from metarl.stats import Interval
+from metarl.scores.plots import draw_curves, new_figure, save_figure
+from metarl.scores.stats import Interval
 
 Results = Mapping[str, FewShotResult]
 
 
 @dataclass(frozen=True)
 class FewShotReport:
-    """Implements `metarl.report.Report`."""
+    """Implements `metarl.scores.report.Report`."""
 
     measure: str
     held_out: str = "test"

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import UserError
+from metarl.fewshot.data.stored_episodes import digest
 from metarl.fewshot.evaluation import normal_interval
 from metarl.fewshot.report import format_score, format_value
-from metarl.fewshot.stored_episodes import digest
 from metarl.files import replace_file
-from metarl.same_settings import settings_of, stored_config, tested_on
+from metarl.runs.same_config import settings_of, stored_config, tested_on
 
 KIND = "few-shot"
 TRAINED = "meta-trained"

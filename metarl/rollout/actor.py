@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from metarl.params import stack
-from metarl.policies import Policy
+from metarl.learn.params import stack
+from metarl.rl.policies import Policy
 from metarl.types import Phi
 
 Memory = Any

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from metarl.collect import collect_meta_batch
+from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import numpy_rng
 

@@ -3,7 +3,7 @@
 import torch
 
 from metarl.agents.rl2 import RL2, RL2Config
-from metarl.collect import collect_episodes, collect_meta_batch
+from metarl.rollout.collect import collect_episodes, collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import torch_rng
 from metarl.types import Task

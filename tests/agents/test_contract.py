@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from metarl.agents.registry import AGENTS as REGISTRY
-from metarl.checkpoint import load_checkpoint, save_checkpoint
-from metarl.collect import collect_episodes, collect_meta_batch
 from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
+from metarl.rollout.collect import collect_episodes, collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.seeding import torch_rng
 
 

@@ -16,12 +16,12 @@ from metarl.agents.maml import MAMLConfig, maml
 from metarl.agents.meta_sgd import PREFIX, MetaSGDConfig, meta_sgd
 from metarl.agents.promp import ProMPConfig, inner_kl, promp, ratio_loss
 from metarl.agents.reptile import ReptileConfig, reptile
-from metarl.distributions import Gaussian
 from metarl.envs.navigation import Navigation
-from metarl.params import flatten, trainable, unflatten, unstack
+from metarl.learn.params import flatten, trainable, unflatten, unstack
+from metarl.rl.distributions import Gaussian
 from metarl.seeding import torch_rng
 from tests.agents.fast_weights import collect, double, learning_curve, meta_batch_of
-from tests.rollout_envs import Scripted
+from tests.rollout.envs import Scripted
 
 TASKS = Scripted()
 

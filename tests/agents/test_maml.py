@@ -10,12 +10,12 @@ import torch
 from metarl.agents.maml import MAMLConfig, maml
 from metarl.envs.navigation import Navigation
 from metarl.errors import NonFiniteError
-from metarl.meta_optimizer import fisher_vector_product
-from metarl.params import flatten, trainable, unflatten
+from metarl.learn.meta_optimizer import fisher_vector_product
+from metarl.learn.params import flatten, trainable, unflatten
 from metarl.seeding import torch_rng
 from metarl.types import EnvSpec
 from tests.agents.fast_weights import collect, double, learning_curve, meta_batch_of
-from tests.rollout_envs import Scripted
+from tests.rollout.envs import Scripted
 
 TASKS = Navigation()
 

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 import torch
 
-from metarl import params as P
 from metarl.agents.fine_tune import FineTuneConfig, fine_tune
 from metarl.agents.from_scratch import FromScratchConfig, from_scratch
 from metarl.agents.multi_task_ppo import PPOConfig, multi_task_ppo, ppo_loss
-from metarl.collect import collect_episodes, collect_meta_batch
 from metarl.envs.navigation import Navigation
-from metarl.policies import GaussianMLP
+from metarl.learn import params as P
+from metarl.rl.policies import GaussianMLP
+from metarl.rollout.collect import collect_episodes, collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import numpy_rng, torch_rng
 from metarl.types import Task

@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from metarl.agents.rl2 import RL2, RL2Config
-from metarl.checkpoint import load_checkpoint, save_checkpoint
-from metarl.collect import collect_episodes, collect_meta_batch
 from metarl.envs.bandits import Bandits, reference_returns
 from metarl.errors import UserError
-from metarl.recurrent import MEMORY_KINDS
+from metarl.rl.memory import MEMORY_KINDS
+from metarl.rl.trials import join_episodes
+from metarl.rollout.collect import collect_episodes, collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.seeding import torch_rng
-from metarl.trials import join_episodes
 from metarl.types import stack_episodes
 from tests.agents.rl2_trials import ENDS, collect, make, perturbed
-from tests.rollout_envs import Scripted
+from tests.rollout.envs import Scripted
 
 
 @pytest.mark.parametrize(

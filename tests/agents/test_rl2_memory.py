@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from metarl.collect import collect_episodes
 from metarl.envs.bandits import Bandits
 from metarl.envs.navigation import Navigation
-from metarl.evaluation import EvaluationConfig, meta_evaluate
-from metarl.recurrent import MEMORY_KINDS
+from metarl.rl.memory import MEMORY_KINDS
+from metarl.rl.trials import join_episodes
 from metarl.rollout.actor import ActorInput
+from metarl.rollout.collect import collect_episodes
 from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.runs.load import adapt_to
+from metarl.scores.rl import EvaluationConfig, meta_evaluate
 from metarl.seeding import torch_rng
-from metarl.trained import adapt_to
-from metarl.trials import join_episodes
 from metarl.types import stack_episodes
 from tests.agents.rl2_trials import ENDS, Listening, collect, make, perturbed, scripted_task
-from tests.rollout_envs import Scripted, same_bytes
+from tests.rollout.envs import Scripted, same_bytes
 
 
 @pytest.mark.parametrize("end, discrete", [("terminated", False), ("truncated", False), ("terminated", True)])

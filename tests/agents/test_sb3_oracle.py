@@ -9,7 +9,7 @@ import torch
 
 from metarl.agents.sb3_oracle import OracleConfig, train_oracle
 from metarl.agents.sb3_policy import read_sb3_policy
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.envs.bandits import Bandits
 from metarl.envs.navigation import Navigation
 from metarl.errors import UserError

@@ -15,7 +15,7 @@ from stable_baselines3 import A2C, PPO, SAC
 
 from metarl.agents.sb3_policy import read_sb3_policy, read_sb3_tensors
 from metarl.errors import UserError
-from metarl.policies import CategoricalMLP, GaussianMLP
+from metarl.rl.policies import CategoricalMLP, GaussianMLP
 
 
 def saved(tmp_path, cls, env_id, **kwargs):

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from metarl.agents.sb3_recurrent import SB3Recurrent
-from metarl.collect import collect_episodes
 from metarl.envs.bandits import Bandits
 from metarl.envs.navigation import Navigation
 from metarl.envs.trial_env import TrialEnv
 from metarl.errors import UserError
-from metarl.evaluation import EvaluationConfig, meta_evaluate
+from metarl.rollout.collect import collect_episodes
 from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.scores.rl import EvaluationConfig, meta_evaluate
 
 sb3_contrib = pytest.importorskip("sb3_contrib")
 EPISODES = 3

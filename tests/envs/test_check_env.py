@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.envs import check_env
 from metarl.envs.check_env import check
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from metarl.cli import main
-from metarl.log import read_metrics
+from metarl.cli.main import main
+from metarl.runs.log import read_metrics
 
 SMALL = ["--iterations", "2", "--meta-batch-size", "2", "--support-episodes", "3", "--query-episodes", "3"]
 SMALL += ["--max-tasks", "1", "--test-episodes", "1", "--adaptation-episodes", "1", "--workers", "2"]

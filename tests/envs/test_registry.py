@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.envs.registry import ENVS
 
 NEEDS_LONG_LISTS = {"ml10", "ml25", "ml45", "mt10", "mt25", "mt50"}

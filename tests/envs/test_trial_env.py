@@ -13,7 +13,7 @@ from metarl.envs.metaworld.ml1 import ML1
 from metarl.envs.navigation import Navigation
 from metarl.envs.trial_env import TrialEnv
 from metarl.errors import UserError
-from tests.rollout_envs import HORIZON, Scripted
+from tests.rollout.envs import HORIZON, Scripted
 
 DISTRIBUTIONS = {"navigation": Navigation(), "bandits": Bandits(arms=3, pulls=4), "ml1": ML1()}
 

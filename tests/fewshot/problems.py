@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import torch
 
-from metarl.fewshot.class_episodes import ClassData, ClassEpisodes
-from metarl.fewshot.nets import NetConfig
+from metarl.fewshot.data.class_episodes import ClassData, ClassEpisodes
+from metarl.fewshot.data.source import DataSpec, EpisodeConfig
+from metarl.fewshot.nets.make import NetConfig
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.source import DataSpec, EpisodeConfig
 from metarl.seeding import numpy_rng
 
 IMAGE_SPEC = DataSpec(input_shape=(1, 8, 8), outputs=3, train_classes=8)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.errors import UserError
-from metarl.fewshot.arrays_file import ArraysConfig, arrays_file
 from metarl.fewshot.classifier import FewShotClassifier
-from metarl.fewshot.intents import IntentsConfig, intents, read_intents
-from metarl.fewshot.source import EpisodeConfig, HasOutOfScope
-from metarl.fewshot.splits import hold_out
+from metarl.fewshot.data.arrays_file import ArraysConfig, arrays_file
+from metarl.fewshot.data.intents import IntentsConfig, intents, read_intents
+from metarl.fewshot.data.source import EpisodeConfig, HasOutOfScope
+from metarl.fewshot.data.splits import hold_out
 from metarl.seeding import numpy_rng
 
 EPISODES = EpisodeConfig(ways=2, shots=1, queries=1)

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from metarl import params as P
 from metarl.errors import SettingError
-from metarl.fewshot import conv4 as conv4_file
-from metarl.fewshot.anil import ANILConfig, HeadDescent, HeadGradient, anil
-from metarl.fewshot.beside_input import BesideInput
-from metarl.fewshot.conv4 import FEW_CHANNELS, Conv4
 from metarl.fewshot.examples import Examples
-from metarl.fewshot.gradient import GradientDescent, MetaGradient, TaskLoss, choose_backend
-from metarl.fewshot.maml import MAMLConfig
-from metarl.fewshot.mlp import MLP
-from metarl.fewshot.step_sizes import FixedStepSize, LearnedStepSizes
-from metarl.fewshot.with_head import HEAD, WithHead
+from metarl.fewshot.methods.anil import ANILConfig, HeadDescent, HeadGradient, anil
+from metarl.fewshot.methods.gradient import GradientDescent, MetaGradient, TaskLoss, choose_backend
+from metarl.fewshot.methods.maml import MAMLConfig
+from metarl.fewshot.methods.step_sizes import FixedStepSize, LearnedStepSizes
+from metarl.fewshot.nets import conv4 as conv4_file
+from metarl.fewshot.nets.beside_input import BesideInput
+from metarl.fewshot.nets.conv4 import FEW_CHANNELS, Conv4
+from metarl.fewshot.nets.mlp import MLP
+from metarl.fewshot.nets.with_head import HEAD, WithHead
+from metarl.learn import params as P
 from metarl.seeding import torch_rng
 from tests.fewshot.problems import batch_of, image_source
 

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from metarl.errors import UserError
-from metarl.fewshot.beside_input import BesideInput
 from metarl.fewshot.examples import Examples
-from metarl.fewshot.gradient import GradientDescent, TaskLoss
-from metarl.fewshot.metric import class_means
-from metarl.fewshot.nets import NetConfig, make_net
-from metarl.fewshot.prototypical import squared_distances
-from metarl.fewshot.step_sizes import FixedStepSize
-from metarl.fewshot.with_head import WithHead
-from metarl.params import stack
+from metarl.fewshot.methods.gradient import GradientDescent, TaskLoss
+from metarl.fewshot.methods.metric import class_means
+from metarl.fewshot.methods.prototypical import squared_distances
+from metarl.fewshot.methods.step_sizes import FixedStepSize
+from metarl.fewshot.nets.beside_input import BesideInput
+from metarl.fewshot.nets.make import NetConfig, make_net
+from metarl.fewshot.nets.with_head import WithHead
+from metarl.learn.params import stack
 from metarl.seeding import torch_rng
 
 

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metarl.errors import UserError
-from metarl.fewshot.class_episodes import ClassData, ClassEpisodes, by_class
-from metarl.fewshot.digits import DigitsConfig
-from metarl.fewshot.image_folder import ImageFolderConfig
-from metarl.fewshot.intents import IntentsConfig
-from metarl.fewshot.omniglot import OmniglotConfig
-from metarl.fewshot.source import EpisodeConfig
-from metarl.fewshot.suites import parse_suite
+from metarl.fewshot.data.class_episodes import ClassData, ClassEpisodes, by_class
+from metarl.fewshot.data.digits import DigitsConfig
+from metarl.fewshot.data.image_folder import ImageFolderConfig
+from metarl.fewshot.data.intents import IntentsConfig
+from metarl.fewshot.data.omniglot import OmniglotConfig
+from metarl.fewshot.data.source import EpisodeConfig
+from metarl.fewshot.data.suites import parse_suite
 from metarl.seeding import numpy_rng
 from tests.fewshot.problems import image_classes, image_source
 

@@ -8,17 +8,17 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
-from metarl.checkpoint import save_checkpoint
 from metarl.errors import UserError
 from metarl.fewshot import classifier as classifier_module
-from metarl.fewshot.arrays import task_data
 from metarl.fewshot.classifier import FewShotClassifier, make_tasks
+from metarl.fewshot.data.arrays import task_data
 from metarl.fewshot.examples import Examples
-from metarl.fewshot.module_net import ModuleNet
-from metarl.fewshot.nets import NetConfig
-from metarl.fewshot.prototypical import PrototypicalConfig
+from metarl.fewshot.methods.prototypical import PrototypicalConfig
+from metarl.fewshot.methods.reptile import ReptileConfig, ReptileLoop
+from metarl.fewshot.nets.make import NetConfig
+from metarl.fewshot.nets.module_net import ModuleNet
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.reptile import ReptileConfig, ReptileLoop
+from metarl.runs.checkpoint import save_checkpoint
 from metarl.seeding import Stream, torch_rng
 from tests.fewshot.test_contract import small
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.errors import UserError
 from metarl.fewshot.classifier import FewShotClassifier, make_tasks
-from metarl.fewshot.image_folder import read_image, to_image
-from metarl.fewshot.intents import IntentsConfig, read_intents
-from metarl.fewshot.own_examples import read_own
-from metarl.fewshot.robot_failures import ForceEncoder, compress
+from metarl.fewshot.data.image_folder import read_image, to_image
+from metarl.fewshot.data.intents import IntentsConfig, read_intents
+from metarl.fewshot.data.own_examples import read_own
+from metarl.fewshot.data.robot_failures import ForceEncoder, compress
 from metarl.seeding import numpy_rng
 from tests.fewshot.test_texts import write_intents
 

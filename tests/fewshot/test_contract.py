@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from metarl.checkpoint import load_checkpoint, save_checkpoint
 from metarl.errors import NonFiniteError, SettingError, UserError
+from metarl.fewshot.data.sinusoid import Sinusoid, SinusoidConfig
 from metarl.fewshot.examples import Examples
-from metarl.fewshot.maml import MAMLConfig
-from metarl.fewshot.nets import make_net
+from metarl.fewshot.methods.maml import MAMLConfig
+from metarl.fewshot.nets.make import make_net
+from metarl.fewshot.nets.with_head import HEAD
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
-from metarl.fewshot.with_head import HEAD
+from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
 from metarl.seeding import torch_rng
 from tests.fewshot.problems import SMALL_IMAGE_NET, SMALL_MLP, batch_of, image_source, small, snapshot
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.experiments import _few_shot_demo
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.registry import DATASETS, METHODS

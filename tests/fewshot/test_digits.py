@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from metarl.fewshot.digits import DigitsConfig, digits, place
-from metarl.fewshot.source import EpisodeConfig
+from metarl.fewshot.data.digits import DigitsConfig, digits, place
+from metarl.fewshot.data.source import EpisodeConfig
 from metarl.seeding import numpy_rng
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from metarl.fewshot import distort as D
-from metarl.fewshot.class_episodes import ClassEpisodes, by_class
-from metarl.fewshot.distort import distort, draw_transforms
-from metarl.fewshot.omniglot import OmniglotConfig, omniglot
-from metarl.fewshot.source import EpisodeConfig
+from metarl.fewshot.data import distort as D
+from metarl.fewshot.data.class_episodes import ClassEpisodes, by_class
+from metarl.fewshot.data.distort import distort, draw_transforms
+from metarl.fewshot.data.omniglot import OmniglotConfig, omniglot
+from metarl.fewshot.data.source import EpisodeConfig
 from metarl.seeding import numpy_rng
 
 needs_data = pytest.mark.skipif(not os.environ.get("METARL_DATA"), reason="METARL_DATA is not set")

@@ -11,14 +11,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.errors import UserError
 from metarl.fewshot.classifier import FewShotClassifier
-from metarl.fewshot.digits import DigitsConfig, DigitsEncoder, digits
-from metarl.fewshot.drawings import read_ink
-from metarl.fewshot.omniglot import OmniglotConfig, OmniglotEncoder, omniglot
-from metarl.fewshot.own_examples import read_own
-from metarl.fewshot.source import EpisodeConfig
+from metarl.fewshot.data.digits import DigitsConfig, DigitsEncoder, digits
+from metarl.fewshot.data.drawings import read_ink
+from metarl.fewshot.data.omniglot import OmniglotConfig, OmniglotEncoder, omniglot
+from metarl.fewshot.data.own_examples import read_own
+from metarl.fewshot.data.source import EpisodeConfig
 from metarl.seeding import numpy_rng
 
 needs_data = pytest.mark.skipif(not os.environ.get("METARL_DATA"), reason="METARL_DATA is not set")

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.errors import NonFiniteError, UserError
+from metarl.fewshot.data.sinusoid import Sinusoid, SinusoidConfig
+from metarl.fewshot.data.stored_episodes import stored_episodes
 from metarl.fewshot.evaluation import (
     DIVERGED_ERROR,
     FewShotEvaluationConfig,
@@ -18,13 +20,11 @@ from metarl.fewshot.evaluation import (
     unpack_episodes,
 )
 from metarl.fewshot.experiment import FewShotExperiment
-from metarl.fewshot.maml import MAMLConfig
-from metarl.fewshot.prototypical import PrototypicalConfig
+from metarl.fewshot.methods.maml import MAMLConfig
+from metarl.fewshot.methods.prototypical import PrototypicalConfig
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.results import overview
-from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
-from metarl.fewshot.stored_episodes import stored_episodes
-from metarl.results import add_result, write_table
+from metarl.runs.results import add_result, write_table
 from metarl.seeding import numpy_rng, torch_rng
 from metarl.types import Task
 from tests.fewshot.problems import SMALL_IMAGE_NET, SMALL_MLP, batch_of, image_source, snapshot

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.errors import UserError
+from metarl.fewshot.data.sinusoid import Sinusoid, SinusoidConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig, few_shot_evaluate, held_out_task
 from metarl.fewshot.explain import answers_by_class, draw, explain
-from metarl.fewshot.maml import MAMLConfig
-from metarl.fewshot.matching import MatchingConfig
-from metarl.fewshot.nets import NetConfig
+from metarl.fewshot.methods.maml import MAMLConfig
+from metarl.fewshot.methods.matching import MatchingConfig
+from metarl.fewshot.methods.siamese import SiameseConfig
+from metarl.fewshot.nets.make import NetConfig
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.siamese import SiameseConfig
-from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
 from metarl.seeding import torch_rng
 from tests.fewshot.problems import SMALL_IMAGE_NET, image_source
 

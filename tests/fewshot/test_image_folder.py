@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.errors import UserError
-from metarl.fewshot.image_folder import ImageFolderConfig, image_folder, read_image
-from metarl.fewshot.source import EpisodeConfig
+from metarl.fewshot.data.image_folder import ImageFolderConfig, image_folder, read_image
+from metarl.fewshot.data.source import EpisodeConfig
 from metarl.seeding import numpy_rng
 
 EPISODES = EpisodeConfig(ways=2, shots=1, queries=1)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from metarl.cli import main
-from metarl.fewshot import download, intents_build
-from metarl.fewshot.data_files import read_json
-from metarl.fewshot.intents import SHA256, digest
+from metarl.cli.main import main
+from metarl.fewshot.data import download, intents_build
+from metarl.fewshot.data.data_files import read_json
+from metarl.fewshot.data.intents import SHA256, digest
 
 needs_data = pytest.mark.skipif(not os.environ.get("METARL_DATA"), reason="METARL_DATA is not set")
 NAMES = ["clinc150", "banking77", "hwu64"]

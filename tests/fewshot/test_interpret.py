@@ -14,8 +14,8 @@ from metarl.fewshot.interpret import (
     plot_nearest,
     relative_change,
 )
-from metarl.fewshot.matching import MatchingConfig
-from metarl.fewshot.prototypical import PrototypicalConfig
+from metarl.fewshot.methods.matching import MatchingConfig
+from metarl.fewshot.methods.prototypical import PrototypicalConfig
 from metarl.fewshot.registry import METHODS
 from metarl.seeding import torch_rng
 from tests.fewshot.problems import SMALL_IMAGE_NET, batch_of, image_source, small

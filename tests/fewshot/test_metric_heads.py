@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
-from metarl.fewshot.matching import Attention, FullContext, cosines
-from metarl.fewshot.metric import Embedded, class_means
-from metarl.fewshot.prototypical import Prototypes, squared_distances
-from metarl.fewshot.relation import START, RelationScore
-from metarl.fewshot.ridge import RidgeRegression
-from metarl.fewshot.siamese import PairVerification
-from metarl.fewshot.transfer import CentroidHead, FineTunedHead
+from metarl.fewshot.methods.matching import Attention, FullContext, cosines
+from metarl.fewshot.methods.metric import Embedded, class_means
+from metarl.fewshot.methods.prototypical import Prototypes, squared_distances
+from metarl.fewshot.methods.relation import START, RelationScore
+from metarl.fewshot.methods.ridge import RidgeRegression
+from metarl.fewshot.methods.siamese import PairVerification
+from metarl.fewshot.methods.transfer import CentroidHead, FineTunedHead
 from metarl.seeding import torch_rng
 from metarl.types import Task
 

@@ -9,10 +9,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from metarl.errors import UserError
 from metarl.fewshot.classifier import FewShotClassifier
-from metarl.fewshot.maml import MAMLConfig
-from metarl.fewshot.meta_sgd import MetaSGDConfig
-from metarl.fewshot.module_net import ModuleNet
-from metarl.fewshot.with_head import WithHead
+from metarl.fewshot.methods.maml import MAMLConfig
+from metarl.fewshot.methods.meta_sgd import MetaSGDConfig
+from metarl.fewshot.nets.module_net import ModuleNet
+from metarl.fewshot.nets.with_head import WithHead
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,9 @@ from metarl.fewshot.with_head import WithHead
     ],
 )
 def test_norms_that_are_wrong_under_vmap_are_refused(layer, name):
-    message = rf"has nn\.{name} \(1\), whose second derivatives are wrong.*use nn\.GroupNorm.*metarl\.fewshot\.norm"
+    message = (
+        rf"has nn\.{name} \(1\), whose second derivatives are wrong.*use nn\.GroupNorm.*metarl\.fewshot\.nets\.norm"
+    )
     with pytest.raises(UserError, match=message):
         ModuleNet(nn.Sequential(nn.Conv2d(1, 4, 3, stride=2), layer, nn.Flatten()), (1, 6, 6))
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from metarl.fewshot.norm import EPS, batch_norm, conv_moments, fold, fused_batch_norm, layer_norm
+from metarl.fewshot.nets.norm import EPS, batch_norm, conv_moments, fold, fused_batch_norm, layer_norm
 
 
 def inputs(shape=(6, 3, 4, 5), seed=0, dtype=torch.float64):

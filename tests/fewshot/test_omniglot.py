@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.errors import UserError
-from metarl.fewshot import download, omniglot_build
-from metarl.fewshot.data_files import read_arrays
-from metarl.fewshot.drawings import nearest_pixels
+from metarl.fewshot.data import download, omniglot_build
+from metarl.fewshot.data.data_files import read_arrays
+from metarl.fewshot.data.drawings import nearest_pixels
+from metarl.fewshot.data.omniglot import OmniglotConfig, file_name, omniglot, read_omniglot
+from metarl.fewshot.data.source import EpisodeConfig
 from metarl.fewshot.evaluation import score_tasks
-from metarl.fewshot.nearest_centroid import NearestCentroidConfig
-from metarl.fewshot.omniglot import OmniglotConfig, file_name, omniglot, read_omniglot
+from metarl.fewshot.methods.nearest_centroid import NearestCentroidConfig
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.source import EpisodeConfig
 from metarl.seeding import numpy_rng, torch_rng
 
 needs_data = pytest.mark.skipif(not os.environ.get("METARL_DATA"), reason="METARL_DATA is not set")

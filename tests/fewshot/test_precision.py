@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from metarl.errors import UserError
-from metarl.fewshot.conv4 import Conv4
+from metarl.fewshot.data.source import DataSpec
 from metarl.fewshot.examples import Examples
-from metarl.fewshot.metric import MetricLearner
-from metarl.fewshot.nets import NetConfig, make_net
-from metarl.fewshot.prototypical import PrototypicalConfig, prototypical
+from metarl.fewshot.methods.metric import MetricLearner
+from metarl.fewshot.methods.prototypical import PrototypicalConfig, prototypical
+from metarl.fewshot.nets.conv4 import Conv4
+from metarl.fewshot.nets.make import NetConfig, make_net
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.source import DataSpec
-from metarl.params import gradient, trainable
+from metarl.learn.params import gradient, trainable
 from metarl.types import Task, TaskData
 
 SHAPE = (1, 16, 16)

@@ -5,15 +5,15 @@ import dataclasses
 import pytest
 import torch
 
-from metarl import params as P
 from metarl.errors import SettingError
-from metarl.fewshot.anil import ANILConfig
 from metarl.fewshot.examples import Examples
-from metarl.fewshot.gradient import TaskLoss
-from metarl.fewshot.mlp import MLP
-from metarl.fewshot.nets import NetConfig
-from metarl.fewshot.reptile import BETA2, EPS, ReptileConfig, ReptileLoop, minibatches, take_rows
-from metarl.fewshot.with_head import WithHead
+from metarl.fewshot.methods.anil import ANILConfig
+from metarl.fewshot.methods.gradient import TaskLoss
+from metarl.fewshot.methods.reptile import BETA2, EPS, ReptileConfig, ReptileLoop, minibatches, take_rows
+from metarl.fewshot.nets.make import NetConfig
+from metarl.fewshot.nets.mlp import MLP
+from metarl.fewshot.nets.with_head import WithHead
+from metarl.learn import params as P
 from metarl.seeding import torch_rng
 
 NET = WithHead(MLP(3, (4,)), 2)

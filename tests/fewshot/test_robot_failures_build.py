@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metarl.cli import main
-from metarl.fewshot import download
-from metarl.fewshot.data_files import read_arrays
-from metarl.fewshot.robot_failures import FILE, SHA256
-from metarl.fewshot.robot_failures_build import FILES
+from metarl.cli.main import main
+from metarl.fewshot.data import download
+from metarl.fewshot.data.data_files import read_arrays
+from metarl.fewshot.data.robot_failures import FILE, SHA256
+from metarl.fewshot.data.robot_failures_build import FILES
 
 pytestmark = pytest.mark.skipif(not os.environ.get("METARL_DATA"), reason="METARL_DATA is not set")
 

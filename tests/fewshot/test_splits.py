@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metarl.cli import main
+from metarl.cli.main import main
 from metarl.errors import UserError
-from metarl.fewshot.arrays_file import ArraysConfig, arrays_file
-from metarl.fewshot.class_episodes import ClassData, ClassEpisodes
+from metarl.fewshot.data.arrays_file import ArraysConfig, arrays_file
+from metarl.fewshot.data.class_episodes import ClassData, ClassEpisodes
+from metarl.fewshot.data.image_folder import ImageFolderConfig, image_folder
+from metarl.fewshot.data.intents import inverse_document_frequency, read_intents
+from metarl.fewshot.data.ngrams import hash_texts
+from metarl.fewshot.data.source import EpisodeConfig
+from metarl.fewshot.data.splits import with_val
 from metarl.fewshot.evaluation import unpack_episodes
-from metarl.fewshot.image_folder import ImageFolderConfig, image_folder
-from metarl.fewshot.intents import inverse_document_frequency, read_intents
-from metarl.fewshot.ngrams import hash_texts
-from metarl.fewshot.source import EpisodeConfig
-from metarl.fewshot.splits import with_val
 from metarl.seeding import numpy_rng
 from tests.fewshot.test_arrays_file import EACH, write, write_texts
 from tests.fewshot.test_image_folder import make

@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metarl.errors import UserError
-from metarl.fewshot import intents as intents_file
+from metarl.fewshot.data import intents as intents_file
+from metarl.fewshot.data.intents import IntentsConfig, TextEncoder, intents, inverse_document_frequency, read_intents
+from metarl.fewshot.data.ngrams import hash_texts
+from metarl.fewshot.data.robot_failures import RobotFailuresConfig, compress, robot_failures, splits
+from metarl.fewshot.data.source import EpisodeConfig, HasOutOfScope
 from metarl.fewshot.evaluation import FewShotEvaluationConfig, few_shot_evaluate
-from metarl.fewshot.intents import IntentsConfig, TextEncoder, intents, inverse_document_frequency, read_intents
-from metarl.fewshot.ngrams import hash_texts
 from metarl.fewshot.out_of_scope import auroc, draw_strangers, false_acceptance, tell_apart
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.report import FewShotReport
 from metarl.fewshot.results import overview, section
-from metarl.fewshot.robot_failures import RobotFailuresConfig, compress, robot_failures, splits
-from metarl.fewshot.source import EpisodeConfig, HasOutOfScope
 from metarl.seeding import numpy_rng, torch_rng
 
 needs_data = pytest.mark.skipif(not os.environ.get("METARL_DATA"), reason="METARL_DATA is not set")

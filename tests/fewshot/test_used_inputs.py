@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from metarl.fewshot import fast_weights, gradient
-from metarl.fewshot import reptile as reptile_module
+from metarl.fewshot.data.source import DataSpec
 from metarl.fewshot.examples import Examples
-from metarl.fewshot.maml import MAMLConfig, maml
-from metarl.fewshot.meta_sgd import MetaSGDConfig, meta_sgd
-from metarl.fewshot.nets import NetConfig, make_net
-from metarl.fewshot.reptile import ReptileConfig, reptile
-from metarl.fewshot.source import DataSpec
-from metarl.fewshot.used_inputs import UsedInputs, used_inputs
-from metarl.fewshot.with_head import WithHead
+from metarl.fewshot.methods import fast_weights, gradient
+from metarl.fewshot.methods import reptile as reptile_module
+from metarl.fewshot.methods.maml import MAMLConfig, maml
+from metarl.fewshot.methods.meta_sgd import MetaSGDConfig, meta_sgd
+from metarl.fewshot.methods.reptile import ReptileConfig, reptile
+from metarl.fewshot.nets.make import NetConfig, make_net
+from metarl.fewshot.nets.used_inputs import UsedInputs, used_inputs
+from metarl.fewshot.nets.with_head import WithHead
 from metarl.seeding import torch_rng
 from metarl.types import Task, TaskData
 from tests.fewshot.test_beside_input import sparse_rows

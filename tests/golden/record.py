@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
-from metarl.checkpoint import load_latest
-from metarl.cli import main
+from metarl.cli.main import main
+from metarl.runs.checkpoint import load_latest
 from tests.golden.cases import cases
 
 GOLDEN = Path(__file__).parent / "golden.json"

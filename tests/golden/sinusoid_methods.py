@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, make_dataclass, replace
 
 from metarl.experiment import TrainerConfig
 from metarl.experiments._few_shot import build_chosen
+from metarl.fewshot.data.sinusoid import Sinusoid, SinusoidConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.sinusoid import Sinusoid, SinusoidConfig
 
 _SMALL_STEPS = {"inner_lr": 0.01}  # the default, made for classes, diverges on a sine
 _CONFIGS = {

@@ -1,0 +1,37 @@
+"""`metarl check-env NAME`: what is wrong with an environment, in sentences."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+import tyro
+from rich.console import Console as RichConsole
+from tyro.conf import Positional
+
+from metarl.envs.check_env import check
+
+_COLORS = {"ok": "green", "note": "yellow", "mend": "red"}
+
+
+@dataclass(frozen=True)
+class CheckEnvArguments:
+    """Run gymnasium's, Stable-Baselines3's and our own checks; exit code 2 where something is to mend."""
+
+    name: Positional[str]
+    """A gymnasium id, module:Env-v0, module:factory, a distribution of `metarl list`, or an experiment's .py file."""
+
+
+def main(rest: list[str]) -> int:
+    arguments = tyro.cli(CheckEnvArguments, args=rest, prog="metarl check-env")
+    # a module beside which one stands, as `python -m` would find it
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    console, to_mend = RichConsole(highlight=False), 0
+    for finding in check(arguments.name):
+        to_mend += finding.status == "mend"
+        console.print(f"[{_COLORS[finding.status]}]{finding.status:<5}[/]", end="")
+        console.print(f"{finding.what}: {finding.sentence}", markup=False, soft_wrap=True)
+    console.print(f"\n{to_mend} to mend" if to_mend else "\nnothing to mend")
+    return 2 if to_mend else 0

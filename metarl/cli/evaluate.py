@@ -1,0 +1,66 @@
+"""`metarl evaluate RUN_DIR`: a run's newest checkpoint again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from tyro.conf import Positional
+
+from metarl.config import config_to_dict, parse_flags
+from metarl.errors import UserError
+from metarl.files import replace_file
+from metarl.runs.directory import environment
+from metarl.runs.load import open_run
+from metarl.seeding import Stream
+
+
+@dataclass(frozen=True)
+class EvaluateArguments:
+    """Evaluate a run's newest checkpoint on its held-out tasks, beside its policy before meta-training.
+
+    The run's own settings may be given anew, as to `metarl train`.
+    """
+
+    run_dir: Positional[Path]
+    json: Path | None = None
+    """Also write all outcomes to this file."""
+
+
+def main(rest: list[str]) -> int:
+    arguments, flags = tyro.cli(EvaluateArguments, args=rest, prog="metarl evaluate", return_unknown_args=True)
+    _, experiment, config, state, path = open_run(arguments.run_dir, parse_flags(flags))
+    try:
+        results = evaluate_both(experiment, config.trainer.seed)
+    finally:
+        experiment.close()
+    experiment.report.print_table(results, title=f"{path}: mean, and 95 % interval over tasks")
+    if arguments.json is not None:
+        content = {
+            "checkpoint": str(path),
+            "iterations": state["iteration"],
+            "training_env_steps": state["env_steps"],
+            "training_seconds": state["seconds"],
+            "config": config_to_dict(config),
+            "environment": environment(),
+            "policies": {policy: result.to_json() for policy, result in results.items()},
+        }
+        try:
+            replace_file(arguments.json, json.dumps(content, indent=1).encode())
+        except OSError as error:
+            raise UserError(f"cannot write {arguments.json}: {error.strerror}; give another --json") from error
+    return 0
+
+
+def evaluate_both(experiment: Any, run_seed: int) -> dict[str, Any]:
+    """The learner and its own beginning, on the same tasks with the same seeds; and on training tasks if asked for."""
+    seed = (run_seed, Stream.EVALUATE)
+    results = {
+        "meta-trained": experiment.evaluate(seed=seed),
+        "untrained": experiment.evaluate_untrained(seed=seed),
+    }
+    on_training_tasks = experiment.evaluate_on_training_tasks(seed=seed)
+    return results if on_training_tasks is None else {**results, "on training tasks": on_training_tasks}

@@ -1,0 +1,75 @@
+"""The `metarl` command: which commands there are, and exit codes. What each does is in the file of its name.
+
+Exit codes: 0 done, 1 a run failed, 2 something the user can mend, 130 stopped by Ctrl-C or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from metarl.cli.allocator import keep_freed_memory
+from metarl.cli.words import HELP
+from metarl.errors import UserError, WorkerError, nearest
+from metarl.runs.stop import EXIT_CODE as STOPPED
+
+COMMANDS: dict[str, str] = {
+    "list": "experiments, agents and task distributions by name",
+    "train": "meta-train an experiment and evaluate it on held-out tasks",
+    "evaluate": "evaluate a run's newest checkpoint again",
+    "compare": "runs beside each other: intervals, IQM, probability of improvement",
+    "oracle": "stable-baselines3 from scratch on one held-out task, for comparison",
+    "results": "store finished runs as records and remake the results table",
+    "data": "build the few-shot data files",
+    "classify": "a few-shot run names what you ask, by your own examples",
+    "explain": "a few-shot run on one held-out task: answers, attention, which layers moved",
+    "fewshot": "the few-shot results side by side",
+    "bench": "measure speed side by side with other samplers",
+    "check-env": "what is wrong with an environment, in sentences",
+    "adapt": "adapt a trained agent to one new task and save the adapted policy",
+    "play": "render a trained agent before and after adaptation, side by side",
+    "doctor": "what this machine has, and what may bite",
+}
+"""Name and summary; `check-env` is metarl/cli/check_env.py, imported only when it is called."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except WorkerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return STOPPED
+    except BrokenPipeError:  # `metarl results | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
+        return 0
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in HELP:
+        _print_help()
+        return 0
+    if arguments[0] == "--version":
+        import metarl
+
+        print(f"metarl {metarl.__version__}")
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        raise UserError(f"unknown command {command!r}{nearest(command, COMMANDS)}; see metarl --help")
+    keep_freed_memory()
+    return importlib.import_module(f"metarl.cli.{command.replace('-', '_')}").main(rest)
+
+
+def _print_help() -> None:
+    print("usage: metarl COMMAND ...\n\ncommands:")
+    for name, summary in COMMANDS.items():
+        print(f"  {name:<10} {summary}")
+    print("\n`metarl COMMAND --help` tells more, `metarl train EXPERIMENT --help` lists its settings.")

@@ -1,0 +1,73 @@
+"""`metarl oracle EXPERIMENT`: stable-baselines3 from scratch on one held-out task, beside what a meta-learner needs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from tyro.conf import Positional
+
+from metarl.errors import UserError
+from metarl.files import replace_file
+from metarl.runs.directory import environment
+from metarl.runs.find import load_experiment
+
+
+@dataclass(frozen=True)
+class OracleArguments:
+    """Train SB3's PPO or SAC on one held-out task of an experiment, from scratch, and print its learning curve."""
+
+    experiment: Positional[str]
+    """A name from `metarl list`, or the path of your own .py file."""
+    task: int = 0
+    """Index among the held-out tasks."""
+    algorithm: Literal["ppo", "sac"] = "ppo"
+    env_steps: int = 100_000
+    eval_every_env_steps: int = 10_000
+    eval_episodes: int = 5
+    seed: int = 0
+    save: Path | None = None
+    """Save the trained SB3 model to this zip."""
+    json: Path | None = None
+    """Also write the curve to this file."""
+
+
+def main(rest: list[str]) -> int:
+    arguments = tyro.cli(OracleArguments, args=rest, prog="metarl oracle")
+    from metarl.agents import sb3_oracle as oracle  # SB3 takes seconds to import, which --help need not wait for
+
+    for file in (arguments.save, arguments.json):  # before the training that is to be kept in it
+        if file is not None and not file.absolute().parent.is_dir():
+            raise UserError(f"cannot write {file}: {file.parent} is no directory; make it, or give another place")
+    tasks = getattr(load_experiment(arguments.experiment).config(), "tasks", None)
+    if tasks is None:
+        raise UserError(f"{arguments.experiment} has no environments to act in; give an experiment of meta-RL")
+    held_out = tasks.meta_test()
+    if not 0 <= arguments.task < len(held_out):
+        raise UserError(f"task={arguments.task} must be in 0..{len(held_out) - 1}, the held-out tasks of {tasks.name}")
+    task = held_out[arguments.task]
+    names = ("algorithm", "env_steps", "eval_every_env_steps", "eval_episodes", "seed")
+    config = oracle.OracleConfig(**{name: getattr(arguments, name) for name in names})
+    print(f"SB3 {arguments.algorithm.upper()} on {task.id}, from scratch; mean action, {config.eval_episodes} episodes")
+    points, model = [], None
+    print(f"{'env steps':>12} {'return':>10} {'success, any step':>18}")
+    for point, trained in oracle.train_oracle(tasks, task, config):
+        model = trained
+        points.append(point)
+        print(f"{point.env_steps:12,} {point.mean_return:10.1f} {point.success_any:18.0%}", flush=True)
+    if arguments.save is not None and model is not None:
+        model.save(arguments.save)
+    if arguments.json is not None:
+        content = {
+            "experiment": arguments.experiment,
+            "task": {"id": task.id, "params": dict(task.params)},
+            "config": dataclasses.asdict(config),
+            "environment": environment(),
+            "curve": [dataclasses.asdict(point) for point in points],
+        }
+        replace_file(arguments.json, json.dumps(content, indent=1).encode())
+    return 0

@@ -1,0 +1,101 @@
+"""`metarl play RUN_DIR --task TASK`: a trained agent on one task, before and after adaptation, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from tyro.conf import Positional
+
+from metarl.cli.rendering import Frame, check_can_write, choose_gl, side_by_side, write_video
+from metarl.config import parse_flags
+from metarl.errors import UserError
+from metarl.seeding import Stream
+from metarl.validate import check_counts
+
+
+@dataclass(frozen=True)
+class PlayArguments:
+    """Render an episode before and one after adaptation, side by side, to a gif or mp4; no screen is needed.
+
+    The run's own settings may be given anew, as to `metarl train`.
+    """
+
+    run_dir: Positional[Path]
+    task: str = "0"
+    """A held-out task by number or id, or params as JSON: '{"velocity": 1.5}'."""
+    out: Path | None = None
+    """A .gif, or a .mp4 with the extra `video`; RUN_DIR/play.gif if not given."""
+    rounds: int | None = None
+    """Adaptation rounds; as many as the experiment's evaluation if not given."""
+    episodes: int | None = None
+    """Of each round."""
+    sampled: bool = False
+    """Show the policy with its noise rather than its mean action."""
+    size: int = 240
+    """Height of the picture, pixels."""
+    every: int = 2
+    """Show every so many steps."""
+    seed: int = 0
+
+
+def main(rest: list[str]) -> int:
+    arguments, flags = tyro.cli(PlayArguments, args=rest, prog="metarl play", return_unknown_args=True)
+    out = arguments.out or arguments.run_dir / "play.gif"
+    check_counts(rounds=arguments.rounds, episodes=arguments.episodes, size=arguments.size, every=arguments.every)
+    check_can_write(out)
+    backend = choose_gl()  # before anything imports mujoco
+    # imported here for that reason
+    from metarl.optional import Replays
+    from metarl.runs.load import adapt_to, find_task, load_trained
+
+    trained = load_trained(arguments.run_dir, parse_flags(flags))
+    experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation
+    try:
+        tasks: Any = experiment.tasks
+        if not isinstance(tasks, Replays):
+            raise UserError(f"{tasks.name} has no picture of itself: its class has no method `replay`")
+        task = find_task(experiment.tasks, arguments.task)
+        result = adapt_to(
+            experiment.pool,
+            experiment.learner,
+            task,
+            rounds=evaluation.adaptation_rounds if arguments.rounds is None else arguments.rounds,
+            episodes=evaluation.adaptation_episodes if arguments.episodes is None else arguments.episodes,
+            test_episodes=1,
+            seed=(arguments.seed, Stream.EVALUATE),
+            deterministic=not arguments.sampled,
+        )
+    finally:
+        experiment.close()
+    before, after = (_frames(tasks, task, result, which, arguments, backend) for which in (0, -1))
+    returns = result.returns()
+    captions = (f"before: return {returns[0]:.1f}", f"after round {len(returns) - 1}: return {returns[-1]:.1f}")
+    write_video(out, side_by_side(before, after, captions), frames_per_second=max(1.0, 30 / arguments.every))
+    print(f"{task.id}: return {returns[0]:.2f} before adaptation, {returns[-1]:.2f} after; the video is {out}")
+    return 0
+
+
+def _frames(
+    tasks: Any, task: Any, result: Any, which: int, arguments: PlayArguments, backend: str | None
+) -> list[Frame]:
+    from metarl.runs.load import actions_of
+
+    actions = actions_of(result.tests[which], 0)
+    try:
+        # a lane's seed: the job's, the episode, and 0 for the env's own luck
+        replay = tasks.replay(task, (*result.seeds[which], 0, 0), actions, size=arguments.size, every=arguments.every)
+        frames = list(replay)
+    except UserError:
+        raise
+    except Exception as error:
+        where = "there is neither EGL nor OSMesa on this machine" if backend is None else f"MUJOCO_GL={backend}"
+        raise UserError(
+            f"{task.id} cannot be rendered ({where}): {type(error).__name__}: {error}; "
+            "install libegl1 (or libosmesa6 and set MUJOCO_GL=osmesa)"
+        ) from error
+    if not frames:
+        raise UserError(f"{task.id}: nothing was rendered; look at its `replay`")
+    return frames

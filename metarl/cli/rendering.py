@@ -1,0 +1,85 @@
+"""Frames of an episode: which GL there is, two videos side by side, and a gif or mp4 of them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from metarl.cli.machine import gl_works
+from metarl.errors import UserError
+
+Frame = NDArray[np.uint8]
+"""(H, W, 3)"""
+
+
+def choose_gl(timeout_seconds: float = 30.0) -> str | None:
+    """Set MUJOCO_GL to what works here without a screen: egl, else osmesa; None where neither does.
+
+    To be called before mujoco is imported, which reads it then. What the user has set is left as it is.
+    """
+    wanted = os.environ.get("MUJOCO_GL")
+    for backend in [wanted] if wanted else ["egl", "osmesa"]:
+        if gl_works(backend, timeout_seconds):
+            os.environ["MUJOCO_GL"] = backend
+            os.environ.setdefault("PYOPENGL_PLATFORM", backend)
+            return backend
+    return None
+
+
+def side_by_side(left: Sequence[Frame], right: Sequence[Frame], captions: tuple[str, str]) -> list[Frame]:
+    """One video of two; the shorter one's last frame stays. Each has its caption above it."""
+    frames, shown = [], [left[0], right[0]]
+    for pair in zip_longest(left, right):
+        shown = [new if new is not None else old for new, old in zip(pair, shown, strict=True)]
+        halves = [_captioned(frame, text) for frame, text in zip(shown, captions, strict=True)]
+        frames.append(np.concatenate(halves, 1))
+    return frames
+
+
+def _captioned(frame: Frame, text: str) -> Frame:
+    height = 22
+    band = Image.new("RGB", (frame.shape[1], height), "white")
+    ImageDraw.Draw(band).text((6, 4), text, fill="black", font=ImageFont.load_default(13))
+    return np.concatenate([np.asarray(band), frame])
+
+
+def check_can_write(path: Path) -> None:
+    """Raise UserError, before anything is rendered, for a file that could not be written."""
+    if path.suffix not in (".gif", ".mp4"):
+        raise UserError(f"--out {path} must end in .gif or .mp4")
+    if path.suffix == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise UserError(f'--out {path} needs an encoder: pip install "metarl-suite[video]", or write a .gif')
+
+
+def write_video(path: Path, frames: Sequence[Frame], *, frames_per_second: float) -> None:
+    check_can_write(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".mp4":
+        _write_mp4(path, frames, frames_per_second)
+        return
+    # one palette for all frames: colours would flicker otherwise
+    first = Image.fromarray(frames[len(frames) // 2]).quantize(128)
+    images = [Image.fromarray(frame).quantize(palette=first, dither=Image.Dither.NONE) for frame in frames]
+    images[0].save(
+        path, save_all=True, append_images=images[1:], duration=max(20, round(1000 / frames_per_second)), loop=0
+    )
+
+
+def _write_mp4(path: Path, frames: Sequence[Frame], frames_per_second: float) -> None:
+    ffmpeg = importlib.import_module("imageio_ffmpeg")  # the extra `video`
+    height, width = (side + side % 2 for side in frames[0].shape[:2])  # H.264 wants even sides
+    # macro_block_size: without it, frames are stretched to a multiple of 16
+    writer = ffmpeg.write_frames(str(path), (width, height), fps=frames_per_second, macro_block_size=2, quality=7)
+    writer.send(None)
+    for frame in frames:
+        padded = np.pad(frame, ((0, height - frame.shape[0]), (0, width - frame.shape[1]), (0, 0)), mode="edge")
+        writer.send(np.ascontiguousarray(padded))
+    writer.close()

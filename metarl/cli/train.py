@@ -1,0 +1,154 @@
+"""`metarl train EXPERIMENT`: meta-train, evaluate on held-out tasks, leave a run directory."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.console import Console as RichConsole
+from tyro.conf import Positional
+
+from metarl.cli.evaluate import evaluate_both
+from metarl.cli.words import HELP, is_help
+from metarl.config import apply_overrides, config_from_dict, config_to_dict, describe_fields, parse_flags
+from metarl.preset import Preset, find_preset, presets_of
+from metarl.runs.directory import RunDirectory
+from metarl.runs.find import load_experiment
+from metarl.runs.log import Console, check_tensorboard, read_metrics, say
+from metarl.runs.stop import EXIT_CODE as STOPPED
+from metarl.runs.stop import Stopped, StopSignal
+from metarl.scores.plots import plot_training
+from metarl.scores.report import Report, save_report
+from metarl.trainer import MAY_DIFFER, Trainer
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Meta-train an experiment, evaluate it on held-out tasks, and leave a run directory."""
+
+    experiment: Positional[str]
+    """A name from `metarl list`, or the path of your own .py file with config() and build(config)."""
+    preset: str | None = None
+    """Start from published settings; `metarl train EXPERIMENT --help` lists them."""
+    out: Path | None = None
+    """The run directory; runs/EXPERIMENT_seedN if not given."""
+    resume: bool = False
+    """Go on from the newest valid checkpoint in the run directory, bit for bit."""
+    tensorboard: bool = False
+    """Also write TensorBoard files into the run directory (needs the extra)."""
+
+
+def main(rest: list[str]) -> int:
+    wants_help = is_help(rest)
+    if wants_help and rest[0].startswith("-"):
+        tyro.cli(TrainArguments, args=["--help"], prog="metarl train")
+    words = [word for word in rest if word not in HELP]
+    arguments, flags = tyro.cli(TrainArguments, args=words, prog="metarl train", return_unknown_args=True)
+    module = load_experiment(arguments.experiment)
+    preset = None if arguments.preset is None else find_preset(module, arguments.preset)
+    config = module.config() if preset is None else preset.config
+    if wants_help:
+        _print_fields(arguments.experiment, config)
+        _print_presets(presets_of(module))
+        return 0
+    config = apply_overrides(config, parse_flags(flags))
+    config_from_dict(type(config), config_to_dict(config))  # what an experiment file sets has the types it is to have
+    if arguments.tensorboard:
+        check_tensorboard()
+    return _run_training(arguments, module.build, config)
+
+
+def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config: Any) -> int:
+    stem = Path(arguments.experiment).stem
+    out = arguments.out or Path("runs") / f"{stem}_seed{config.trainer.seed}"
+    experiment = build(config)  # first: what cannot be built, for want of a data file, leaves no directory behind
+    try:
+        run = RunDirectory.create(
+            out,
+            resume=arguments.resume,
+            experiment=arguments.experiment,
+            config=config_to_dict(config),
+            may_differ=MAY_DIFFER,
+            complete=lambda old: config_to_dict(config_from_dict(type(config), old)),
+        )
+        with run:
+            trainer = Trainer(experiment, config.trainer, run, tensorboard=arguments.tensorboard)
+            if arguments.resume:
+                trainer.resume()
+            with Console(
+                total=config.trainer.iterations,
+                start=trainer.iteration,
+                description=f"meta-training {stem}",
+                columns=experiment.report.columns,
+            ) as console:
+                finished = trainer.run(console, resumed=arguments.resume)
+            if not finished:
+                return _say_stopped(trainer.iteration, config.trainer.iterations)
+            say("evaluating on the held-out tasks, before and after meta-training ...")
+            try:
+                with StopSignal(cleanup=experiment.close) as stop, stop.interruptible():
+                    results = evaluate_both(experiment, config.trainer.seed)
+            except Stopped:
+                return _say_stopped(trainer.iteration, config.trainer.iterations)
+            _report(run.path, experiment.report, results, trainer, config)
+    finally:
+        experiment.close()
+    return 0
+
+
+def _say_stopped(iteration: int, iterations: int) -> int:
+    print(
+        f"stopped after {iteration} of {iterations} iterations, all saved; "
+        "the same command with --resume goes on from there",
+        file=sys.stderr,
+    )
+    return STOPPED
+
+
+def _report(directory: Path, report: Report, results: Any, trainer: Trainer, config: Any) -> None:
+    save_report(  # before anything is shown: a screen can fail
+        directory,
+        report,
+        results,
+        extra={
+            "iterations": trainer.iteration,
+            "training_env_steps": trainer.env_steps,
+            "training_seconds": trainer.seconds,
+            "config": config_to_dict(config),
+        },
+    )
+    rows = read_metrics(directory / "metrics.jsonl")
+    shown = [name for name in (*report.columns, "entropy") if any(name in row for row in rows)]
+    plot_training(directory / "training.png", rows, metrics=shown)
+    report.print_table(results, title="Held-out tasks: mean, and 95 % interval over tasks")
+    amount = f"{trainer.env_steps:,} env steps" if trainer.env_steps else f"{trainer.iteration:,} iterations"
+    say(
+        f"{amount} of meta-training in {trainer.seconds:.0f} s; everything is in {directory}\n"
+        "  adaptation.png, training.png, evaluation.json, metrics.jsonl, config.json, checkpoints/"
+    )
+
+
+def _print_presets(presets: Mapping[str, Preset]) -> None:
+    for name, preset in presets.items():
+        RichConsole().print(f"[bold]--preset {name}[/]: {preset.source}", highlight=False)
+        for deviation in preset.deviations:
+            RichConsole().print(f"  - {deviation}", highlight=False)
+
+
+def _print_fields(name: str, config: Any) -> None:
+    """Plain lines: a table of four columns would cut names off, or leave no room for what they mean."""
+    width = shutil.get_terminal_size().columns
+    print("besides: --out RUN_DIR, --resume, --preset NAME, --tensorboard (metarl train --help)")
+    print(f"settings of {name}: --NAME VALUE, by any unique end of the name\n")
+    for field, kind, value, meaning in describe_fields(config):
+        print(f"{field} = {value}  ({kind})")
+        for line in textwrap.wrap(
+            meaning, width=min(width, 100), initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+        ):
+            print(line)

@@ -1,0 +1,189 @@
+"""Runs beside each other: interquartile means, intervals and the probability that one is better than another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.errors import UserError
+from metarl.runs.finished import check_finished
+from metarl.runs.log import env_steps_of, read_metrics
+from metarl.runs.same_config import differences, settings_of, tested_on
+from metarl.scores.rl import Measure, Mode
+from metarl.scores.stats import Interval, iqm
+
+POLICY = "meta-trained"
+SAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The seeds of one experiment with one config."""
+
+    label: str
+    paths: tuple[Path, ...]
+    """Run directories, one a seed."""
+    env_steps: tuple[int, ...]
+    task_ids: tuple[str, ...]
+    strata: tuple[str, ...]
+    tested_on: dict[str, Any]
+    """Settings of the held-out tasks."""
+    scores: dict[Mode, dict[Measure, NDArray[np.float64]]]
+    """(seeds, rounds + 1, tasks): means over a task's test episodes."""
+
+    def values(self, mode: Mode, measure: Measure) -> NDArray[np.float64]:
+        if mode not in self.scores:
+            raise UserError(f"{self.label} was not evaluated with {mode} actions; compare its {', '.join(self.scores)}")
+        return self.scores[mode][measure]
+
+
+def read_entries(paths: Sequence[Path]) -> list[Entry]:
+    """Run directories, or folders of stored seeds, as entries; runs that differ in nothing but their seed are one.
+
+    Raises UserError for a run that was not evaluated, is no meta-RL run, was given twice, or was evaluated on other
+    tasks than the rest.
+    """
+    groups: dict[str, list[tuple[Path, dict[str, Any], dict[str, Any]]]] = {}
+    for path in (run for given in paths for run in _runs_in(given)):
+        config, evaluation = _read(path / "config.json"), _read(path / "evaluation.json")
+        check_finished(evaluation, config, path)
+        if "kind" in evaluation.get("policies", {}).get(POLICY, {"kind": None}):
+            raise UserError(f"{path} is no meta-RL run; `metarl fewshot table` compares the supervised ones")
+        key = json.dumps(settings_of(config), sort_keys=True)
+        groups.setdefault(key, []).append((path, config, evaluation))
+    entries = [_entry(runs) for runs in groups.values()]
+    _check_same_tasks(entries)
+    return _with_distinct_labels(entries)
+
+
+def iqm_interval(values: NDArray, strata: Sequence[str], *, seed: int = 0) -> Interval:
+    """Interquartile mean of (seeds, tasks) with a 95 % bootstrap interval (Agarwal et al. 2021).
+
+    Seeds are resampled, and tasks within each stratum: with one seed the interval is over tasks alone.
+    """
+    return _interval(iqm(values), [iqm(v) for (v,) in _resampled([values], strata, seed=seed)])
+
+
+def mean_interval(values: NDArray, strata: Sequence[str], *, seed: int = 0) -> Interval:
+    """As `iqm_interval`, of the mean."""
+    return _interval(float(values.mean()), [float(v.mean()) for (v,) in _resampled([values], strata, seed=seed)])
+
+
+def probability_of_improvement(x: NDArray, y: NDArray, strata: Sequence[str], *, seed: int = 0) -> Interval:
+    """P(x > y) + P(x = y) / 2 on a task, averaged over tasks, x and y (seeds, tasks) (Agarwal et al. 2021, eq. 2)."""
+    samples = [_probability(a, b) for a, b in _resampled([x, y], strata, seed=seed)]
+    return _interval(_probability(x, y), samples)
+
+
+def _probability(x: NDArray, y: NDArray) -> float:
+    difference = x[:, None, :] - y[None, :, :]
+    return float(((difference > 0) + 0.5 * (difference == 0)).mean())
+
+
+def _resampled(arrays: Sequence[NDArray], strata: Sequence[str], *, seed: int) -> Iterator[list[NDArray]]:
+    """Each array with seeds of its own drawn anew, and the same tasks in all."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    labels = np.unique(strata, return_inverse=True)[1]
+    groups = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
+    for _ in range(SAMPLES):
+        tasks = np.concatenate([group[rng.integers(len(group), size=len(group))] for group in groups])
+        yield [array[rng.integers(len(array), size=len(array))][:, tasks] for array in arrays]
+
+
+def _interval(point: float, samples: Sequence[float]) -> Interval:
+    low, high = np.percentile(samples, (2.5, 97.5))
+    return Interval(point, float(low), float(high))
+
+
+def training_curve(entry: Entry, metric: str) -> tuple[list[float], list[float]] | None:
+    """(env steps, mean over seeds) of a metric of training, at the iterations that all seeds logged it at, or None."""
+    by_seed = [
+        {
+            row["iteration"]: (env_steps_of(row, metric), row[metric])
+            for row in read_metrics(path / "metrics.jsonl")
+            if metric in row
+        }
+        for path in entry.paths
+    ]
+    common = sorted(set.intersection(*map(set, by_seed)))
+    if not common:
+        return None
+    mean = np.mean([[rows[iteration] for iteration in common] for rows in by_seed], axis=0)
+    return mean[:, 0].tolist(), mean[:, 1].tolist()
+
+
+def _runs_in(given: Path) -> list[Path]:
+    if (given / "config.json").is_file():
+        return [given]
+    seeds = sorted(path.parent for path in given.glob("seed*/config.json"))
+    if not seeds:
+        raise UserError(
+            f"{given} holds neither a run nor stored seeds; give run directories, or experiments/results/NAME"
+        )
+    return seeds
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path} ({error.strerror}); let the run end, evaluation included, then compare it"
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); evaluate the run again") from error
+
+
+def _entry(runs: Sequence[tuple[Path, dict[str, Any], dict[str, Any]]]) -> Entry:
+    path, config, first = runs[0]
+    seeds = [config["config"]["trainer"]["seed"] for _, config, _ in runs]
+    if len(set(seeds)) < len(seeds):
+        twice = ", ".join(str(run) for run, _, _ in runs)
+        raise UserError(f"{twice} are of one experiment and of the seeds {sorted(seeds)}; give each seed once")
+    policies = [evaluation["policies"][POLICY] for _, _, evaluation in runs]
+    scores: dict[Mode, dict[Measure, NDArray[np.float64]]] = {
+        mode: {
+            measure: np.array([np.mean(policy["outcomes"][mode][measure], axis=-1) for policy in policies])
+            for measure in by_measure
+        }
+        for mode, by_measure in policies[0]["outcomes"].items()
+    }
+    stored = path.name.startswith("seed")
+    return Entry(
+        label=path.parent.name if stored else Path(config["experiment"]).stem,
+        paths=tuple(run for run, _, _ in runs),
+        env_steps=tuple(evaluation["training_env_steps"] for _, _, evaluation in runs),
+        task_ids=tuple(first["policies"][POLICY]["tasks"]),
+        strata=tuple(first["policies"][POLICY]["strata"]),
+        tested_on=tested_on(config),
+        scores=scores,
+    )
+
+
+def _check_same_tasks(entries: Sequence[Entry]) -> None:
+    first = entries[0]
+    for entry in entries:
+        if entry.task_ids != first.task_ids:
+            told = [
+                f"{e.label} was evaluated on {len(e.task_ids)} tasks ({e.task_ids[0]}, ...)" for e in (first, entry)
+            ]
+            raise UserError(f"{' and '.join(told)}; compare runs on the same held-out tasks")
+        if found := differences(first.tested_on, entry.tested_on):
+            raise UserError(
+                f"the held-out tasks of {first.label} and {entry.label} have the same names and are not the same: "
+                f"{'; '.join(found)}; compare runs on the same held-out tasks"
+            )
+
+
+def _with_distinct_labels(entries: Sequence[Entry]) -> list[Entry]:
+    labels = [entry.label for entry in entries]
+    return [
+        entry if labels.count(entry.label) == 1 else Entry(**{**vars(entry), "label": str(entry.paths[0])})
+        for entry in entries
+    ]

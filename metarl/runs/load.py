@@ -1,0 +1,191 @@
+"""A trained agent read back from its run directory, and one task to try it on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from metarl.config import apply_overrides, config_from_dict, config_to_dict
+from metarl.errors import UserError, nearest
+from metarl.experiment import ChecksData, RLExperiment
+from metarl.learner import RLMetaLearner
+from metarl.optional import MakesTask
+from metarl.params_like import check_like
+from metarl.rl.returns import masked_mean
+from metarl.rollout.collect import collect_episodes
+from metarl.rollout.pool import RolloutPool
+from metarl.runs.checkpoint import load_latest
+from metarl.runs.directory import CHECKPOINTS, read_run_config
+from metarl.runs.find import load_experiment
+from metarl.seeding import SeedKey
+from metarl.tasks import TaskDistribution
+from metarl.types import Episodes, Phi, Task
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Close `experiment` after use."""
+
+    experiment: RLExperiment
+    config: Any
+    checkpoint: Path
+
+
+class Run(NamedTuple):
+    """Of any kind of experiment; close `experiment` after use."""
+
+    name: str
+    experiment: Any
+    config: Any
+    state: dict[str, Any]
+    """The trainer's, as the checkpoint holds it."""
+    checkpoint: Path
+
+
+def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Run:
+    """The experiment with the newest checkpoint's learner. Raises UserError."""
+    name, stored = read_run_config(run_dir)
+    module = load_experiment(name)
+    trained = config_from_dict(type(module.config()), stored)
+    config = apply_overrides(trained, overrides)
+    found = load_latest(run_dir / CHECKPOINTS)
+    if found is None:
+        raise UserError(f"{run_dir} holds no checkpoint yet; train it first, or go on with --resume")
+    state, path = found
+    experiment = module.build(config)
+    try:
+        _check_data(experiment, config, module, trained, state)
+        experiment.learner.load_state_dict(state["learner"])
+    except BaseException:
+        experiment.close()
+        raise
+    return Run(name, experiment, config, state, path)
+
+
+def _check_data(experiment: Any, config: Any, module: Any, trained: Any, state: dict[str, Any]) -> None:
+    """Raises UserError where the data are not those of the run, by the same settings, or hold out what it learnt."""
+    if not isinstance(experiment, ChecksData):
+        return
+    others = config_to_dict(config).get("data") != config_to_dict(trained).get("data")
+    data = state.get("data")
+    if data is None:  # of a checkpoint from before they kept it
+        data = module.build(trained).data_state() if others else {}
+    experiment.check_data(data, may_differ=others)
+
+
+def load_trained(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Trained:
+    """`open_run` for a run that has episodes. Raises UserError for another."""
+    run = open_run(run_dir, overrides)
+    if not isinstance(run.experiment, RLExperiment):
+        run.experiment.close()
+        raise UserError(
+            f"{run_dir} is a run of {run.name}, which has no episodes; give a run of reinforcement learning"
+        )
+    return Trained(run.experiment, run.config, run.checkpoint)
+
+
+def find_task(tasks: TaskDistribution, text: str) -> Task:
+    """A held-out task by its place (`3`) or its id, or any task by its params as JSON (`{"velocity": 1.5}`).
+
+    Raises UserError.
+    """
+    if text.lstrip().startswith("{"):
+        try:
+            params = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"--task {text!r} is no JSON: {error}; write e.g. '{{\"velocity\": 1.5}}'") from error
+        return _task_of(tasks, params)
+    held_out = tasks.meta_test()
+    if text.isdigit():
+        if int(text) >= len(held_out):
+            raise UserError(
+                f"--task {text}: {tasks.name} has {len(held_out)} held-out tasks; give 0 to {len(held_out) - 1}"
+            )
+        return held_out[int(text)]
+    by_id = {task.id: task for task in held_out}
+    if text not in by_id:
+        raise UserError(
+            f"--task {text!r} is no held-out task of {tasks.name}{nearest(text, by_id)}; give a number from 0 to "
+            f"{len(held_out) - 1}, such an id, or params as JSON, like {json.dumps(dict(held_out[0].params))[:150]}"
+        )
+    return by_id[text]
+
+
+def _task_of(tasks: TaskDistribution, params: Mapping[str, Any]) -> Task:
+    example = tasks.meta_test()[0].params
+    try:
+        if isinstance(tasks, MakesTask):
+            return tasks.task(params)
+        check_like(params, example)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UserError(
+            f"--task {json.dumps(params)} is no task of {tasks.name} ({error}); its params are like "
+            f"{json.dumps(dict(example))[:150]}"
+        ) from error
+    return Task(json.dumps(params), params)
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What became of a learner on one task."""
+
+    phis: list[Phi]
+    """After 0, 1, ..., K adaptation rounds."""
+    tests: list[Episodes]
+    """Test episodes with each of them."""
+    seeds: list[SeedKey]
+    """Of the rollout job behind each test."""
+    env_steps: int
+
+    def returns(self) -> list[float]:
+        return [float(masked_mean(e.returns_undiscounted(), e.kept)) for e in self.tests]
+
+    def success(self) -> list[float]:
+        return [float(masked_mean(e.success_any().float(), e.kept)) for e in self.tests]
+
+
+def adapt_to(
+    pool: RolloutPool,
+    learner: RLMetaLearner,
+    task: Task,
+    *,
+    rounds: int,
+    episodes: int,
+    test_episodes: int,
+    seed: SeedKey,
+    deterministic: bool = False,
+) -> Adaptation:
+    """Test, then adapt on `episodes` episodes and test again, `rounds` times; theta is untouched."""
+    before = pool.stats.env_steps
+    phis: list[Phi] = [learner.prior()]
+    tests, seeds = [], []
+    for round_index in range(rounds + 1):
+        test_seed = (*seed, 1, round_index)
+        tests += collect_episodes(
+            pool,
+            learner,
+            [task],
+            [phis[-1]],
+            num_episodes=test_episodes,
+            seed=test_seed,
+            deterministic=deterministic,
+            # as in the evaluator: a memory must not learn from one test episode for the next
+            one_trial=False,
+        )
+        seeds.append((*test_seed, 0))  # the first and only job
+        if round_index < rounds:
+            support = collect_episodes(
+                pool, learner, [task], [phis[-1]], num_episodes=episodes, seed=(*seed, 0, round_index)
+            )
+            phis += learner.adapt([phis[-1]], support)
+    return Adaptation(phis, tests, seeds, pool.stats.env_steps - before)
+
+
+def actions_of(episodes: Episodes, index: int) -> np.ndarray:
+    """What was done in one episode, up to its end, (T, A) or (T,)."""
+    return episodes.actions[index, : int(episodes.mask[index].sum())].numpy()

@@ -1,0 +1,29 @@
+"""Where records of runs lie, and the tables made from them: in experiments/, or in a directory of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from metarl.errors import UserError
+from metarl.runs.find import experiments_directory
+
+
+class Records(NamedTuple):
+    results: Path
+    """RESULTS/NAME/seedN/ holds a run."""
+    table: Path
+    few_shot_table: Path
+
+
+def records(into: Path | None) -> Records:
+    """Of a directory of one's own the table is RESULTS.md, for a README.md there is somebody's work.
+
+    Raises UserError where `into` is a file.
+    """
+    directory = experiments_directory() if into is None else into
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"--into {directory} is a file; give a directory for the records and their tables")
+    results = directory / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    return Records(results, directory / ("README.md" if into is None else "RESULTS.md"), directory / "FEW_SHOT.md")

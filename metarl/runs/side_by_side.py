@@ -1,0 +1,103 @@
+"""Stored results on the same held-out tasks beside each other: what adaptation is worth to each agent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.runs.compare import POLICY, mean_interval
+from metarl.runs.same_config import tested_on
+from metarl.scores.stats import Interval
+
+MODE = "stochastic"
+LEGEND = (
+    "Return of the meta-trained policy with sampled actions after 0, 1, ... adaptation steps (of RL²: episodes in "
+    "memory), each on so many episodes: mean over tasks and seeds [95 % interval, seeds and tasks resampled]. *Gain* "
+    "is the last column less the first, task by task, so that what tasks differ in drops out. A policy *adapts* if the "
+    "gain of its best step lies above 0, interval and all; it *falls* if the last step lies below the best one in the "
+    "same sense. RL²'s memory also adapts within an episode: that shows in column 0, beside policies that cannot, and "
+    "not in its gain."
+)
+Records = Sequence[dict[str, Any]]
+"""evaluation.json of each seed."""
+
+
+def side_by_side(results: Mapping[str, Records], configs: Mapping[str, dict[str, Any]]) -> Iterator[str]:
+    """Lines of Markdown: how to read them, then a table for each set of held-out tasks that two results or more share.
+
+    `configs`: the config.json of each result.
+    """
+    groups: dict[tuple[tuple[str, ...], str], dict[str, Records]] = {}
+    for name, records in results.items():
+        tasks = tuple(records[0]["policies"][POLICY]["tasks"])
+        key = tasks, json.dumps(tested_on(configs[name]), sort_keys=True)
+        groups.setdefault(key, {})[name] = records
+    shared = [(tasks, group) for (tasks, _), group in groups.items() if len(group) > 1]
+    if shared:
+        yield "## Side by side"
+        yield ""
+        yield LEGEND
+        yield ""
+    for tasks, group in shared:
+        yield from _table(tasks, group, {name: _episodes_a_step(configs[name]) for name in group})
+
+
+def _episodes_a_step(config: Mapping[str, Any]) -> str:
+    try:
+        return str(config["config"]["rl"]["evaluation"]["adaptation_episodes"])
+    except (KeyError, TypeError):  # an experiment of one's own may keep it elsewhere
+        return ""
+
+
+def _table(tasks: tuple[str, ...], group: Mapping[str, Records], episodes: Mapping[str, str]) -> Iterator[str]:
+    rounds = max(len(_outcomes(records[0], "return")) for records in group.values())
+    yield f"### On the same {len(tasks)} held-out tasks: {', '.join(group)}"
+    yield ""
+    steps = " | ".join(str(k) for k in range(rounds))
+    yield f"| result | seeds | env steps, M | episodes a step | {steps} | gain | adapts |"
+    yield f"| --- | --- | --- | --- |{' --- |' * rounds} --- | --- |"
+    for name, records in sorted(group.items(), key=lambda item: -_final(item[1])):
+        values, strata = _values(records), _strata(records)
+        cells = [_text(mean_interval(points, strata)) for points in values] + [""] * (rounds - len(values))
+        million = np.mean([record["training_env_steps"] for record in records]) / 1e6
+        gain = _text(mean_interval(values[-1] - values[0], strata))
+        row = [name, len(records), f"{million:.1f}", episodes[name], *cells, gain, verdict(values, strata)]
+        yield f"| {' | '.join(map(str, row))} |"
+    yield ""
+
+
+def verdict(values: Sequence[NDArray], strata: Sequence[str]) -> str:
+    """Whether returns (seeds, tasks) after 0, 1, ... steps rise; each task is compared with itself."""
+    best = max(values, key=lambda points: points.mean())
+    if mean_interval(best - values[0], strata).low <= 0:
+        return "no"
+    return "yes, then falls" if mean_interval(values[-1] - best, strata).high < 0 else "yes"
+
+
+def _values(records: Records) -> list[NDArray]:
+    """(seeds, tasks) after 0, 1, ... steps."""
+    seeds = [[np.mean(points, axis=-1) for points in _outcomes(record, "return")] for record in records]
+    return [np.array(points) for points in zip(*seeds, strict=True)]
+
+
+def _strata(records: Records) -> Sequence[str]:
+    policy = records[0]["policies"][POLICY]
+    return policy.get("strata") or [""] * len(policy["tasks"])
+
+
+def _final(records: Records) -> float:
+    return float(np.mean([np.mean(_outcomes(record, "return")[-1]) for record in records]))
+
+
+def _outcomes(record: dict[str, Any], measure: str) -> list[list[list[float]]]:
+    """Rounds of tasks of episodes."""
+    return record["policies"][POLICY]["outcomes"][MODE][measure]
+
+
+def _text(interval: Interval) -> str:
+    digits = 0 if max(abs(interval.low), abs(interval.high)) >= 100 else 1
+    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"

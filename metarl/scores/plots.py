@@ -1,0 +1,134 @@
+"""Pictures of a run: how it adapts to new tasks, how it learned. matplotlib is loaded when one is drawn."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metarl.errors import UserError
+from metarl.runs.log import EVALUATED_AT, env_steps_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Curves = Mapping[str, Sequence[tuple[float, float, float]]]
+"""By label, one (mean, low, high) for each adaptation step from 0; low and high bound the 95 % interval."""
+
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's, told apart with any colour vision."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def plot_adaptation(path: Path, *, returns: Curves, success: Curves, title: str = "") -> None:
+    """Return and, where there is such a thing, success rate per adaptation step, with 95 % intervals as bars."""
+    figure = new_figure(width=10.0 if success else 6.5, height=4.2)
+    left, *others = figure.subplots(1, 2 if success else 1, squeeze=False).flat
+    draw_curves(left, returns)
+    left.set(xlabel="adaptation steps", ylabel="return per episode (undiscounted)")
+    for right in others:
+        draw_curves(right, success)
+        right.set(xlabel="adaptation steps", ylabel="success rate", ylim=(-0.04, 1.04))
+    figure.suptitle(title or "Adaptation to tasks never seen (mean and 95 % interval)")
+    labels = left.get_legend_handles_labels()
+    figure.legend(*labels, loc="outside lower center", ncols=min(max(len(returns), 1), 2), frameon=False)
+    save_figure(figure, path)
+
+
+def plot_training(path: Path, rows: Sequence[Mapping[str, Any]], *, metrics: Sequence[str] = ()) -> None:
+    """One panel a metric over env steps (over iterations if none was counted), from rows of metrics.jsonl.
+
+    Without `metrics`, the first six that the rows hold.
+    """
+    fixed = ("iteration", "env_steps", "seconds", EVALUATED_AT)
+    known = list(dict.fromkeys(name for row in rows for name in row if name not in fixed))
+    shown = [name for name in metrics if name in known] if metrics else known[:6]
+    if not shown:
+        raise UserError(f"no metric to draw in {path}; the run has not finished an iteration")
+    over_steps = any(row.get("env_steps") for row in rows)
+    columns = 2 if len(shown) == 4 else min(len(shown), 3)
+    lines = math.ceil(len(shown) / columns)
+    figure = new_figure(width=4.2 * columns, height=3.0 * lines)
+    from matplotlib.ticker import EngFormatter  # after new_figure, which says so if matplotlib is missing
+
+    panels = figure.subplots(lines, columns, squeeze=False).flat
+    for panel, name in zip(panels, shown, strict=False):
+        x = [env_steps_of(row, name) if over_steps else row["iteration"] for row in rows]
+        values = [row.get(name, math.nan) for row in rows]
+        panel.plot(x, values, color=COLORS[0], marker="." if len(rows) < 30 else "")
+        panel.set(xlabel="env steps" if over_steps else "iteration", ylabel=name)
+        panel.xaxis.set_major_formatter(EngFormatter(sep=""))  # 2M, not 2 and a 1e6 somewhere else
+    for panel in list(figure.axes)[len(shown) :]:
+        panel.remove()
+    save_figure(figure, path)
+
+
+def plot_comparison(
+    path: Path,
+    adaptation: Curves,
+    training: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    measure: str,
+    metric: str,
+) -> None:
+    """Held-out scores by adaptation step, with intervals, beside a training metric over env steps."""
+    figure = new_figure(width=10.0, height=4.4)
+    from matplotlib.ticker import EngFormatter  # after new_figure, which says so if matplotlib is missing
+
+    left, right = figure.subplots(1, 2)
+    draw_curves(left, adaptation)
+    left.set(xlabel="adaptation steps", ylabel=f"{measure}: IQM and 95 % interval", title="held-out tasks")
+    for index, label in enumerate(adaptation):
+        if label in training:
+            right.plot(*training[label], color=COLORS[index % len(COLORS)])
+    right.set(xlabel="env steps", ylabel=metric, title="meta-training (mean over seeds)")
+    right.xaxis.set_major_formatter(EngFormatter(sep=""))
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    save_figure(figure, path)
+
+
+def draw_curves(axes: Axes, curves: Curves) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for index, (label, points) in enumerate(curves.items()):
+        offset = 0.06 * (index - (len(curves) - 1) / 2)  # side by side, or the bars hide each other
+        means = [mean for mean, _, _ in points]
+        below = [max(mean - low, 0.0) for mean, low, _ in points]
+        above = [max(high - mean, 0.0) for mean, _, high in points]
+        axes.errorbar(
+            [step + offset for step in range(len(points))],
+            means,
+            yerr=[below, above],
+            label=label,
+            color=COLORS[index % len(COLORS)],
+            marker=MARKERS[index % len(MARKERS)],
+            capsize=4,
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def new_figure(*, width: float, height: float) -> Figure:
+    """A figure of its own, without pyplot's global state; it draws without a display."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UserError("matplotlib is missing; pip install matplotlib") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    for axes in figure.axes:
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
+    try:
+        figure.savefig(temporary, dpi=150)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another place") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,411 @@
+"""The worker pool: the same bytes for any number of workers and after any fault; nothing left behind."""
+
+import errno
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from metarl.envs.metaworld.ml1 import ML1
+from metarl.envs.navigation import Navigation
+from metarl.errors import NonFiniteError, UserError, WorkerError
+from metarl.rl.policies import GaussianMLP
+from metarl.rollout.actor import PolicyActor
+from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.types import Task
+from tests.rollout.envs import NoisyActor, Scripted, Unmakeable, job, same_bytes
+
+ROOT = Path(__file__).parents[2]
+
+
+def policy_jobs(distribution, *, tasks, episodes):
+    """Jobs with a phi of their own each, for a policy that fits."""
+    spec = distribution.spec
+    policy = GaussianMLP(spec.obs_dim, spec.action_dim, (32, 32))
+    drawn = distribution.sample(tasks, rng=np.random.default_rng(0))
+    phis = [policy.init(torch.Generator().manual_seed(i)) for i in range(tasks)]
+    jobs = [job(t, episodes=episodes, seed=(1, 2, i), phi=p) for i, (t, p) in enumerate(zip(drawn, phis, strict=True))]
+    return jobs, PolicyActor(policy)
+
+
+def collect(distribution, jobs, actor, **config):
+    with RolloutPool(distribution, PoolConfig(**config)) as pool:
+        episodes = pool.collect(jobs, actor)
+        assert pool.stats.restarts == 0
+        return episodes
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_navigation_gives_the_same_bytes_whatever_the_number_of_workers(workers):
+    tasks = Navigation()
+    jobs, actor = policy_jobs(tasks, tasks=7, episodes=3)
+    reference = collect(tasks, jobs, actor, workers=0, lanes_per_group=5)
+    assert same_bytes(collect(tasks, jobs, actor, workers=workers, lanes_per_group=5), reference)
+    assert not same_bytes(reference[:1], reference[1:2])
+
+
+@pytest.mark.parametrize(
+    "workers", [2, pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+)
+def test_ml1_gives_the_same_bytes_whatever_the_number_of_workers(workers, ml1_reference):
+    jobs, actor, reference = ml1_reference
+    assert same_bytes(collect(ML1(), jobs, actor, workers=workers, lanes_per_group=2), reference)
+
+
+@pytest.fixture(scope="module")
+def ml1_reference():
+    jobs, actor = policy_jobs(ML1(), tasks=3, episodes=2)
+    return jobs, actor, collect(ML1(), jobs, actor, workers=0, lanes_per_group=2)
+
+
+class ThreadsActor(NoisyActor):
+    """Its actions say the number of torch's threads."""
+
+    def act(self, memory, inputs, noise):
+        return torch.full_like(noise, torch.get_num_threads()), noise.sum(-1), memory
+
+
+def test_groups_run_on_one_thread_here_as_in_a_worker(pool):
+    """A product split over threads may round differently."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        (here,) = collect(Scripted(), [job({})], ThreadsActor(), workers=0)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    (there,) = pool.collect([job({})], ThreadsActor())
+    assert (here.actions == 1).all() and (there.actions == 1).all()
+
+
+# Faults: one pool for all of them; `jobs_with(None)` are the same jobs without the fault.
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with RolloutPool(Scripted(), PoolConfig(workers=2, lanes_per_group=4, max_tries=2)) as pool:
+        yield pool
+
+
+def jobs_with(fault):
+    """Six groups, the third of which holds the faulty task."""
+    jobs = [job(Task(f"t{i}", {"lengths": [3, 5]}), episodes=2, seed=(9, i)) for i in range(12)]
+    jobs[5] = job(Task("faulty", {"lengths": [3, 5], "fault": fault}), episodes=2, seed=(9, 5))
+    return jobs
+
+
+@pytest.fixture(scope="module")
+def faultless():
+    return collect(Scripted(), jobs_with(None), NoisyActor(), workers=0, lanes_per_group=4)
+
+
+def test_results_keep_the_order_of_jobs(pool, faultless):
+    assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
+    backwards = pool.collect(jobs_with(None)[::-1], NoisyActor())
+    assert same_bytes(backwards[::-1], faultless)
+
+
+@pytest.mark.parametrize(
+    "kind, at, told",
+    [
+        ("kill", 2, "died"),
+        ("exit", 0, "died"),
+        ("raise", 0, "scripted trouble"),
+        ("raise", 3, "scripted trouble"),
+    ],
+)
+def test_a_fault_that_happens_once_leaves_no_trace_in_the_episodes(pool, faultless, tmp_path, kind, at, told):
+    fault = {"kind": kind, "at": at, "marker": str(tmp_path / "marker")}
+    restarts = pool.stats.restarts
+    with pytest.warns(RuntimeWarning, match=rf"(?s)try 1 of 2.*{told}.*task 'faulty', seed \(9, 5\)"):
+        episodes = pool.collect(jobs_with(fault), NoisyActor())
+    assert (tmp_path / "marker").exists()
+    assert same_bytes(episodes, faultless)
+    assert pool.stats.restarts == restarts + 1
+
+
+def test_all_workers_killed_while_idle(pool, faultless):
+    pool.collect(jobs_with(None), NoisyActor())
+    victims = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+    assert len(victims) == 2
+    restarts = pool.stats.restarts
+    for victim in victims:
+        victim.kill()
+    with pytest.warns(RuntimeWarning, match="died"):
+        assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
+    assert pool.stats.restarts == restarts + 2
+
+
+def test_two_pools_side_by_side_are_independent(pool, faultless):
+    with RolloutPool(Scripted(horizon_steps=3), PoolConfig(workers=1)) as other:
+        (short,) = other.collect([job({})], NoisyActor())
+        assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
+    assert short.mask.shape == (1, 3)
+    assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
+
+
+def test_a_fault_that_happens_always_is_raised_and_the_pool_can_be_used_again(pool, faultless):
+    fault = {"kind": "raise", "at": 2, "marker": None}
+    with pytest.warns(RuntimeWarning, match="try 1 of 2"), pytest.raises(WorkerError) as caught:
+        pool.collect(jobs_with(fault), NoisyActor())
+    message = str(caught.value)
+    for part in (
+        "failed 2 times (max_tries=2)",
+        "Traceback (most recent call last)",
+        "envs.py",
+        "ZeroDivisionError: scripted trouble",
+        "task 'faulty', seed (9, 5, 0, 0), step 2",
+        "task 'faulty', seed (9, 5)",
+    ):
+        assert part in message, f"{part!r} is missing in {message}"
+    assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
+
+
+def test_non_finite_numbers_in_a_worker_are_raised_at_once(pool):
+    restarts = pool.stats.restarts
+    jobs = [*jobs_with(None), job(Task("bad", {"nan_obs_at": 3}), seed=(9, 99))]
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(NonFiniteError, match=r"task 'bad', seed \(9, 99, 0\), step 3"),
+    ):
+        warnings.simplefilter("error")  # a second try would warn
+        pool.collect(jobs, NoisyActor())
+    assert pool.stats.restarts == restarts
+
+
+def test_what_the_user_has_to_mend_is_said_at_once_and_as_it_is():
+    for workers in (0, 1):
+        with RolloutPool(Unmakeable(), PoolConfig(workers=workers)) as pool, warnings.catch_warnings():
+            warnings.simplefilter("error")  # a second try would warn
+            with pytest.raises(UserError, match=r"^the simulator is missing; pip install it$"):
+                pool.collect([job({})], NoisyActor())
+
+
+def test_a_hanging_worker_is_replaced(faultless, tmp_path):
+    fault = {"kind": "hang", "at": 2, "marker": str(tmp_path / "marker")}
+    with RolloutPool(Scripted(), PoolConfig(workers=1, lanes_per_group=4, deadline_seconds=7)) as pool:
+        with pytest.warns(RuntimeWarning, match=r"hung: no answer within deadline_seconds=7"):
+            episodes = pool.collect(jobs_with(fault), NoisyActor())
+        assert pool.stats.restarts == 1
+    assert same_bytes(episodes, faultless)
+
+
+def test_a_worker_that_hangs_while_idle_and_takes_no_message_is_replaced():
+    """The phis of 200 tasks, 1 MB, are more than the pipe holds, so that handing them over would wait forever."""
+    tasks = Navigation()
+    jobs, actor = policy_jobs(tasks, tasks=200, episodes=1)
+    with RolloutPool(tasks, PoolConfig(workers=1, lanes_per_group=200, deadline_seconds=7)) as pool:
+        reference = pool.collect(jobs, actor)
+        (worker,) = pool._runner._workers
+        os.kill(worker.pid, signal.SIGSTOP)
+        with pytest.warns(RuntimeWarning, match=r"hung: no answer within deadline_seconds=7"):
+            episodes = pool.collect(jobs, actor)
+        assert pool.stats.restarts == 1 and same_bytes(episodes, reference)
+
+
+def test_opening_and_closing_leaves_nothing_behind(capfd):
+    open_and_close_pools(2, capfd)
+
+
+@pytest.mark.slow
+def test_opening_and_closing_20_times_leaves_nothing_behind(capfd):
+    open_and_close_pools(20, capfd)
+
+
+def open_and_close_pools(times, capfd):
+    """Each pool needs more memory in its second call than in its first, and is closed three times."""
+
+    def use():
+        with RolloutPool(Scripted(), PoolConfig(workers=1)) as pool:
+            for episodes in (1, 50):
+                pool.collect([job({}, episodes=episodes)], NoisyActor())
+        pool.close()
+        pool.close()
+
+    use()  # starts multiprocessing's resource tracker, which stays
+    before, shared = leftovers(), own_shared_memory()
+    for _ in range(times):
+        use()
+    assert leftovers() == before
+    wait_for_freed_memory(shared)
+    captured = capfd.readouterr()
+    assert captured.err == captured.out == ""
+
+
+def leftovers():
+    children = len(psutil.Process().children(recursive=True))
+    return len(os.listdir("/proc/self/fd")), children, threading.active_count()
+
+
+def own_shared_memory():
+    """Names in /dev/shm that this process could have made; tests beside this one have some too, for a moment."""
+    return {p.name for p in Path("/dev/shm").iterdir() if p.name.startswith(("psm_", "torch_")) and p.owner() == me()}
+
+
+def wait_for_freed_memory(before):
+    wait_until(lambda: own_shared_memory() <= before, seconds=30, what="shared memory was freed")
+
+
+def me():
+    return Path("/proc/self").owner()
+
+
+def test_what_cannot_be_pickled_is_told_before_a_process_starts():
+    class Local(Scripted):
+        pass
+
+    children = psutil.Process().children(recursive=True)
+    with (
+        RolloutPool(Local(), PoolConfig(workers=1)) as pool,
+        pytest.raises((AttributeError, pickle.PicklingError), match="Local"),
+    ):
+        pool.collect([job({})], NoisyActor())
+    assert psutil.Process().children(recursive=True) == children
+
+
+def test_too_little_shared_memory_is_told_beforehand(monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: FreeSpace)
+    with (
+        RolloutPool(Scripted(), PoolConfig(workers=1)) as pool,
+        pytest.raises(UserError, match=r"0 MiB free in /dev/shm.*--workers 0"),
+    ):
+        pool.collect([job({}, episodes=50)], NoisyActor())
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="the system keeps shared memory elsewhere")
+def test_memory_promised_to_other_workers_is_told_too(monkeypatch):
+    """Pages are given at the first write, so that what was promised is still counted as free."""
+
+    def no_room(descriptor, start, size):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = set(Path("/dev/shm").iterdir())
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    with (
+        RolloutPool(Scripted(), PoolConfig(workers=1)) as pool,
+        pytest.raises(UserError, match=r"no room left for another 1 MiB .*--workers 0"),
+    ):
+        pool.collect([job({}, episodes=50)], NoisyActor())
+    assert set(Path("/dev/shm").iterdir()) <= before
+
+
+class FreeSpace:
+    free = 1000
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("workers", -1),
+        ("lanes_per_group", 0),
+        ("max_tries", 0),
+        ("deadline_seconds", 0.0),
+        ("deadline_seconds", float("nan")),
+    ],
+)
+def test_bad_config_names_field_value_and_rule(field, value):
+    with pytest.raises(ValueError, match=rf"{field}={value} must be >"):
+        PoolConfig(**{field: value})
+
+
+# The parent's death: a script of its own, whose worker hangs in the middle of an episode.
+
+PARENT = """
+import signal, sys
+# a test run in the background of a shell without job control is started with SIGINT ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from tests.rollout.envs import NoisyActor, Scripted, job
+from metarl.rollout.pool import PoolConfig, RolloutPool
+
+if {guard}:
+    with RolloutPool(Scripted(), PoolConfig(workers=1, max_tries=1)) as pool:
+        print("starting", flush=True)
+        fault = {{"kind": "hang", "at": 2, "marker": sys.argv[1]}}
+        pool.collect([job({{"fault": fault}})], NoisyActor())
+"""
+
+
+@pytest.fixture
+def parent(tmp_path):
+    """Starts the script; ends whatever is left of it."""
+    started = []
+
+    def start(*, guard='__name__ == "__main__"'):
+        script = tmp_path / "script.py"
+        script.write_text(PARENT.format(guard=guard))
+        process = subprocess.Popen(
+            [sys.executable, script, tmp_path / "marker"],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.communicate()
+
+
+def wait_until(condition, *, seconds, what):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} within {seconds} s"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_outlives_the_parent(parent, tmp_path, number):
+    before = own_shared_memory()
+    process = parent()
+    wait_until((tmp_path / "marker").exists, seconds=60, what="the worker was not in its episode")
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 1
+    process.send_signal(number)
+    assert process.wait(timeout=5) != 0
+    wait_until(lambda: not alive(children), seconds=5, what=f"children survived: {children}; gone")
+    wait_for_freed_memory(before)
+
+
+def test_nothing_outlives_a_parent_killed_while_its_worker_starts(parent):
+    before = own_shared_memory()
+    process = parent()
+    assert process.stdout.readline() == "starting\n"
+    wait_until(
+        lambda: len(psutil.Process(process.pid).children()) == 2,
+        seconds=30,
+        what="worker and tracker started",
+    )
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    wait_until(lambda: not alive(children), seconds=20, what=f"children survived: {children}; gone")
+    wait_for_freed_memory(before)
+
+
+def alive(processes):
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_script_without_main_guard_is_told_of_it(parent):
+    process = parent(guard="True")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = err[err.rindex("WorkerError") :]
+    assert "leaked" not in err  # as multiprocessing says of shared memory that nobody unlinked
+    assert "died before it was ready" in last and "if __name__ == '__main__'" in last

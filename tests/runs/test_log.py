@@ -1,0 +1,191 @@
+"""metrics.jsonl survives kills and resumes; the console stays readable everywhere."""
+
+import io
+import json
+import math
+import sys
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metarl.errors import UserError
+from metarl.runs import log
+from metarl.runs.log import Console, MetricsLog, format_pace, read_metrics, tensorboard_writer
+
+
+def write_rows(path, iterations, resume_at=None):
+    with MetricsLog(path, resume_at=resume_at) as metrics_log:
+        for iteration in iterations:
+            metrics_log.write(iteration, env_steps=100 * iteration, seconds=0.5, metrics={"loss": float(iteration)})
+
+
+def test_rows(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with MetricsLog(path) as metrics_log:
+        metrics_log.write(0, env_steps=10, seconds=1.5, metrics={"loss": torch.tensor(2.0), "kl": float("nan")})
+        on_disk = path.read_text()  # before close: flushed
+    assert json.loads(on_disk, parse_constant=pytest.fail) == {
+        **{"iteration": 0, "env_steps": 10, "seconds": 1.5},
+        **{"loss": 2.0, "kl": None},
+    }
+    (row,) = read_metrics(path)
+    assert row["loss"] == 2.0 and math.isnan(row["kl"])
+
+
+def test_metric_may_not_take_a_fixed_name(tmp_path):
+    with MetricsLog(tmp_path / "m") as metrics_log, pytest.raises(ValueError, match="env_steps"):
+        metrics_log.write(0, env_steps=1, seconds=1.0, metrics={"env_steps": 2.0})
+
+
+def test_a_new_log_does_not_overwrite_an_old_one(tmp_path):
+    write_rows(tmp_path / "m", [0])
+    with pytest.raises(UserError, match="exists already; resume the run"):
+        MetricsLog(tmp_path / "m")
+    assert len(read_metrics(tmp_path / "m")) == 1
+
+
+def test_resume_without_a_file_starts_one(tmp_path):
+    write_rows(tmp_path / "m", [0], resume_at=0)
+    assert len(read_metrics(tmp_path / "m")) == 1
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@given(cut=st.integers(min_value=0), resume_at=st.integers(0, 5))
+def test_resume_equals_an_uninterrupted_run_wherever_the_file_was_cut(tmp_path, cut, resume_at):
+    """Killed while writing any byte of the rows after the checkpoint, then resumed from it."""
+    path = tmp_path / "m"
+    path.unlink(missing_ok=True)
+    write_rows(path, range(5))
+    whole = path.read_bytes()
+    kept = len(b"".join(whole.splitlines(keepends=True)[:resume_at]))
+    path.write_bytes(whole[: kept + cut % (len(whole) - kept + 1)])
+    write_rows(path, range(resume_at, 5), resume_at=resume_at)
+    assert path.read_bytes() == whole
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_resume_keeps_null(tmp_path):
+    path = tmp_path / "m"
+    with MetricsLog(path) as metrics_log:
+        metrics_log.write(0, env_steps=1, seconds=1.0, metrics={"kl": float("inf")})
+    before = path.read_bytes()
+    MetricsLog(path, resume_at=1).close()
+    assert path.read_bytes() == before
+
+
+def test_torn_last_line_is_dropped_and_damage_in_the_middle_is_not(tmp_path):
+    path = tmp_path / "m"
+    write_rows(path, range(3))
+    whole = path.read_text()
+    path.write_text(whole + '{"iteration": 3, "env_')
+    assert [row["iteration"] for row in read_metrics(path)] == [0, 1, 2]
+    path.write_text("{}\n" + whole)
+    with pytest.raises(UserError, match="line 1 is not a metrics row"):
+        read_metrics(path)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(UserError, match="No such file"):
+        read_metrics(tmp_path / "m")
+
+
+def test_full_disk_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="cannot write /dev/full: No space left on device"):
+        metrics_log = MetricsLog.__new__(MetricsLog)
+        metrics_log._file = open("/dev/full", "w")
+        try:
+            metrics_log.write(0, env_steps=1, seconds=1.0, metrics={})
+        finally:
+            with pytest.raises(OSError):
+                metrics_log.close()
+
+
+def test_tensorboard_missing_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UserError, match=r'pip install "metarl-suite\[tensorboard\]"'):
+        tensorboard_writer(tmp_path)
+
+
+def test_tensorboard_writes_events(tmp_path):
+    pytest.importorskip("tensorboard")
+    writer = tensorboard_writer(tmp_path)
+    writer.add_scalar("loss", 1.0, 0)
+    writer.close()
+    assert list(tmp_path.glob("events.*"))
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    for name in ("NO_COLOR", "CI", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def run_console(stream, *, iterations=3, **options):
+    with Console(total=iterations, description="maml", stream=stream, **options) as console:
+        for iteration in range(iterations):
+            console.advance(500, {"return": -3.25 + iteration, "success": 0.5})
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "stream, name, value",
+    [
+        (io.StringIO, "TERM", "xterm"),
+        (Terminal, "NO_COLOR", "1"),
+        (Terminal, "CI", "true"),
+        (Terminal, "TERM", "dumb"),
+        (Terminal, "COLUMNS", "20"),
+    ],
+)
+def test_plain_lines(monkeypatch, stream, name, value):
+    monkeypatch.setenv(name, value)
+    text = run_console(stream(), plain_every_seconds=0)
+    assert "\x1b" not in text and "\r" not in text
+    lines = text.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("maml 1/3 | ") and lines[0].endswith(" left | return -3.25, success 0.5")
+    assert "0:00 left | return -1.25" in lines[2]
+
+
+def test_plain_lines_are_throttled_but_first_and_last_come(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    with Console(total=10, description="maml", stream=stream, plain_every_seconds=10) as console:
+        for _ in range(10):
+            now[0] += 4.0
+            console.advance(100, {"loss": 1.0})
+    assert [line.split()[1] for line in stream.getvalue().splitlines()] == ["1/10", "4/10", "7/10", "10/10"]
+    assert "25 env steps/s, 0:36 left" in stream.getvalue()
+
+
+def test_rate_and_time_left_leave_out_what_an_earlier_run_did(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    with Console(total=100, start=90, description="maml", stream=stream) as console:
+        now[0] += 2.0
+        console.advance(100, {})
+    assert "maml 91/100 | 50 env steps/s, 0:18 left" in stream.getvalue()
+
+
+def test_terminal_shows_a_bar_and_a_table(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    text = run_console(Terminal(), columns=["success", "absent"])
+    assert "\x1b[" in text
+    for shown in ["iteration", "success", "absent", "env steps/s", "3/3"]:
+        assert shown in text
+    assert "return" not in text
+
+
+@pytest.mark.parametrize("seconds, text", [(0, "0:00"), (59.6, "1:00"), (3725, "1:02:05")])
+def test_format_pace(seconds, text):
+    assert format_pace(3210.4, seconds) == f"3,210 env steps/s, {text} left"

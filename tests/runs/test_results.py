@@ -1,0 +1,209 @@
+"""Stored records and the table that is made from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metarl.errors import UserError
+from metarl.runs.compare import read_entries
+from metarl.runs.results import add_result, write_table
+from metarl.runs.side_by_side import side_by_side, verdict
+
+
+def make_run(path: Path, *, seed: int, success: list[list[float]]) -> Path:
+    """A finished run whose only round of evaluation has the given success, tasks of episodes."""
+    path.mkdir()
+    outcomes = {
+        "return": [[[10.0 * e for e in t] for t in success]],
+        "success_any": [success],
+        "success_last": [[[0.0 for _ in t] for t in success]],
+    }
+    record = {
+        "iterations": 3,
+        "training_env_steps": 1000,
+        "training_seconds": 5.0,
+        "environment": {"cpu_count": 2, "mujoco": "3.3.0", "metaworld": "3.1.1", "torch": "2.13.0"},
+        "policies": {"meta-trained": {"tasks": [f"t{path.name}"], "outcomes": {"stochastic": outcomes}}},
+    }
+    (path / "evaluation.json").write_text(json.dumps(record))
+    config = {"experiment": "some_maml", "config": {"trainer": {"seed": seed, "iterations": 3}}}
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "versions.json").write_text("{}")
+    (path / "metrics.jsonl").write_text("")
+    return path
+
+
+def test_the_table_gives_the_mean_over_seeds_and_each_seed(tmp_path: Path) -> None:
+    for seed, success in ((1, [[1.0, 1.0], [1.0, 0.0]]), (2, [[1.0, 0.0], [0.0, 0.0]])):
+        add_result(tmp_path / "results", make_run(tmp_path / f"run{seed}", seed=seed, success=success))
+    write_table(tmp_path / "results", tmp_path / "README.md")
+    (row,) = [line for line in (tmp_path / "README.md").read_text().splitlines() if "| 0 |" in line]
+    # seed 1 has 3/4, seed 2 has 1/4
+    assert "**0.500**" in row and "(0.750, 0.250)" in row and "(7.50, 2.50)" in row
+
+
+def test_a_run_that_was_not_evaluated_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", seed=1, success=[[1.0]])
+    (run / "evaluation.json").unlink()
+    with pytest.raises(UserError, match=r"evaluation\.json"):
+        add_result(tmp_path / "results", run)
+    assert not (tmp_path / "results").exists()
+
+
+def test_runs_of_other_settings_are_no_seeds_of_a_result(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / f"run{seed}", seed=seed, success=[[1.0]]) for seed in (1, 2)]
+    for run, workers, inner_lr in zip(runs, (1, 2), (0.1, 0.5), strict=True):
+        stored = json.loads((run / "config.json").read_text())
+        stored["config"] |= {"agent": {"inner_lr": inner_lr}, "rl": {"pool": {"workers": workers}}}
+        (run / "config.json").write_text(json.dumps(stored))
+    add_result(tmp_path / "results", runs[0])
+    with pytest.raises(UserError, match=r"agent\.inner_lr was 0\.1, now 0\.5; store it under another --name"):
+        add_result(tmp_path / "results", runs[1])
+    assert not (tmp_path / "results" / "some_maml" / "seed2").exists()
+    add_result(tmp_path / "results", runs[1], name="some_maml_faster")
+    add_result(tmp_path / "results", runs[0])  # again: it replaces itself
+    other = make_run(tmp_path / "other", seed=1, success=[[0.0]])  # and nothing else does
+    with pytest.raises(UserError, match=r"agent\.inner_lr was 0\.1, now 'absent'"):
+        add_result(tmp_path / "results", other)
+    stored = json.loads((tmp_path / "results" / "some_maml" / "seed1" / "evaluation.json").read_text())
+    assert stored["policies"]["meta-trained"]["outcomes"]["stochastic"]["success_any"] == [[[1.0]]]
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"iterations": 2}, "was evaluated after 2 of its 3 iterations; let it end with --resume"),
+        ({"training_seconds": None}, "lacks training_seconds; evaluate the run again"),
+    ],
+)
+def test_an_evaluation_from_before_the_end_is_no_record(change: dict, said: str, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", seed=1, success=[[1.0]])
+    record = json.loads((run / "evaluation.json").read_text()) | change
+    (run / "evaluation.json").write_text(json.dumps({k: v for k, v in record.items() if v is not None}))
+    with pytest.raises(UserError, match=said):
+        add_result(tmp_path / "results", run)
+    with pytest.raises(UserError, match=said):
+        read_entries([run])
+    assert not (tmp_path / "results").exists()
+
+
+def test_seeds_are_no_more_tasks(tmp_path: Path) -> None:
+    """Two seeds that agree task by task tell no more about the tasks than one of them."""
+    success = [[float(i % 2)] for i in range(40)]
+    intervals = []
+    for seeds in ((1,), (1, 2)):
+        results = tmp_path / f"results{len(seeds)}"
+        for seed in seeds:
+            add_result(results, make_run(tmp_path / f"run{len(seeds)}{seed}", seed=seed, success=success))
+        write_table(results, tmp_path / "README.md")
+        (row,) = [line for line in (tmp_path / "README.md").read_text().splitlines() if "| 0 |" in line]
+        intervals.append(row.split("(")[1].split("|")[1])
+    assert intervals[0] == intervals[1] and "**0.500** [0.350, 0.650]" in intervals[0]
+
+
+def test_seeds_of_different_mujocos_are_not_merged(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        run = make_run(tmp_path / f"run{seed}", seed=seed, success=[[1.0]])
+        record = json.loads((run / "evaluation.json").read_text())
+        record["environment"]["mujoco"] = f"3.{seed}.0"
+        (run / "evaluation.json").write_text(json.dumps(record))
+        add_result(tmp_path / "results", run)
+    with pytest.raises(UserError, match=r"mujoco 3\.1\.0 and 3\.2\.0"):
+        write_table(tmp_path / "results", tmp_path / "README.md")
+
+
+def test_first_come_maxima_and_classes_trained_on_stand_beside_the_final_score(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", seed=1, success=[[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
+    record = json.loads((run / "evaluation.json").read_text())
+    record["policies"]["meta-trained"] |= {
+        "strata": ["basketball-v3", "reach-v3", "reach-v3"],
+        "also_without": ["basketball-v3"],
+        "success_first_come": {"stochastic": [0.9]},
+    }
+    (run / "evaluation.json").write_text(json.dumps(record))
+    scores = [{"iteration": i, "eval/stochastic/success_any/0": s} for i, s in ((0, 0.1), (10, 0.7), (20, 0.4))]
+    (run / "metrics.jsonl").write_text("\n".join(json.dumps(row) for row in [*scores, {"iteration": 21}]))
+    add_result(tmp_path / "results", run)
+    write_table(tmp_path / "results", tmp_path / "README.md")
+    text = " ".join((tmp_path / "README.md").read_text().split())
+    assert (
+        "without basketball-v3 (trained on with other goals), after the last step: success, any step **0.250**" in text
+    )
+    assert "counted as metaworld 3.1.1 does (first come, biased upwards): 0.900" in text
+    record["environment"]["mujoco"] = "3.4.0"
+    (run / "evaluation.json").write_text(json.dumps(record))
+    add_result(tmp_path / "results", run)
+    write_table(tmp_path / "results", tmp_path / "README.md")
+    other = " ".join((tmp_path / "README.md").read_text().split())
+    assert "not compared with published scores" in other and "0.900" not in other
+    assert "maximum over 3 evaluations during training" in text and "success, any step 0.700 at iteration 10" in text
+
+
+def test_the_interval_resamples_within_classes(tmp_path: Path) -> None:
+    """Two classes, one always solved and one never: resampling within them changes nothing."""
+    run = make_run(tmp_path / "run", seed=1, success=[[1.0]] * 4 + [[0.0]] * 4)
+    record = json.loads((run / "evaluation.json").read_text())
+    record["policies"]["meta-trained"]["strata"] = ["reach-v3"] * 4 + ["push-v3"] * 4
+    (run / "evaluation.json").write_text(json.dumps(record))
+    add_result(tmp_path / "results", run)
+    write_table(tmp_path / "results", tmp_path / "README.md")
+    assert "**0.500** [0.500, 0.500]" in (tmp_path / "README.md").read_text()
+
+
+def test_records_keep_each_tasks_mean_and_the_same_table(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", seed=1, success=[[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    stored = json.loads((add_result(tmp_path / "results", run) / "evaluation.json").read_text())
+    outcomes = stored["policies"]["meta-trained"]["outcomes"]["stochastic"]
+    assert outcomes["success_any"] == [[[pytest.approx(2 / 3)], [0.0]]]
+    assert outcomes["return"] == [[[pytest.approx(20 / 3)], [0.0]]]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([[0, 100], [1, 102]], "yes"),  # tasks differ by far more than the gain, which every task has
+        ([[0, 100], [9, 95]], "no"),  # one gains, one loses
+        ([[0, 100], [9, 109], [3, 104]], "yes, then falls"),
+        ([[0, 100], [9, 109], [8, 110]], "yes"),
+        ([[0, 100], [-9, 91]], "no"),
+        ([[0, 100]], "no"),
+    ],
+)
+def test_adaptation_is_claimed_where_the_gain_of_the_same_tasks_is_above_0(values: list, said: str) -> None:
+    assert verdict([np.array([points], float) for points in values], ["", ""]) == said
+
+
+def test_results_on_the_same_tasks_stand_beside_each_other_best_first(tmp_path: Path) -> None:
+    def record(returns: list[list[float]], tasks: list[str]) -> dict:
+        outcomes = {"return": [[[x] for x in tasks_] for tasks_ in returns]}
+        policy = {"tasks": tasks, "outcomes": {"stochastic": outcomes}}
+        return {"training_env_steps": 2_000_000, "policies": {"meta-trained": policy}}
+
+    def config(adaptation_episodes: int, **tasks: object) -> dict:
+        evaluation = {"adaptation_episodes": adaptation_episodes}
+        return {"experiment": "mine.py", "config": {"tasks": tasks, "rl": {"evaluation": evaluation}}}
+
+    results = {
+        "still": [record([[1.0, 3.0], [1.0, 3.0]], ["a", "b"])],
+        "adapts": [record([[1.0, 3.0], [11.0, 13.0], [21.0, 23.0]], ["a", "b"])] * 2,
+        "elsewhere": [record([[0.0]], ["c"])],
+        "the same names for other tasks": [record([[1.0, 3.0], [1.0, 3.0]], ["a", "b"])],
+    }
+    configs = {
+        "still": config(20, reward="dense", object_jitter=0.1),
+        "adapts": config(10, reward="dense", object_jitter=0.0),
+        "elsewhere": config(10),
+        "the same names for other tasks": config(10, reward="sparse"),
+    }
+    lines = list(side_by_side(results, configs))
+    rows = [line for line in lines if line.startswith("| ")][1:]
+    assert len([line for line in lines if line.startswith("## ")]) == 1
+    assert "elsewhere" not in " ".join(lines) and "other tasks" not in " ".join(lines)
+    assert rows[-2].startswith(
+        "| adapts | 2 | 2.0 | 10 | 2.0 [1.0, 3.0] | 12.0 [11.0, 13.0] | 22.0 [21.0, 23.0] | 20.0 [20.0, 20.0] | yes"
+    )
+    assert rows[-1].startswith("| still | 1 | 2.0 | 20 |") and rows[-1].endswith("|  | 0.0 [0.0, 0.0] | no |")
