@@ -32,9 +32,9 @@ from metarl.envs.mujoco_v5.physics import make_data, mj_step
 from metarl.envs.registry import all_envs
 from metarl.envs.single_task_env import env_of
 from metarl.errors import UserError
-from metarl.rollout.batch_env import BatchEnv, LoopedLanes
+from metarl.rollout.lanes import LoopedLanes
 from metarl.runs.find import load_experiment
-from metarl.tasks import TaskDistribution
+from metarl.tasks import BatchEnv, TaskDistribution
 from metarl.types import EnvSpec, Task
 
 Status = Literal["ok", "note", "mend"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.optional import is_shown
+from metarl.tasks import is_shown
 
 _BACKGROUND, _PATH, _POINT, _GOAL = (250, 250, 250), (70, 110, 180), (20, 40, 90), (200, 70, 60)
 

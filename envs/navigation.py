@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.envs.draw_path import draw_path
-from metarl.params_like import check_like
-from metarl.rollout.batch_env import EnvStep, Lanes
 from metarl.seeding import SeedKey, numpy_rng
+from metarl.tasks import EnvStep, Lanes, check_like
 from metarl.types import EnvSpec, Task
 from metarl.validate import check_choices, check_range
 

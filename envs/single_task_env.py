@@ -9,8 +9,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
-from metarl.optional import HasGymEnv
-from metarl.tasks import TaskDistribution
+from metarl.tasks import HasGymEnv, TaskDistribution
 from metarl.types import Task
 
 _LANE = np.array([0])

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.rollout.batch_env import EnvStep, Lanes
 from metarl.seeding import SeedKey, numpy_rng
+from metarl.tasks import EnvStep, Lanes
 from metarl.types import EnvSpec, Task
 from metarl.validate import check_range
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from metarl.device import resolve_device
-from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiment import RLExperiment, RLSettings, TrainerConfig, resolve_device
 from metarl.learner import RLMetaLearner
 from metarl.seeding import Stream, torch_rng
 from metarl.tasks import TaskDistribution

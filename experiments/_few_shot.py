@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from metarl.device import resolve_device
 from metarl.errors import UserError
-from metarl.experiment import TrainerConfig
+from metarl.experiment import TrainerConfig, resolve_device
 from metarl.fewshot.data.source import EpisodeSource
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.experiment import FewShotExperiment

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from metarl.agents.rl2 import RL2, RL2Config
-from metarl.device import resolve_device
 from metarl.envs.bandits import Bandits, reference_returns
-from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiment import RLExperiment, RLSettings, TrainerConfig, resolve_device
 from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
 from metarl.seeding import Stream, torch_rng

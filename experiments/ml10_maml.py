@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from metarl.agents.maml import MAMLConfig, maml
 from metarl.envs.metaworld.ml import ML
-from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiment import Preset, RLExperiment, RLSettings, TrainerConfig
 from metarl.experiments._metaworld import build_ml
 from metarl.experiments._presets import (
     GARAGE,
@@ -24,7 +24,6 @@ from metarl.experiments._presets import (
     TEN_EPISODES,
     maml_trainer,
 )
-from metarl.preset import Preset
 from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from metarl.agents.rl2 import RL2, RL2Config
 from metarl.envs.metaworld.ml import ML
-from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiment import Preset, RLExperiment, RLSettings, TrainerConfig
 from metarl.experiments._metaworld import build_ml
 from metarl.experiments._presets import (
     GARAGE,
@@ -25,7 +25,6 @@ from metarl.experiments._presets import (
     RL2_METAWORLD_ALGORITHMS_DEVIATIONS,
     rl2_trainer,
 )
-from metarl.preset import Preset
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from metarl.agents.maml import MAMLConfig, maml
 from metarl.envs.metaworld.ml1 import ML1
-from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
+from metarl.experiment import Preset, RLExperiment, RLSettings, TrainerConfig
 from metarl.experiments._build import build_with
 from metarl.experiments._presets import (
     MAML_METAWORLD_ALGORITHMS,
@@ -20,7 +20,6 @@ from metarl.experiments._presets import (
     TEN_EPISODES,
     maml_trainer,
 )
-from metarl.preset import Preset
 from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
 

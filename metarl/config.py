@@ -17,7 +17,6 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import msgspec
 
 from metarl.errors import UserError, nearest
-from metarl.flags import parse_flags
 
 __all__ = ["apply_overrides", "config_from_dict", "config_to_dict", "describe_fields", "parse_flags"]
 
@@ -260,3 +259,32 @@ def _docstrings(cls: type) -> dict[str, str]:
             ):
                 found[field.target.id] = inspect.cleandoc(below.value.value)
     return found
+
+
+def parse_flags(argv: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs in order: `--a-b 1`, `--a-b=1` give ("a_b", "1"); a bare `--a-b` gives ("a_b", "true").
+
+    A value may be a negative number; one that begins with two dashes needs the form with '='. `--no-a` gives
+    ("no_a", "true"), which apply_overrides takes as a=false. Raises UserError at a stray word.
+    """
+    pairs = []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        name, has_value, value = word[2:].partition("=")
+        if not word.startswith("--") or not name:
+            raise UserError(f"unexpected argument {word!r}: settings are given as --field value, a list as --field 1,2")
+        if not has_value:
+            value = words.pop(0) if words and _is_value(words[0]) else "true"
+        pairs.append((name.replace("-", "_"), value))
+    return pairs
+
+
+def _is_value(word: str) -> bool:
+    if not word.startswith("-"):
+        return True
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

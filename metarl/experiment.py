@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from types import ModuleType
+from typing import Any, Generic, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
+import torch
 
-from metarl.device import DeviceName
-from metarl.errors import UserError
+from metarl.errors import UserError, nearest
 from metarl.learner import MetaLearner, RLMetaLearner
-from metarl.protocols import check_members
 from metarl.rl.returns import masked_mean
 from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
@@ -21,6 +21,18 @@ from metarl.seeding import SeedKey, Stream, numpy_rng
 from metarl.tasks import TaskDistribution, check_fits
 from metarl.types import Episodes, Metrics, Task, TaskData
 from metarl.validate import check_choices, check_range
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+
+def resolve_device(name: DeviceName) -> torch.device:
+    """`auto` is the GPU where there is one. Raises UserError for `cuda` without a usable GPU."""
+    if name not in get_args(DeviceName):
+        raise UserError(f"device={name!r} must be {', '.join(get_args(DeviceName))}; take one of those")
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise UserError("device='cuda', but torch finds no usable GPU here; use --device cpu or auto")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,3 +219,40 @@ def _mean_return(episodes: Sequence[Episodes]) -> float:
 def _mean_success(episodes: Sequence[Episodes]) -> float:
     """At any step of the episode."""
     return float(np.mean([float(masked_mean(e.success_any().float(), e.kept)) for e in episodes]))
+
+
+def check_members(thing: Any, protocol: type, *, what: str) -> None:
+    """Raises UserError naming what `thing` lacks of a protocol's properties and methods."""
+    bases = [base for base in protocol.__mro__ if base not in (protocol, Protocol, Generic, object)]
+    members = {name for base in (protocol, *bases) for name in (*vars(base), *vars(base).get("__annotations__", {}))}
+    missing = sorted(name for name in members if not name.startswith("_") and not hasattr(thing, name))
+    if missing:
+        raise UserError(
+            f"{what} {type(thing).__name__} has no {', no '.join(missing)}; {protocol.__name__} in "
+            f"{protocol.__module__} says what they are"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """An experiment file lists its presets by name in `PRESETS`."""
+
+    config: Any
+    """Of the type that the experiment's config() returns."""
+    source: str
+    """Whose settings, and where they stand."""
+    deviations: tuple[str, ...] = ()
+    """Where ours differs from the source, and why."""
+
+
+def presets_of(module: ModuleType) -> dict[str, Preset]:
+    return vars(module).get("PRESETS", {})
+
+
+def find_preset(module: ModuleType, name: str) -> Preset:
+    """Raises UserError with the nearest name."""
+    presets = presets_of(module)
+    if name not in presets:
+        known = f"it has {', '.join(presets)}" if presets else "it has none"
+        raise UserError(f"unknown preset {name!r} of {module.__name__}{nearest(name, presets)}; {known}")
+    return presets[name]

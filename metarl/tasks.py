@@ -3,14 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Protocol
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metarl.errors import UserError
-from metarl.rollout.batch_env import BatchEnv
+from metarl.seeding import SeedKey
 from metarl.types import EnvSpec, Task
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+
+Lanes = NDArray[np.intp]
+"""Indices of the lanes (parallel episodes) that a call is about."""
+
+
+class EnvStep(NamedTuple):
+    """What a step of the named lanes gave; every array has one row a lane."""
+
+    obs: NDArray[np.floating]  # (L, O)
+    rewards: NDArray[np.floating]  # (L,)
+    terminated: NDArray[np.bool_]  # (L,)
+    truncated: NDArray[np.bool_]  # (L,)
+    success: NDArray[np.bool_]  # (L,)
+
+
+class BatchEnv(Protocol):
+    """Lanes 0..num_lanes-1, each with its own task and episode. Returned arrays may be reused at the next call."""
+
+    def reset(self, lanes: Lanes, tasks: Sequence[Task], seeds: Sequence[SeedKey]) -> NDArray[np.floating]:
+        """Start an episode in each of `lanes`; returns obs (L, O)."""
+        ...
+
+    def step(self, lanes: Lanes, actions: NDArray) -> EnvStep:
+        """Step the named lanes by actions (L, A), or (L,) for discrete ones."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class TaskDistribution(Protocol):
@@ -59,3 +91,51 @@ def check_disjoint(meta_train: Sequence[Task], meta_test: Sequence[Task]) -> Non
                 f"meta-test task {task.id!r} equals meta-train task {twin!r} ({params_key(task)}); "
                 "the splits must be disjoint: remove it from one of them"
             )
+
+
+@runtime_checkable
+class MakesTask(Protocol):
+    def task(self, params: Mapping[str, Any]) -> Task:
+        """The task with these parameters; raises UserError for others than its own."""
+        ...
+
+
+@runtime_checkable
+class Replays(Protocol):
+    def replay(
+        self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Frames of an episode, (about size, width, 3): those of the steps that `is_shown`."""
+        ...
+
+
+def is_shown(step: int, num_steps: int, every: int) -> bool:
+    """The start (step 0), every so many steps, and the end; a frame without a GPU takes longer than many steps."""
+    return step % every == 0 or step == num_steps
+
+
+@runtime_checkable
+class HasGymEnv(Protocol):
+    def gym_env(self, task: Task) -> gym.Env:
+        """The task as the gymnasium env that it was made from."""
+        ...
+
+
+def check_like(params: Any, example: Any, *, what: str = "params") -> None:
+    """Raises ValueError where names, lengths of lists, or kinds of values differ from those of `example`."""
+    if isinstance(example, Mapping):
+        if not isinstance(params, Mapping):
+            raise ValueError(f"{what} must hold {', '.join(example)}")
+        if wrong := sorted(example.keys() ^ params.keys()):
+            raise ValueError(f"{', '.join(map(repr, wrong))} missing or unknown")
+        for name, value in example.items():
+            check_like(params[name], value, what=name)
+    elif isinstance(example, (list, tuple)):
+        if not isinstance(params, (list, tuple)) or len(params) != len(example):
+            raise ValueError(f"{what}={params!r} must be a list of {len(example)}")
+        for value, other in zip(params, example, strict=True):
+            check_like(value, other, what=f"a part of {what}")
+    elif isinstance(example, (int, float)):
+        is_number = isinstance(params, (int, float)) and not isinstance(params, bool)
+        if not (is_number and math.isfinite(params)):
+            raise ValueError(f"{what}={params!r} must be a finite number")

@@ -6,7 +6,7 @@ import pytest
 
 from metarl.cli.main import main
 from metarl.errors import UserError
-from metarl.preset import find_preset, presets_of
+from metarl.experiment import find_preset, presets_of
 from metarl.runs.find import experiment_names, load_experiment
 
 PRESETS = [(name, preset) for name in experiment_names() for preset in presets_of(load_experiment(name))]

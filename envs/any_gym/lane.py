@@ -15,7 +15,7 @@ from metarl.envs.any_gym.model_fields import ModelScaler
 from metarl.envs.any_gym.own_tasks import from_json
 from metarl.envs.any_gym.spaces import env_action, observation_vector
 from metarl.errors import UserError
-from metarl.rollout.batch_env import LaneStep
+from metarl.rollout.lanes import LaneStep
 from metarl.seeding import SeedKey, seed_sequence
 from metarl.types import Task
 

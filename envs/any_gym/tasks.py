@@ -19,10 +19,9 @@ from metarl.envs.any_gym.own_tasks import check_has_own_tasks, check_own_tasks_r
 from metarl.envs.any_gym.ranges import Range
 from metarl.envs.any_gym.task_params import check_attribute, check_values, id_of, placed
 from metarl.errors import UserError, nearest
-from metarl.optional import is_shown
-from metarl.rollout.batch_env import LoopedLanes
+from metarl.rollout.lanes import LoopedLanes
 from metarl.seeding import SeedKey, numpy_rng
-from metarl.tasks import params_key
+from metarl.tasks import is_shown, params_key
 from metarl.types import EnvSpec, Task
 from metarl.validate import check_range
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from metarl.envs.metaworld.fast import SawyerLane, SawyerModel
 from metarl.envs.metaworld.misplaced import MisplacedObjectLane
 from metarl.envs.metaworld.spec import RewardVersion, Stepping
-from metarl.rollout.batch_env import LaneEnv, LaneStep
+from metarl.rollout.lanes import LaneEnv, LaneStep
 from metarl.seeding import SeedKey
 from metarl.types import Task
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.rollout.batch_env import LaneEnv, LaneStep
+from metarl.rollout.lanes import LaneEnv, LaneStep
 from metarl.seeding import SeedKey
 from metarl.types import Task
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from metarl.envs.metaworld.goals import Split, benchmark_goals, check_task_name, custom_goals
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
 from metarl.errors import UserError
-from metarl.rollout.batch_env import LoopedLanes
+from metarl.rollout.lanes import LoopedLanes
 from metarl.seeding import SeedKey
 from metarl.tasks import check_disjoint
 from metarl.types import EnvSpec, Task

@@ -11,7 +11,7 @@ import numpy as np
 
 from metarl.envs.metaworld.goals import benchmark_goals, check_task_name, ml1_goals
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
-from metarl.rollout.batch_env import LoopedLanes
+from metarl.rollout.lanes import LoopedLanes
 from metarl.types import EnvSpec, Task
 from metarl.validate import check_choices, check_range
 

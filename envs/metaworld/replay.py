@@ -12,7 +12,7 @@ from metaworld.types import Task as MetaworldTask
 from numpy.typing import NDArray
 
 from metarl.envs.metaworld.spec import RewardVersion
-from metarl.optional import is_shown
+from metarl.tasks import is_shown
 from metarl.types import Task
 
 

@@ -10,7 +10,7 @@ from metarl.errors import UserError
 from metarl.types import EnvSpec, Task
 
 if TYPE_CHECKING:
-    from metarl.rollout.batch_env import LoopedLanes
+    from metarl.rollout.lanes import LoopedLanes
 
 Stepping = Literal["fast", "metaworld"]
 """`fast`: our stepping of the same physics; `metaworld`: the package's own, about four times slower."""
@@ -50,7 +50,7 @@ def make_lanes(
     With `misplaced` the object is shown where the task's offset puts it.
     """
     from metarl.envs.metaworld.lanes import lane_factory  # imports metaworld: 0.5 s, workers only
-    from metarl.rollout.batch_env import LoopedLanes
+    from metarl.rollout.lanes import LoopedLanes
 
     make = lane_factory(
         stepping=stepping, reward_version=reward_version, one_hot_names=one_hot_names, misplaced=misplaced

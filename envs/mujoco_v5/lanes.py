@@ -19,9 +19,9 @@ from metarl.envs.mujoco_v5.physics import (
     mj_step,
 )
 from metarl.envs.mujoco_v5.robots import Floats, State
-from metarl.rollout.batch_env import EnvFault, EnvStep, Lanes
+from metarl.rollout.lanes import EnvFault
 from metarl.seeding import SeedKey, numpy_rng
-from metarl.tasks import params_key
+from metarl.tasks import EnvStep, Lanes, params_key
 from metarl.types import Task
 
 

@@ -20,9 +20,8 @@ from metarl.envs.mujoco_v5.humanoid import HUMANOID_FAMILIES
 from metarl.envs.mujoco_v5.lanes import RobotLanes
 from metarl.envs.mujoco_v5.physics import has_camera
 from metarl.errors import UserError, nearest
-from metarl.optional import is_shown
-from metarl.params_like import check_like
 from metarl.seeding import SeedKey, numpy_rng
+from metarl.tasks import check_like, is_shown
 from metarl.types import EnvSpec, Task
 from metarl.validate import check_range
 

@@ -14,8 +14,9 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from metarl.envs.single_task_env import env_of
+from metarl.learner import ActorInput
 from metarl.rl.policies import Policy
-from metarl.rollout.actor import ActorInput, PolicyActor
+from metarl.rollout.actor import PolicyActor
 from metarl.seeding import Stream, numpy_rng
 from metarl.tasks import TaskDistribution
 from metarl.types import Params, Task

@@ -21,12 +21,12 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
+from metarl.config import parse_flags
 from metarl.errors import UserError
 from metarl.fewshot.classifier import FewShotClassifier
 from metarl.fewshot.data.own_examples import OwnExamples, read_own
 from metarl.fewshot.out_of_scope import confidence
 from metarl.files import replace_file
-from metarl.flags import parse_flags
 from metarl.runs.checkpoint import list_checkpoints
 from metarl.runs.directory import CONFIG
 

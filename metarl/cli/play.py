@@ -48,8 +48,8 @@ def main(rest: list[str]) -> int:
     check_can_write(out)
     backend = choose_gl()  # before anything imports mujoco
     # imported here for that reason
-    from metarl.optional import Replays
     from metarl.runs.load import adapt_to, find_task, load_trained
+    from metarl.tasks import Replays
 
     trained = load_trained(arguments.run_dir, parse_flags(flags))
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation

@@ -17,7 +17,7 @@ from tyro.conf import Positional
 from metarl.cli.evaluate import evaluate_both
 from metarl.cli.words import HELP, is_help
 from metarl.config import apply_overrides, config_from_dict, config_to_dict, describe_fields, parse_flags
-from metarl.preset import Preset, find_preset, presets_of
+from metarl.experiment import Preset, find_preset, presets_of
 from metarl.runs.directory import RunDirectory
 from metarl.runs.find import load_experiment
 from metarl.runs.log import Console, check_tensorboard, read_metrics, say

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from metarl.errors import UserError
+from metarl.experiment import check_members
 from metarl.fewshot.data.source import SPLITS, EpisodeSource, HasClasses
 from metarl.fewshot.evaluation import (
     FewShotEvaluationConfig,
@@ -18,7 +19,6 @@ from metarl.fewshot.evaluation import (
 )
 from metarl.fewshot.learner import FewShotLearner
 from metarl.fewshot.report import FewShotReport
-from metarl.protocols import check_members
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import Metrics, Task, TaskData
 

@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from metarl.learn import params as P
+from metarl.learner import ActorInput
 from metarl.rl.distributions import ActionDistribution
-from metarl.rollout.actor import ActorInput
 from metarl.types import EnvSpec, Params
 
 

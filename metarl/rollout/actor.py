@@ -3,48 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from metarl.learn.params import stack
+from metarl.learner import ActorInput, Memory
 from metarl.rl.policies import Policy
 from metarl.types import Phi
-
-Memory = Any
-"""What an actor carries from step to step: stacked parameters (MAML), recurrent state (RL²)."""
-
-
-class ActorInput(NamedTuple):
-    """One row a lane; the previous transition is the real one, zeros at the start of a job."""
-
-    obs: Tensor  # (L, O)
-    prev_actions: Tensor  # (L, A), or (L,) int64
-    prev_rewards: Tensor  # (L,)
-    prev_ended: Tensor  # (L,) bool: the previous transition ended an episode
-
-
-class Actor(Protocol):
-    """Picklable; sent to the workers with each call of the pool."""
-
-    @property
-    def noise_dim(self) -> int:
-        """Random numbers an action takes; 0 for a deterministic actor."""
-        ...
-
-    @property
-    def uniform_noise(self) -> bool:
-        """U(0, 1) rather than N(0, 1)."""
-        ...
-
-    def start(self, phis: Sequence[Phi], lanes_per_job: int) -> Memory:
-        """Lanes are ordered by job: lanes_per_job lanes for each phi."""
-        ...
-
-    def act(self, memory: Memory, inputs: ActorInput, noise: Tensor) -> tuple[Tensor, Tensor, Memory]:
-        """noise (L, noise_dim) -> actions (L, A) or (L,) int64, log_probs (L,), the next memory."""
-        ...
 
 
 class PolicyActor:

@@ -11,12 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from metarl.errors import NonFiniteError
-from metarl.rollout.actor import Actor, ActorInput
-from metarl.rollout.batch_env import BatchEnv, Lanes
+from metarl.learner import Actor, ActorInput
 from metarl.rollout.buffer import Arrays
 from metarl.rollout.jobs import RolloutJob
 from metarl.seeding import SeedKey, numpy_rng
-from metarl.tasks import TaskDistribution
+from metarl.tasks import BatchEnv, Lanes, TaskDistribution
 from metarl.types import EnvSpec
 
 NonFinite = Literal["raise", "drop_episode"]

@@ -19,7 +19,7 @@ from typing import Protocol, Self
 import torch
 
 from metarl.errors import WorkerError
-from metarl.rollout.actor import Actor
+from metarl.learner import Actor
 from metarl.rollout.buffer import episodes_by_job, new_arrays
 from metarl.rollout.jobs import RolloutJob, cut_groups
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite

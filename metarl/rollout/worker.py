@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from metarl.errors import UserError
-from metarl.rollout.actor import Actor
+from metarl.learner import Actor
 from metarl.rollout.buffer import arrays_in, episodes_by_job, num_bytes
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite

@@ -14,8 +14,6 @@ from metarl.config import apply_overrides, config_from_dict, config_to_dict
 from metarl.errors import UserError, nearest
 from metarl.experiment import ChecksData, RLExperiment
 from metarl.learner import RLMetaLearner
-from metarl.optional import MakesTask
-from metarl.params_like import check_like
 from metarl.rl.returns import masked_mean
 from metarl.rollout.collect import collect_episodes
 from metarl.rollout.pool import RolloutPool
@@ -23,7 +21,7 @@ from metarl.runs.checkpoint import load_latest
 from metarl.runs.directory import CHECKPOINTS, read_run_config
 from metarl.runs.find import load_experiment
 from metarl.seeding import SeedKey
-from metarl.tasks import TaskDistribution
+from metarl.tasks import MakesTask, TaskDistribution, check_like
 from metarl.types import Episodes, Phi, Task
 
 

@@ -8,9 +8,9 @@ import torch
 
 from metarl.envs.bandits import Bandits
 from metarl.envs.navigation import Navigation
+from metarl.learner import ActorInput
 from metarl.rl.memory import MEMORY_KINDS
 from metarl.rl.trials import join_episodes
-from metarl.rollout.actor import ActorInput
 from metarl.rollout.collect import collect_episodes
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.runs.load import adapt_to

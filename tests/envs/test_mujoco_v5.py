@@ -13,7 +13,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check
 from metarl.envs.mujoco_v5.physics import has_camera, load_model, refresh_constants
 from metarl.envs.mujoco_v5.tasks import FAMILIES, RobotTasks
 from metarl.errors import UserError
-from metarl.rollout.batch_env import EnvFault
+from metarl.rollout.lanes import EnvFault
 from metarl.seeding import numpy_rng
 from metarl.types import Task
 

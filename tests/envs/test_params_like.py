@@ -12,10 +12,9 @@ from metarl.envs.mujoco_v5.tasks import FAMILIES, RobotTasks
 from metarl.envs.navigation import Navigation
 from metarl.envs.point_robot import PointRobot
 from metarl.errors import SettingError, UserError
-from metarl.params_like import check_like
 from metarl.runs.load import find_task
 from metarl.seeding import numpy_rng
-from metarl.tasks import params_key
+from metarl.tasks import check_like, params_key
 
 
 @pytest.mark.parametrize(

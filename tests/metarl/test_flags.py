@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metarl.config import parse_flags
 from metarl.errors import UserError
-from metarl.flags import parse_flags
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from metarl.errors import UserError
-from metarl.rollout.actor import ActorInput
-from metarl.rollout.batch_env import BatchEnv, EnvStep, LaneStep, LoopedLanes
+from metarl.learner import ActorInput
 from metarl.rollout.jobs import RolloutJob
+from metarl.rollout.lanes import LaneStep, LoopedLanes
 from metarl.seeding import SeedKey, numpy_rng
+from metarl.tasks import BatchEnv, EnvStep
 from metarl.types import EnvSpec, Episodes, Task
 
 HORIZON = 6

@@ -8,7 +8,7 @@ from metarl.envs.navigation import Navigation
 from metarl.errors import NonFiniteError
 from metarl.rl.policies import CategoricalMLP, GaussianMLP
 from metarl.rollout.actor import PolicyActor, UniformActor
-from metarl.rollout.batch_env import EnvFault
+from metarl.rollout.lanes import EnvFault
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.types import Task
 from tests.rollout.envs import HORIZON, Converted, CountingActor, NoisyActor, Scripted, job, same_bytes

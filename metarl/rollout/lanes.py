@@ -10,34 +10,8 @@ from numpy.typing import NDArray
 
 from metarl.errors import UserError
 from metarl.seeding import SeedKey
+from metarl.tasks import EnvStep, Lanes
 from metarl.types import EnvSpec, Task
-
-Lanes = NDArray[np.intp]
-"""Indices of the lanes (parallel episodes) that a call is about."""
-
-
-class EnvStep(NamedTuple):
-    """What a step of the named lanes gave; every array has one row a lane."""
-
-    obs: NDArray[np.floating]  # (L, O)
-    rewards: NDArray[np.floating]  # (L,)
-    terminated: NDArray[np.bool_]  # (L,)
-    truncated: NDArray[np.bool_]  # (L,)
-    success: NDArray[np.bool_]  # (L,)
-
-
-class BatchEnv(Protocol):
-    """Lanes 0..num_lanes-1, each with its own task and episode. Returned arrays may be reused at the next call."""
-
-    def reset(self, lanes: Lanes, tasks: Sequence[Task], seeds: Sequence[SeedKey]) -> NDArray[np.floating]:
-        """Start an episode in each of `lanes`; returns obs (L, O)."""
-        ...
-
-    def step(self, lanes: Lanes, actions: NDArray) -> EnvStep:
-        """Step the named lanes by actions (L, A), or (L,) for discrete ones."""
-        ...
-
-    def close(self) -> None: ...
 
 
 class LaneStep(NamedTuple):
