@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from metarl.agents.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
-from metarl.agents.fast_weights import CPU, FastWeights, FixedStepSizes
+from metarl.learn.gradient_learner import CPU, GradientLearner
+from metarl.learn.step_sizes import FixedStepSizes
+from metarl.rl.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
+from metarl.rl.fast_weights import FastWeights, policy_learner
 from metarl.types import EnvSpec
 
 
@@ -19,13 +21,15 @@ class ANILConfig(TrustRegionConfig):
     pass
 
 
-def anil(spec: EnvSpec, config: ANILConfig, *, generator: torch.Generator, device: torch.device = CPU) -> FastWeights:
-    head = len(config.hidden)
-    return FastWeights(
+def anil(
+    spec: EnvSpec, config: ANILConfig, *, generator: torch.Generator, device: torch.device = CPU
+) -> GradientLearner[FastWeights]:
+    last = len(config.hidden)
+    return policy_learner(
         spec,
         config,
-        meta_step=AdaptedTrustRegion(config),
-        step_sizes=FixedStepSizes(inner_lr=config.inner_lr, decay=config.inner_lr_decay, only=(f"w{head}", f"b{head}")),
+        lambda problem: AdaptedTrustRegion(problem, config),
+        step_sizes=FixedStepSizes(inner_lr=config.inner_lr, decay=config.inner_lr_decay, only=(f"w{last}", f"b{last}")),
         generator=generator,
         device=device,
     )

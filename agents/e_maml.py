@@ -18,10 +18,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metarl.agents.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
-from metarl.agents.fast_weights import CPU, FastWeights, MetaBatch
+from metarl.learn.gradient_learner import CPU, GradientLearner, MetaBatch
+from metarl.rl.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
 from metarl.rl.batch import Batch
+from metarl.rl.fast_weights import FastWeights, PolicyProblem, policy_learner
 from metarl.rl.losses import surrogate_loss
+from metarl.rl.policies import Policy
 from metarl.rl.returns import masked_mean
 from metarl.types import EnvSpec, Params
 from metarl.validate import check_range
@@ -66,11 +68,11 @@ def _of_other_tasks(values: Tensor) -> Tensor:
     return ((values.sum() - values) / (len(values) - 1)).unsqueeze(-1)
 
 
-def exploration_loss(batch: MetaBatch, phis: Sequence[Params]) -> Tensor:
+def exploration_loss(policy: Policy, batch: MetaBatch, phis: Sequence[Params]) -> Tensor:
     """-mean_i mean_k E[A pi_phi_k / pi_old over support_k]: its gradient at the old theta is that of A log p."""
     losses = []
     for k, (phi, support) in enumerate(zip(phis, batch.supports, strict=False)):  # the last phi took the query
-        log_probs = batch.inner_loop.policy.dist(phi, support["obs"]).log_prob(support["actions"])
+        log_probs = policy.dist(phi, support["obs"]).log_prob(support["actions"])
         advantages = exploration_advantages(batch, k)
         credit = advantages.repeat_interleave(log_probs.shape[-1] // advantages.shape[-1], dim=-1)
         losses.append(torch.func.vmap(surrogate_loss)(log_probs, support["log_probs"], credit, support["mask"]))
@@ -79,10 +81,11 @@ def exploration_loss(batch: MetaBatch, phis: Sequence[Params]) -> Tensor:
 
 def e_maml(
     spec: EnvSpec, config: EMAMLConfig, *, generator: torch.Generator, device: torch.device = CPU
-) -> FastWeights:
-    def extra_loss(batch: MetaBatch, phis: Sequence[Params]) -> Tensor:
-        return config.exploration_weight * exploration_loss(batch, phis)
+) -> GradientLearner[FastWeights]:
+    def outer_step(problem: PolicyProblem) -> AdaptedTrustRegion:
+        def extra_loss(batch: MetaBatch, phis: Sequence[Params]) -> Tensor:
+            return config.exploration_weight * exploration_loss(problem.policy, batch, phis)
 
-    return FastWeights(
-        spec, config, meta_step=AdaptedTrustRegion(config, extra_loss=extra_loss), generator=generator, device=device
-    )
+        return AdaptedTrustRegion(problem, config, extra_loss=extra_loss)
+
+    return policy_learner(spec, config, outer_step, generator=generator, device=device)

@@ -1,6 +1,6 @@
 """First-order MAML (Finn, Abbeel and Levine 2017, section 5.2): MAML without the derivative of the inner gradient.
 
-dphi/dtheta is taken for the identity, which saves the second derivatives.
+dphi/dtheta is taken as the identity, which saves the second derivatives.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
-from metarl.agents.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
-from metarl.agents.fast_weights import CPU, FastWeights
+from metarl.learn.gradient_learner import CPU, GradientLearner
+from metarl.rl.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
+from metarl.rl.fast_weights import FastWeights, policy_learner
 from metarl.types import EnvSpec
 
 
@@ -21,7 +22,12 @@ class FOMAMLConfig(TrustRegionConfig):
 
 def fomaml(
     spec: EnvSpec, config: FOMAMLConfig, *, generator: torch.Generator, device: torch.device = CPU
-) -> FastWeights:
-    return FastWeights(
-        spec, config, meta_step=AdaptedTrustRegion(config), first_order=True, generator=generator, device=device
+) -> GradientLearner[FastWeights]:
+    return policy_learner(
+        spec,
+        config,
+        lambda problem: AdaptedTrustRegion(problem, config),
+        first_order=True,
+        generator=generator,
+        device=device,
     )

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import torch
 
-from metarl.agents.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
-from metarl.agents.fast_weights import CPU, FastWeights
+from metarl.learn.gradient_learner import CPU, GradientLearner
+from metarl.rl.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
+from metarl.rl.fast_weights import FastWeights, policy_learner
 from metarl.types import EnvSpec
 
 
@@ -22,11 +23,13 @@ class MAMLConfig(TrustRegionConfig):
     """Drop the derivative of the inner gradient (FOMAML)."""
 
 
-def maml(spec: EnvSpec, config: MAMLConfig, *, generator: torch.Generator, device: torch.device = CPU) -> FastWeights:
-    return FastWeights(
+def maml(
+    spec: EnvSpec, config: MAMLConfig, *, generator: torch.Generator, device: torch.device = CPU
+) -> GradientLearner[FastWeights]:
+    return policy_learner(
         spec,
         config,
-        meta_step=AdaptedTrustRegion(config),
+        lambda problem: AdaptedTrustRegion(problem, config),
         first_order=config.first_order,
         generator=generator,
         device=device,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import torch
 
-from metarl.agents.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
-from metarl.agents.fast_weights import CPU, FastWeights
-from metarl.types import EnvSpec, Params
-
-PREFIX = "step_size_"
+from metarl.learn.gradient_learner import CPU, GradientLearner
+from metarl.learn.step_sizes import LearnedStepSizes
+from metarl.rl.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
+from metarl.rl.fast_weights import FastWeights, policy_learner
+from metarl.types import EnvSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,34 +24,13 @@ class MetaSGDConfig(TrustRegionConfig):
     """Step sizes of its own for each inner step; a step beyond those trained takes the last one's."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LearnedStepSizes:
-    """theta holds (K, ...) step sizes for each of the policy's parameters; K = 1: the same for all steps."""
-
-    inner_lr: float
-    decay: float
-    num_steps: int
-
-    def init(self, weights: Params) -> Params:
-        return {
-            PREFIX + name: torch.stack(
-                [torch.full_like(p, self.inner_lr * self.decay**step) for step in range(self.num_steps)]
-            )
-            for name, p in weights.items()
-        }
-
-    def at(self, theta: Params, step: int) -> Params:
-        row = min(step, self.num_steps - 1)
-        return {name.removeprefix(PREFIX): p[row] for name, p in theta.items() if name.startswith(PREFIX)}
-
-
 def meta_sgd(
     spec: EnvSpec, config: MetaSGDConfig, *, generator: torch.Generator, device: torch.device = CPU
-) -> FastWeights:
-    return FastWeights(
+) -> GradientLearner[FastWeights]:
+    return policy_learner(
         spec,
         config,
-        meta_step=AdaptedTrustRegion(config),
+        lambda problem: AdaptedTrustRegion(problem, config),
         step_sizes=LearnedStepSizes(
             inner_lr=config.inner_lr,
             decay=config.inner_lr_decay,

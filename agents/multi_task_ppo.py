@@ -17,13 +17,13 @@ from metarl.errors import NonFiniteError
 from metarl.learn import params as P
 from metarl.learn.gradient_cosine import gradient_cosine
 from metarl.learn.meta_optimizer import Adam
+from metarl.learn.params import check_tensors_match
 from metarl.rl.batch import STEP_FIELDS, Batch, flat_batch
 from metarl.rl.losses import clipped_surrogate_loss
 from metarl.rl.policies import MAX_STD, Policy, mlp_policy
 from metarl.rl.ppo import ratio_metrics, shuffled_minibatches
 from metarl.rl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
-from metarl.runs.checkpoint import check_tensors_match
 from metarl.seeding import Stream, numpy_rng
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData
 from metarl.validate import check_range
@@ -78,12 +78,64 @@ def ppo_loss(policy: Policy, params: Params, batch: Batch, *, clip: float, entro
     return torch.func.vmap(task_loss)(log_probs, dist.entropy(), batch["log_probs"], batch["advantages"], batch["mask"])
 
 
-class MultiTaskPPO:
-    """An RLMetaLearner; phi is a set of weights, on the CPU, which only an `adaptation` changes."""
+@dataclass(frozen=True)
+class PPOProblem:
+    """What PPO's losses are taken over, in meta-training and in adapting."""
 
+    spec: EnvSpec
+    config: PPOConfig
+    policy: Policy
+
+    def losses(self, params: Params, batch: Batch) -> Tensor:
+        """Of each task, (B,)."""
+        return ppo_loss(self.policy, params, batch, clip=self.config.clip, entropy_coef=self.config.entropy_coef)
+
+    def prepare(self, episodes: Sequence[Episodes], device: torch.device) -> tuple[Batch, float]:
+        """Steps of all tasks with advantages, and the baseline's explained variance."""
+        batch, variance = flat_batch(episodes, gamma=self.config.gamma, gae_lambda=self.config.gae_lambda)
+        return P.to(batch, device), variance
+
+
+@dataclass(frozen=True)
+class OnePolicy:
+    """An RLBehaviour; phi is a set of weights, on the CPU, which only an `adaptation` changes."""
+
+    problem: PPOProblem
+    adaptation: PPOAdaptation | None
+    theta: Params
+    version: int
     keeps_memory = False
     adaptation_rounds = 0
     """In meta-training: all episodes are the trained policy's own."""
+
+    @property
+    def spec(self) -> EnvSpec:
+        return self.problem.spec
+
+    def actor(self, *, deterministic: bool = False) -> PolicyActor:
+        return PolicyActor(self.problem.policy, deterministic=deterministic)
+
+    def prior(self) -> Params:
+        return P.to(P.detach(self.theta), CPU)
+
+    def adapt(self, phis: Sequence[Params], supports: Sequence[Episodes]) -> list[Params]:
+        """The same phis, or those after `adaptation.epochs` full-batch steps of Adam on each task's own support."""
+        device = self.theta["w0"].device
+        batch, _ = self.problem.prepare(supports, device)
+        if self.adaptation is None:
+            return list(phis)
+        adam = Adam(lr=self.adaptation.lr, eps=1e-5)
+        adapted = P.to(P.stack(phis), device)
+        for _ in range(self.adaptation.epochs):
+            # summed, not averaged: each task's own weights then get the gradient that they would get alone
+            adapted, _ = adam.step(lambda phi: self.problem.losses(phi, batch).sum(), adapted)
+        if not P.is_finite(adapted):
+            raise NonFiniteError(f"fine-tuning gave non-finite parameters; lower adaptation_lr={self.adaptation.lr}")
+        return P.unstack(P.to(adapted, CPU))
+
+
+class MultiTaskPPO:
+    """An RLMetaLearner; theta lives on `device`."""
 
     def __init__(
         self,
@@ -96,43 +148,27 @@ class MultiTaskPPO:
         trained: bool = True,
     ) -> None:
         """`trained=False`: theta stays at its random beginning, whatever the meta-batches."""
-        self.spec, self.config, self.device = spec, config, device
+        self.config, self.device = config, device
         self.adaptation, self.trained = adaptation, trained
         self.policy = mlp_policy(spec, hidden=config.hidden, init_std=config.init_std, min_std=config.min_std)
+        self.problem = PPOProblem(spec, config, self.policy)
         self.theta = P.to(self.policy.init(generator), device)
         self.meta_optimizer = Adam(lr=config.lr, eps=1e-5, max_grad_norm=config.max_grad_norm)
         self._shuffle_seed = int(torch.randint(2**31, (), generator=generator))
         self._num_updates = 0
 
-    def actor(self, *, deterministic: bool = False) -> PolicyActor:
-        return PolicyActor(self.policy, deterministic=deterministic)
-
-    def prior(self) -> Params:
-        return P.to(P.detach(self.theta), CPU)
-
-    def adapt(self, phis: Sequence[Params], supports: Sequence[Episodes]) -> list[Params]:
-        """The same phis, or those after `adaptation.epochs` full-batch steps of Adam on each task's own support."""
-        batch, _ = self._prepare(supports)
-        if self.adaptation is None:
-            return list(phis)
-        adam = Adam(lr=self.adaptation.lr, eps=1e-5)
-        adapted = P.to(P.stack(phis), self.device)
-        for _ in range(self.adaptation.epochs):
-            # summed, not averaged: each task's own weights then get the gradient that they would get alone
-            adapted, _ = adam.step(lambda phi: self._losses(phi, batch).sum(), adapted)
-        if not P.is_finite(adapted):
-            raise NonFiniteError(f"fine-tuning gave non-finite parameters; lower adaptation_lr={self.adaptation.lr}")
-        return P.unstack(P.to(adapted, CPU))
+    def behaviour(self) -> OnePolicy:
+        return OnePolicy(self.problem, self.adaptation, self.theta, self._num_updates)
 
     def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
-        data, variance = self._prepare([task_data.query for task_data in batch])
+        data, variance = self.problem.prepare([task_data.query for task_data in batch], self.device)
         with torch.no_grad():
             entropy = masked_mean(self.policy.dist(self.theta, data["obs"]).entropy(), data["mask"])
         metrics: Metrics = {"entropy": float(entropy), "explained_variance": variance}
         if not self.trained:
             return metrics | {"meta_step_accepted": 0.0}
         metrics["gradient_cosine"] = gradient_cosine(
-            lambda theta, i: self._losses(theta, {name: data[name][i : i + 1] for name in STEP_FIELDS})[0],
+            lambda theta, i: self.problem.losses(theta, {name: data[name][i : i + 1] for name in STEP_FIELDS})[0],
             self.theta,
             len(data["mask"]),
         )
@@ -147,7 +183,9 @@ class MultiTaskPPO:
         )
         for rows in minibatches:
             part = {name: data[name][:, rows] for name in STEP_FIELDS}
-            theta, step = self.meta_optimizer.step(lambda theta, part=part: self._losses(theta, part).mean(), theta)
+            theta, step = self.meta_optimizer.step(
+                lambda theta, part=part: self.problem.losses(theta, part).mean(), theta
+            )
             history.append(step)
         if not P.is_finite(theta):
             raise NonFiniteError(f"the update gave non-finite parameters; lower lr={self.config.lr}")
@@ -176,13 +214,6 @@ class MultiTaskPPO:
         self.theta = P.to({name: state["theta"][name] for name in self.theta}, self.device)
         self.meta_optimizer.load_state_dict(state["meta_optimizer"])
         self._shuffle_seed, self._num_updates = state["shuffle_seed"], state["num_updates"]
-
-    def _losses(self, params: Params, batch: Batch) -> Tensor:
-        return ppo_loss(self.policy, params, batch, clip=self.config.clip, entropy_coef=self.config.entropy_coef)
-
-    def _prepare(self, episodes: Sequence[Episodes]) -> tuple[Batch, float]:
-        batch, variance = flat_batch(episodes, gamma=self.config.gamma, gae_lambda=self.config.gae_lambda)
-        return P.to(batch, self.device), variance
 
 
 def multi_task_ppo(

@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metarl.agents.fast_weights import CPU, FastWeights, FastWeightsConfig, MetaBatch
+from metarl.learn.gradient_learner import CPU, GradientLearner, MetaBatch
 from metarl.learn.meta_optimizer import Adam
+from metarl.rl.fast_weights import FastWeights, FastWeightsConfig, PolicyProblem, policy_learner
 from metarl.rl.losses import clipped_surrogate_loss, surrogate_loss
+from metarl.rl.policies import Policy
 from metarl.rl.ppo import ratio_metrics
 from metarl.rl.returns import masked_mean
 from metarl.types import EnvSpec, Metrics, Params
@@ -45,33 +47,32 @@ def ratio_loss(log_probs: Tensor, support: Mapping[str, Tensor]) -> Tensor:
     return surrogate_loss(log_probs, support["log_probs"], support["advantages"], support["mask"])
 
 
-def inner_kl(batch: MetaBatch, phis: Sequence[Params]) -> Tensor:
+def inner_kl(policy: Policy, batch: MetaBatch, phis: Sequence[Params]) -> Tensor:
     """Mean over rounds, tasks and support states of KL(old phi_k || phi_k), k < K."""
     kls = []
     for phi, old_phi, support in zip(phis, batch.old_phis, batch.supports, strict=False):
-        policy = batch.inner_loop.policy
         kl = policy.dist(phi, support["obs"]).kl_from(policy.dist(old_phi, support["obs"]))
         kls.append(torch.func.vmap(masked_mean)(kl, support["mask"]))
     return torch.stack(kls).mean()
 
 
 class ClippedAdam:
-    """A MetaStep: `adam_steps` of Adam on clipped surrogate + penalty * inner KL."""
+    """An OuterStep: `adam_steps` of Adam on clipped surrogate + penalty * inner KL."""
 
-    def __init__(self, config: ProMPConfig) -> None:
-        self.config = config
+    def __init__(self, problem: PolicyProblem, config: ProMPConfig) -> None:
+        self.policy, self.inner_loop, self.config = problem.policy, problem.inner_loop, config
         self._adam = Adam(lr=config.lr)
 
     def loss(self, batch: MetaBatch, theta: Params) -> Tensor:
         q = batch.query
-        phis = batch.inner_loop.rounds(theta, batch.supports)
-        log_probs = batch.query_dist(phis).log_prob(q["actions"])
+        phis = self.inner_loop.path(theta, batch.supports)
+        log_probs = self._log_probs(batch, phis)
 
         def task_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
             return clipped_surrogate_loss(log_probs, old_log_probs, advantages, mask, clip=self.config.clip)
 
         surrogate = torch.func.vmap(task_loss)(log_probs, q["log_probs"], q["advantages"], q["mask"]).mean()
-        return surrogate + self.config.inner_kl_penalty * inner_kl(batch, phis)
+        return surrogate + self.config.inner_kl_penalty * inner_kl(self.policy, batch, phis)
 
     def step(self, batch: MetaBatch, theta: Params) -> tuple[Params, Metrics]:
         metrics: Metrics = {}
@@ -81,15 +82,19 @@ class ClippedAdam:
             metrics = metrics or last  # of the loss and gradient before any step, as the trust region gives them
             accepted += last["meta_step_accepted"]
         with torch.no_grad():
-            phis = batch.inner_loop.rounds(theta, batch.supports)
-            log_probs = batch.query_dist(phis).log_prob(batch.query["actions"])
-            kl = inner_kl(batch, phis)
+            phis = self.inner_loop.path(theta, batch.supports)
+            log_probs = self._log_probs(batch, phis)
+            kl = inner_kl(self.policy, batch, phis)
         moved = ratio_metrics(log_probs, batch.query["log_probs"], batch.query["mask"], clip=self.config.clip)
         return theta, metrics | {
             "meta_step_accepted": float(accepted == self.config.adam_steps),
             "inner_kl": float(kl),
             "clip_fraction": moved["clip_fraction"],
         }
+
+    def _log_probs(self, batch: MetaBatch, phis: Sequence[Params]) -> Tensor:
+        """Of the query's actions under the adapted policies, (B, M)."""
+        return self.policy.dist(phis[-1], batch.query["obs"]).log_prob(batch.query["actions"])
 
     def state_dict(self) -> dict[str, Any]:
         return self._adam.state_dict()
@@ -98,7 +103,14 @@ class ClippedAdam:
         self._adam.load_state_dict(state)
 
 
-def promp(spec: EnvSpec, config: ProMPConfig, *, generator: torch.Generator, device: torch.device = CPU) -> FastWeights:
-    return FastWeights(
-        spec, config, meta_step=ClippedAdam(config), inner_loss=ratio_loss, generator=generator, device=device
+def promp(
+    spec: EnvSpec, config: ProMPConfig, *, generator: torch.Generator, device: torch.device = CPU
+) -> GradientLearner[FastWeights]:
+    return policy_learner(
+        spec,
+        config,
+        lambda problem: ClippedAdam(problem, config),
+        inner_loss=ratio_loss,
+        generator=generator,
+        device=device,
     )

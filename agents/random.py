@@ -18,8 +18,9 @@ class RandomConfig:
 
 
 class RandomAgent:
-    """An RLMetaLearner that learns nothing: its theta and its phi are empty."""
+    """An RLMetaLearner that learns nothing, and its own behaviour: theta and phi are empty."""
 
+    version = 0
     adaptation_rounds = 1
     keeps_memory = False
 
@@ -34,6 +35,9 @@ class RandomAgent:
         """All but `spec` is there to be called as every agent is."""
         self.spec = spec
         self._actor = UniformActor(action_dim=spec.action_dim, discrete=spec.discrete)
+
+    def behaviour(self) -> RandomAgent:
+        return self
 
     def actor(self, *, deterministic: bool = False) -> UniformActor:
         """Random either way."""

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
-from metarl.agents.fast_weights import CPU, FastWeights, FastWeightsConfig, MetaBatch
 from metarl.learn import params as P
+from metarl.learn.gradient_learner import CPU, GradientLearner, MetaBatch
 from metarl.learn.meta_optimizer import Interpolation
+from metarl.rl.fast_weights import FastWeights, FastWeightsConfig, PolicyProblem, policy_learner
 from metarl.types import EnvSpec, Metrics, Params
 from metarl.validate import check_range
 
@@ -30,14 +31,15 @@ class ReptileConfig(FastWeightsConfig):
 
 
 class TowardsMeanPhi:
-    """A MetaStep by `Interpolation`; it knows no gradient of theta."""
+    """An OuterStep by `Interpolation`; it needs no gradient of theta."""
 
-    def __init__(self, config: ReptileConfig) -> None:
+    def __init__(self, problem: PolicyProblem, config: ReptileConfig) -> None:
+        self._inner_loop = problem.inner_loop
         self._interpolation = Interpolation(meta_lr=config.meta_lr)
 
     def step(self, batch: MetaBatch, theta: Params) -> tuple[Params, Metrics]:
         with torch.no_grad():
-            phis = batch.inner_loop.step(theta, batch.old_phis[-1], batch.query, step=len(batch.supports))
+            phis = self._inner_loop.step(theta, batch.old_phis[-1], batch.query, step=len(batch.supports))
         new, metrics = self._interpolation.step(phis, theta)
         if not P.is_finite(new):
             return theta, metrics | {"meta_step_accepted": 0.0}
@@ -52,7 +54,12 @@ class TowardsMeanPhi:
 
 def reptile(
     spec: EnvSpec, config: ReptileConfig, *, generator: torch.Generator, device: torch.device = CPU
-) -> FastWeights:
-    return FastWeights(
-        spec, config, meta_step=TowardsMeanPhi(config), first_order=True, generator=generator, device=device
+) -> GradientLearner[FastWeights]:
+    return policy_learner(
+        spec,
+        config,
+        lambda problem: TowardsMeanPhi(problem, config),
+        first_order=True,
+        generator=generator,
+        device=device,
     )

@@ -3,7 +3,7 @@
 ```python
 model = RecurrentPPO("MlpLstmPolicy", TrialEnv(tasks, episodes_per_trial=4))
 model.learn(1_000_000)
-learner = SB3Recurrent(tasks.spec, model.policy)  # then metarl.scores.rl.meta_evaluate(pool, learner, ...)
+agent = SB3Recurrent(tasks.spec, model.policy)  # then metarl.scores.rl.meta_evaluate(pool, agent, ...)
 ```
 """
 
@@ -21,14 +21,15 @@ from metarl.errors import UserError
 from metarl.learn import params as P
 from metarl.rl.batch import stack_tasks
 from metarl.rl.distributions import ActionDistribution, Categorical, Gaussian
-from metarl.rl.memory_actor import RL2Actor
+from metarl.rl.memory_behaviour import MemoryActor
 from metarl.rl.trials import join_episodes
 from metarl.types import EnvSpec, Episodes, Metrics, Params, Phi, TaskData
 
 
 class SB3Recurrent:
-    """An RLMetaLearner that does not learn: phi is the LSTM's state and the last transition, as RL²'s is."""
+    """An RLMetaLearner that does not learn, and is its own behaviour: phi is as RL²'s, a state and a transition."""
 
+    version = 0
     keeps_memory = True
     adaptation_rounds = 0  # a trial holds its own adaptation
 
@@ -48,6 +49,9 @@ class SB3Recurrent:
         self.policy.set_training_mode(False)
         self._in_trials = SB3TrialPolicy(spec, self.policy)
 
+    def behaviour(self) -> SB3Recurrent:
+        return self
+
     def prior(self) -> Params:
         """An empty memory, and no transition before."""
         lstm = self.policy.lstm_actor
@@ -56,8 +60,8 @@ class SB3Recurrent:
             "previous": torch.zeros(self.spec.action_dim + 2),
         }
 
-    def actor(self, *, deterministic: bool = False) -> RL2Actor:
-        return RL2Actor(self._in_trials, {}, deterministic=deterministic)
+    def actor(self, *, deterministic: bool = False) -> MemoryActor:
+        return MemoryActor(self._in_trials, {}, deterministic=deterministic)
 
     @torch.no_grad()
     def adapt(self, phis: Sequence[Phi], supports: Sequence[Episodes]) -> list[Params]:

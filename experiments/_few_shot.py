@@ -64,7 +64,9 @@ def build_with(method: Callable[..., FewShotLearner], source: EpisodeSource, con
             device=resolve_device(config.trainer.device),
         )
 
-    return FewShotExperiment(source=source, make_learner=make_learner, evaluation=config.evaluation)
+    return FewShotExperiment(
+        source=source, make_learner=make_learner, evaluation=config.evaluation, method_config=config.method
+    )
 
 
 class ConfigOfAnyMethod(Protocol):

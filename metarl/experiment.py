@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from metarl.errors import UserError, nearest
-from metarl.learner import MetaLearner, RLMetaLearner
+from metarl.learner import MetaLearner, RLBehaviour, RLMetaLearner
 from metarl.rl.returns import masked_mean
 from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
@@ -146,8 +146,10 @@ class RLExperiment:
         self._make_learner = make_learner
         self.learner = make_learner()
         check_members(tasks, TaskDistribution, what="the task distribution")
-        check_members(self.learner, RLMetaLearner, what="the agent")
-        _check_fit(self.learner, tasks, settings)
+        check_members(self.learner, MetaLearner, what="the agent")
+        behaviour = self.learner.behaviour()
+        check_members(behaviour, RLBehaviour, what="the agent's behaviour")
+        _check_fit(behaviour, tasks, settings)
         self.pool = RolloutPool(tasks, settings.pool)
         self.report = AdaptationReport()
 
@@ -157,7 +159,7 @@ class RLExperiment:
     def collect(self, tasks: Sequence[Task], *, seed: SeedKey) -> list[TaskData]:
         return collect_meta_batch(
             self.pool,
-            self.learner,
+            self.learner.behaviour(),
             tasks,
             support_episodes=self.settings.support_episodes,
             query_episodes=self.settings.query_episodes,
@@ -191,19 +193,19 @@ class RLExperiment:
         tasks = self.tasks.sample(num_tasks, rng=numpy_rng((0, Stream.EVALUATE)))
         evaluation = self.settings.evaluation
         evaluation = replace(evaluation, first_come_envs=evaluation.first_come_training_envs, also_without=())
-        return meta_evaluate(self.pool, self.learner, tasks, evaluation, seed=(*seed, len(tasks)))
+        return meta_evaluate(self.pool, self.learner.behaviour(), tasks, evaluation, seed=(*seed, len(tasks)))
 
     def _evaluate(self, learner: RLMetaLearner, tasks: Sequence[Task], seed: SeedKey) -> EvaluationResult:
-        return meta_evaluate(self.pool, learner, tasks, self.settings.evaluation, seed=seed)
+        return meta_evaluate(self.pool, learner.behaviour(), tasks, self.settings.evaluation, seed=seed)
 
     def close(self) -> None:
         self.pool.close()
 
 
-def _check_fit(learner: RLMetaLearner, tasks: TaskDistribution, settings: RLSettings) -> None:
-    """Raise UserError, before any worker starts, where the learner cannot be trained or tested on the tasks."""
-    check_fits(learner.spec, tasks, made_for="another environment")
-    if learner.keeps_memory and settings.pool.non_finite == "drop_episode":
+def _check_fit(behaviour: RLBehaviour, tasks: TaskDistribution, settings: RLSettings) -> None:
+    """Raise UserError, before any worker starts, where the agent cannot be trained or tested on the tasks."""
+    check_fits(behaviour.spec, tasks, made_for="another environment")
+    if behaviour.keeps_memory and settings.pool.non_finite == "drop_episode":
         raise UserError(
             "the agent keeps a memory, which would have lived through the episodes that non_finite='drop_episode' "
             "leaves out; mend the environment and take 'raise'"

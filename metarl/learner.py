@@ -1,9 +1,9 @@
-"""The protocol between a meta-learning algorithm and everything around it."""
+"""The protocols between a meta-learning algorithm and everything around it: acting, adapting, learning."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -44,11 +44,16 @@ class Actor(Protocol):
         ...
 
 
-class MetaLearner(Protocol):
-    """theta is what the learner holds; phi is what it makes of one task's data.
+class Behaviour(Protocol):
+    """What a learner does with a task at one version of theta: frozen, picklable, apart from learning.
 
-    One protocol for fast weights (MAML), memory (RL²) and prototypes (few-shot): phi is whatever `adapt` returns.
+    theta is what it holds; phi is what it makes of one task's data: fast weights (MAML), memory (RL²), prototypes.
     """
+
+    @property
+    def version(self) -> int:
+        """Meta-updates behind theta."""
+        ...
 
     def prior(self) -> Phi:
         """phi before any data of the task."""
@@ -61,19 +66,9 @@ class MetaLearner(Protocol):
         """
         ...
 
-    def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
-        """Learn across tasks: the one place where theta changes."""
-        ...
 
-    def state_dict(self) -> dict[str, Any]:
-        """Tensors and JSON values: theta, the meta-optimizer's state, nothing that follows from the config."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-class RLMetaLearner(MetaLearner, Protocol):
-    """A MetaLearner whose data are episodes, with the policy that takes them."""
+class RLBehaviour(Behaviour, Protocol):
+    """A Behaviour whose data are episodes, with the policy that takes them."""
 
     @property
     def spec(self) -> EnvSpec:
@@ -93,3 +88,27 @@ class RLMetaLearner(MetaLearner, Protocol):
     def actor(self, *, deterministic: bool = False) -> Actor:
         """The policy for the rollout workers, to be used with each job's phi."""
         ...
+
+
+B_co = TypeVar("B_co", bound=Behaviour, covariant=True)
+
+
+class MetaLearner(Protocol[B_co]):
+    """What changes theta. What acts or answers with it is a Behaviour, a value that later updates leave alone."""
+
+    def behaviour(self) -> B_co:
+        """With theta as it is now."""
+        ...
+
+    def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
+        """Learn across tasks: the one place where theta changes."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and JSON values: theta, the meta-optimizer's state, nothing that follows from the config."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+RLMetaLearner = MetaLearner[RLBehaviour]

@@ -99,6 +99,9 @@ class TaskData:
     task: Task
     supports: tuple[Any, ...]
     query: Any
+    behaviour: Any = None
+    """What took the data, a `metarl.learner.Behaviour`: old phis and log-probabilities are its own, not those of the
+    theta that learns from them. None for data that depend on no theta."""
 
 
 def stack_episodes(episodes: Sequence[Episodes]) -> Episodes:

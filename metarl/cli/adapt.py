@@ -67,7 +67,7 @@ def main(rest: list[str]) -> int:
         episodes = evaluation.adaptation_episodes if arguments.episodes is None else arguments.episodes
         result = adapt_to(
             pool,
-            experiment.learner,
+            experiment.learner.behaviour(),
             task,
             rounds=rounds,
             episodes=episodes,

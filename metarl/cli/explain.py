@@ -57,14 +57,14 @@ def main(rest: list[str]) -> int:
 
 
 def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None:
-    learner, source, evaluation = experiment.learner, experiment.source, experiment.evaluation
+    behaviour, source, evaluation = experiment.learner.behaviour(), experiment.source, experiment.evaluation
     suite = arguments.suite or evaluation.suites[0]
     experiment.check_suite(suite)
     data = held_out_task(source, evaluation, suite, arguments.task)
-    explanation = explain(learner, data, mode=evaluation.modes[0])
+    explanation = explain(behaviour, data, mode=evaluation.modes[0])
     console = Console()
     title = f"{suite}, task {arguments.task}"
-    if learner.has_statistics:
+    if behaviour.has_statistics:
         title += f", {explanation.mode} answers to {len(data.query.y)} queries"
     console.print(_scores(explanation, experiment.report.measure, title))
     if not source.spec.regression:
@@ -75,7 +75,7 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
         console.print(_layers(explanation))
     out = arguments.out or arguments.run_dir / "explained" / f"{suite}-{arguments.task}"
     try:
-        drawn = draw(explanation, learner, out, queries=arguments.queries)
+        drawn = draw(explanation, behaviour, out, queries=arguments.queries)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}; give another --out") from error
     if drawn:

@@ -60,7 +60,7 @@ def main(rest: list[str]) -> int:
         task = find_task(experiment.tasks, arguments.task)
         result = adapt_to(
             experiment.pool,
-            experiment.learner,
+            experiment.learner.behaviour(),
             task,
             rounds=evaluation.adaptation_rounds if arguments.rounds is None else arguments.rounds,
             episodes=evaluation.adaptation_episodes if arguments.episodes is None else arguments.episodes,

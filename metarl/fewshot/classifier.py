@@ -28,7 +28,7 @@ from metarl.fewshot.data.source import DataSpec, Encoder, EpisodeConfig, Episode
 from metarl.fewshot.examples import Examples, Shape, check_examples, count_ways
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.learner import FewShotLearner, Mode
-from metarl.fewshot.methods.metric import MetricLearner
+from metarl.fewshot.methods.metric import MetricBehaviour
 from metarl.fewshot.methods.reptile import ReptileConfig
 from metarl.fewshot.nets.net import Net
 from metarl.fewshot.out_of_scope import confidence, threshold
@@ -73,6 +73,7 @@ class FewShotClassifier:
         self.method, self.config, self.net = method, config, net
         self.epochs, self.tasks_per_update, self.seed = epochs, tasks_per_update, seed
         self.learner: FewShotLearner | None = None
+        self._config: Any = None  # of the method, as it was fitted
         self.losses_: list[float] = []
         """What the method minimises, at each meta-update of the last `fit`; empty after `load` and `of_run`."""
         self.classes_: NDArray = np.zeros(0)
@@ -100,7 +101,7 @@ class FewShotClassifier:
             raise UserError(f"{run_dir} is a run of {run.name}, which has no classes; give one of few-shot classes")
         learner, source = experiment.learner, experiment.source
         classifier = cls(seed=run.config.trainer.seed)
-        classifier.config = getattr(learner, "config", None)
+        classifier.config = classifier._config = experiment.method_config
         same = (name for name, entry in METHODS.items() if type(entry.config) is type(classifier.config))
         classifier.method = next(same, run.name)
         classifier.learner, classifier._spec = learner, source.spec
@@ -149,7 +150,7 @@ class FewShotClassifier:
             for start in range(0, len(order), self.tasks_per_update):
                 metrics = learner.meta_update([data[i] for i in order[start : start + self.tasks_per_update]])
                 losses.append(metrics["meta_loss"])
-        self.learner, self._spec, self.losses_ = learner, spec, losses
+        self.learner, self._config, self._spec, self.losses_ = learner, config, spec, losses
         self._phi, self.threshold_ = None, None
         return self
 
@@ -158,14 +159,14 @@ class FewShotClassifier:
 
         Give tasks of classes that `fit` has not seen, of the ways and shots to come: scores depend on them.
         """
-        learner = self._fitted()
+        behaviour = self._fitted().behaviour()
         if not 0 < accepted < 1:
             raise UserError(f"accepted={accepted} must be > 0 and < 1; give the share of known queries that pass")
         inside = []
         for data in (task_data(i, task) for i, task in enumerate(tasks)):
             check_examples(data.query, input_shape=self._input_shape(), what=f"query set of {data.task.id}")
             support: Examples = data.supports[0]
-            (scores,) = learner.predict(learner.adapt([learner.prior()], [support]), [data.query.x])
+            (scores,) = behaviour.predict(behaviour.adapt([behaviour.prior()], [support]), [data.query.x])
             inside.append(confidence(scores[:, : count_ways(support.y)]).numpy())
         if not inside:
             raise UserError("fit_threshold was given 0 tasks; give held-out ones, a few hundred queries together")
@@ -204,11 +205,11 @@ class FewShotClassifier:
 
     def adapt(self, X_support: Inputs, y_support: ArrayLike) -> FewShotClassifier:
         """Take in a support set; its labels are those that `predict` answers with. Replaces an earlier one."""
-        learner = self._fitted()
+        behaviour = self._fitted().behaviour()
         support, classes = support_of(self.encode(X_support), y_support)
         if self._phi is not None and len(classes) != len(self.classes_):
             self.threshold_ = None  # scores depend on the ways
-        (self._phi,) = learner.adapt([learner.prior()], [support])
+        (self._phi,) = behaviour.adapt([behaviour.prior()], [support])
         self.classes_ = classes
         return self
 
@@ -248,22 +249,22 @@ class FewShotClassifier:
         return self._scores(X_query, mode).numpy()
 
     def _scores(self, X_query: Inputs, mode: Mode) -> Tensor:
-        learner = self._fitted()
+        behaviour = self._fitted().behaviour()
         queries: Any = X_query
         parts = [queries]
         if mode != "transductive" and not isinstance(queries, str | Path):  # where queries do not share statistics
             starts = range(0, len(queries), AT_ONCE)
             parts = [queries[start : start + AT_ONCE] for start in starts] if len(starts) > 1 else parts
         inputs = (self._inputs(part, "query set") for part in parts)
-        scores = torch.cat([learner.predict([self.phi_], [x], mode=mode)[0] for x in inputs])
+        scores = torch.cat([behaviour.predict([self.phi_], [x], mode=mode)[0] for x in inputs])
         return scores[:, : len(self.classes_)]
 
     def features(self, X: Inputs) -> NDArray[np.float32]:
         """Embeddings (N, D) by the net of a metric method. Raises UserError for a method without."""
-        learner = self._fitted()
-        if not isinstance(learner, MetricLearner):
+        behaviour = self._fitted().behaviour()
+        if not isinstance(behaviour, MetricBehaviour):
             raise UserError(f"method {self.method!r} has no embedding of its own; use a metric one, as prototypical")
-        return learner.features(self._inputs(X, "inputs")).numpy()
+        return behaviour.features(self._inputs(X, "inputs")).numpy()
 
     def score(self, X_query: Inputs, y_query: ArrayLike) -> float:
         """Accuracy in [0, 1]. Raises UserError for labels that are all strange to the support set."""
@@ -296,7 +297,7 @@ class FewShotClassifier:
         state = {
             "kind": KIND,
             "method": self.method,
-            "config": config_to_dict(vars(learner)["config"]),
+            "config": config_to_dict(self._config),
             "seed": self.seed,
             "spec": {**vars(spec), "input_shape": list(spec.input_shape)},
             "learner": learner.state_dict(),
@@ -319,7 +320,8 @@ class FewShotClassifier:
         spec = DataSpec(**{**state["spec"], "input_shape": tuple(state["spec"]["input_shape"])})
         learner = entry.make(spec, torch_rng((0, Stream.INIT)), config=config, net=net)
         learner.load_state_dict(state["learner"])
-        classifier.learner, classifier._spec, classifier.threshold_ = learner, spec, state["threshold"]
+        classifier.learner, classifier._config, classifier._spec = learner, config, spec
+        classifier.threshold_ = state["threshold"]
         if state["adapted"] is not None:
             classifier._phi, classifier.classes_ = state["adapted"]["phi"], np.array(state["adapted"]["classes"])
         if state["encoder"] is not None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from metarl.errors import SettingError, UserError
 from metarl.fewshot.data.source import EpisodeSource, HasOutOfScope, HasVal
 from metarl.fewshot.examples import count_ways
-from metarl.fewshot.learner import FewShotLearner, Mode
+from metarl.fewshot.learner import FewShotBehaviour, Mode
 from metarl.fewshot.losses import accuracy, squared_error
 from metarl.fewshot.out_of_scope import Rejection, draw_strangers, tell_apart
 from metarl.scores.stats import Interval
@@ -81,7 +81,7 @@ class SuiteScores:
 
 @dataclass(frozen=True)
 class FewShotResult:
-    """An evaluation of one learner."""
+    """An evaluation of one behaviour."""
 
     measure: str
     """accuracy or mse."""
@@ -146,9 +146,11 @@ def normal_interval(values: NDArray) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def few_shot_evaluate(learner: FewShotLearner, source: EpisodeSource, config: FewShotEvaluationConfig) -> FewShotResult:
+def few_shot_evaluate(
+    behaviour: FewShotBehaviour, source: EpisodeSource, config: FewShotEvaluationConfig
+) -> FewShotResult:
     """Adapt to each held-out task from the prior and answer its queries; theta is untouched."""
-    modes = config.modes if learner.has_statistics else config.modes[:1]
+    modes = config.modes if behaviour.has_statistics else config.modes[:1]
     suites = {}
     for suite in config.suites:
         seed = _suite_seed(config, suite)
@@ -160,7 +162,7 @@ def few_shot_evaluate(learner: FewShotLearner, source: EpisodeSource, config: Fe
             asked = min(config.out_of_scope_queries, source.num_out_of_scope)
             numbers = draw_strangers(source.num_out_of_scope, len(tasks), asked, rng=rng)
             strangers = Strangers(source, numbers)
-        suites[suite] = score_tasks(learner, source, tasks, modes, seed=(*seed, 1), strangers=strangers)
+        suites[suite] = score_tasks(behaviour, source, tasks, modes, seed=(*seed, 1), strangers=strangers)
     return FewShotResult("mse" if source.spec.regression else "accuracy", suites)
 
 
@@ -213,7 +215,7 @@ class Strangers:
 
 
 def score_tasks(
-    learner: FewShotLearner,
+    behaviour: FewShotBehaviour,
     source: EpisodeSource,
     tasks: Sequence[Task],
     modes: Sequence[Mode],
@@ -231,10 +233,10 @@ def score_tasks(
     diverged: Counter[int] = Counter()
     for start in range(0, len(tasks), TASKS_AT_ONCE):
         batch = _data(source, tasks, start, seed=seed)
-        curve = learner.adapt_curve([data.supports[0] for data in batch])
+        curve = behaviour.adapt_curve([data.supports[0] for data in batch])
         for steps, phis in curve.items():
             for mode in modes:
-                outputs = learner.predict(phis, [data.query.x for data in batch], mode=mode)
+                outputs = behaviour.predict(phis, [data.query.x for data in batch], mode=mode)
                 outputs = [of_classes(output, data) for output, data in zip(outputs, batch, strict=True)]
                 if lost := sum(not torch.isfinite(output).all() for output in outputs):
                     diverged[steps] += lost
@@ -244,7 +246,7 @@ def score_tasks(
                 if strangers is not None and mode == "inductive" and steps == max(curve):
                     inside += outputs
                     asked = strangers.of(range(start, start + len(batch)))
-                    outside += map(of_classes, learner.predict(phis, asked), batch)
+                    outside += map(of_classes, behaviour.predict(phis, asked), batch)
     return SuiteScores(
         list(tasks),
         {mode: {steps: np.array(values) for steps, values in by_steps.items()} for mode, by_steps in scores.items()},

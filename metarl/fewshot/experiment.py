@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,9 @@ from metarl.fewshot.evaluation import (
     few_shot_evaluate,
     pack_episodes,
 )
-from metarl.fewshot.learner import FewShotLearner
+from metarl.fewshot.learner import FewShotBehaviour, FewShotLearner
 from metarl.fewshot.report import FewShotReport
+from metarl.learner import MetaLearner
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import Metrics, Task, TaskData
 
@@ -32,12 +34,15 @@ class FewShotExperiment:
         source: EpisodeSource,
         make_learner: Callable[[], FewShotLearner],
         evaluation: FewShotEvaluationConfig,
+        method_config: Any = None,
     ) -> None:
-        self.source, self.evaluation = source, evaluation
+        """`method_config`: the learner's, by which `FewShotClassifier` stores it."""
+        self.source, self.evaluation, self.method_config = source, evaluation, method_config
         self._make_learner = make_learner
         self.learner = make_learner()
         check_members(source, EpisodeSource, what="the data")
-        check_members(self.learner, FewShotLearner, what="the method")
+        check_members(self.learner, MetaLearner, what="the method")
+        check_members(self.learner.behaviour(), FewShotBehaviour, what="the method's behaviour")
         for suite in evaluation.suites:
             self.check_suite(suite)  # now, not after the training
         self.report = FewShotReport("mse" if source.spec.regression else "accuracy", evaluation.held_out)
@@ -52,7 +57,7 @@ class FewShotExperiment:
                 f"the params of a task of suite {suite!r} cannot be stored ({error}); give plain numbers, texts "
                 "and lists of them"
             ) from error
-        ways, most = len(task.params.get("classes", ())), self.learner.max_ways
+        ways, most = len(task.params.get("classes", ())), self.learner.behaviour().max_ways
         if most is not None and ways > most:
             raise UserError(
                 f"suite {suite!r} has {ways} classes, but the head was built for {most}; train with --ways {ways}, "
@@ -105,10 +110,10 @@ class FewShotExperiment:
 
     def evaluate(self, *, seed: SeedKey) -> FewShotResult:
         """On tasks that follow from the evaluation's own seed: the same for all runs."""
-        return few_shot_evaluate(self.learner, self.source, self.evaluation)
+        return few_shot_evaluate(self.learner.behaviour(), self.source, self.evaluation)
 
     def evaluate_untrained(self, *, seed: SeedKey) -> FewShotResult:
-        return few_shot_evaluate(self._make_learner(), self.source, self.evaluation)
+        return few_shot_evaluate(self._make_learner().behaviour(), self.source, self.evaluation)
 
     def evaluate_on_training_tasks(self, *, seed: SeedKey) -> None:
         """Not offered: a training class seen in a new episode says little that the training accuracy does not."""

@@ -25,10 +25,10 @@ from metarl.fewshot.interpret import (
     plot_nearest,
     relative_change,
 )
-from metarl.fewshot.learner import FewShotLearner, Mode
+from metarl.fewshot.learner import FewShotBehaviour, Mode
 from metarl.fewshot.methods.fast_weights import FastWeights
 from metarl.fewshot.methods.matching import Attention, FullContext
-from metarl.fewshot.methods.metric import MetricLearner
+from metarl.fewshot.methods.metric import MetricBehaviour
 from metarl.fewshot.nets.with_head import WithHead
 from metarl.types import Params, TaskData
 
@@ -46,7 +46,7 @@ class ClassAnswers:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Of one task by one learner."""
+    """Of one task by one behaviour."""
 
     data: TaskData
     mode: Mode
@@ -70,27 +70,27 @@ class Explanation:
         return self.outputs[max(self.outputs)].argmax(-1)
 
 
-def explain(learner: FewShotLearner, data: TaskData, *, mode: Mode = "inductive") -> Explanation:
+def explain(behaviour: FewShotBehaviour, data: TaskData, *, mode: Mode = "inductive") -> Explanation:
     """Adapts the learner to the task from its prior; theta is untouched."""
-    curve = learner.adapt_curve([data.supports[0]])
-    outputs = {steps: learner.predict(phis, [data.query.x], mode=mode)[0] for steps, phis in curve.items()}
+    curve = behaviour.adapt_curve([data.supports[0]])
+    outputs = {steps: behaviour.predict(phis, [data.query.x], mode=mode)[0] for steps, phis in curve.items()}
     outputs = {steps: of_classes(output, data) for steps, output in outputs.items()}
     phi: Any = curve[max(curve)][0]
     changes, cka = None, None
-    if isinstance(learner, FastWeights):
-        prior = learner.prior()
+    if isinstance(behaviour, FastWeights):
+        prior = behaviour.prior()
         changes = relative_change(prior, phi)
-        cka = _features_cka(learner, prior, phi, torch.cat([data.supports[0].x, data.query.x]))
+        cka = _features_cka(behaviour, prior, phi, torch.cat([data.supports[0].x, data.query.x]))
     return Explanation(data, mode, phi, outputs, changes, cka)
 
 
-def _features_cka(learner: FastWeights, before: Params, after: Params, x: Tensor) -> float | None:
+def _features_cka(behaviour: FastWeights, before: Params, after: Params, x: Tensor) -> float | None:
     """None for a net without a head of its own, whose features are not known."""
-    if not isinstance(learner.net, WithHead):
+    if not isinstance(behaviour.net, WithHead):
         return None
-    body, weights = learner.net.body, learner.inner_loop.weights
+    body, weights = behaviour.net.body, behaviour.adaptation.weights
     with torch.no_grad():
-        features = [body.apply(weights(phi), x.to(learner.device))[0].cpu() for phi in (before, after)]
+        features = [body.apply(weights(phi), x.to(behaviour.device))[0].cpu() for phi in (before, after)]
     return linear_cka(*features)
 
 
@@ -108,7 +108,7 @@ def answers_by_class(explanation: Explanation, names: Mapping[int, str]) -> list
     return table
 
 
-def draw(explanation: Explanation, learner: FewShotLearner, out: Path, *, queries: int = 10) -> list[Path]:
+def draw(explanation: Explanation, behaviour: FewShotBehaviour, out: Path, *, queries: int = 10) -> list[Path]:
     """Writes the pictures that the learner and the data allow, with so many queries at most; their paths.
 
     layers.png of methods with an inner loop, attention.png of Matching networks, nearest.png of metric methods, both
@@ -120,15 +120,15 @@ def draw(explanation: Explanation, learner: FewShotLearner, out: Path, *, querie
         drawn.append(out / "layers.png")
         plot_layers(drawn[-1], explanation.changes)
     support, query = explanation.data.supports[0], explanation.data.query
-    if isinstance(learner, MetricLearner) and support.x.dim() == 4:
+    if isinstance(behaviour, MetricBehaviour) and support.x.dim() == 4:
         shown = _spread(query, queries)
         x = query.x[shown]
-        if isinstance(learner.head, Attention | FullContext):
+        if isinstance(behaviour.head, Attention | FullContext):
             drawn.append(out / "attention.png")
-            plot_attention(drawn[-1], attention_map(learner, explanation.phi, x), support=support.x, queries=x)
+            plot_attention(drawn[-1], attention_map(behaviour, explanation.phi, x), support=support.x, queries=x)
         drawn.append(out / "nearest.png")
         correct = (explanation.answers == query.y)[shown].tolist()
-        rows = nearest_supports(learner, explanation.phi, x)
+        rows = nearest_supports(behaviour, explanation.phi, x)
         plot_nearest(drawn[-1], rows, support=support.x, queries=x, correct=correct)
     if query.y.is_floating_point() and support.x.shape[1:] == support.y.shape[1:] == (1,):
         drawn.append(out / "fit.png")

@@ -14,7 +14,7 @@ from torch import Tensor
 from metarl.errors import UserError
 from metarl.fewshot.examples import Examples
 from metarl.fewshot.methods.matching import Attention, FullContext
-from metarl.fewshot.methods.metric import MetricLearner
+from metarl.fewshot.methods.metric import MetricBehaviour
 from metarl.scores.plots import COLORS, new_figure, save_figure
 from metarl.types import Params
 
@@ -49,31 +49,31 @@ def linear_cka(a: Tensor, b: Tensor) -> float:
     return float(cross / ((a.T @ a).norm() * (b.T @ b).norm()).clamp(min=1e-300))
 
 
-def attention_map(learner: MetricLearner, phi: Params, queries: Tensor) -> np.ndarray:
+def attention_map(behaviour: MetricBehaviour, phi: Params, queries: Tensor) -> np.ndarray:
     """Share of each support example in a Matching network's answer to each query (Q, ...), (Q, S).
 
     Raises UserError for another method.
     """
-    if not isinstance(learner.head, (Attention, FullContext)):
-        raise UserError(f"{type(learner.head).__name__} has no attention over the support set; use matching")
+    if not isinstance(behaviour.head, (Attention, FullContext)):
+        raise UserError(f"{type(behaviour.head).__name__} has no attention over the support set; use matching")
     with torch.no_grad():
-        embedded = learner.features(queries).to(learner.device)
-        kept = {name: p.unsqueeze(0).to(learner.device) for name, p in phi.items() if name in ("support", "one_hot")}
-        compare = learner.compare_params(learner.theta)
-        return learner.head.attention(compare, kept, embedded.unsqueeze(0))[0].cpu().numpy()
+        embedded = behaviour.features(queries).to(behaviour.device)
+        kept = {name: p.unsqueeze(0).to(behaviour.device) for name, p in phi.items() if name in ("support", "one_hot")}
+        compare = behaviour.compare_params()
+        return behaviour.head.attention(compare, kept, embedded.unsqueeze(0))[0].cpu().numpy()
 
 
-def nearest_supports(learner: MetricLearner, phi: Params, queries: Tensor, *, count: int = 3) -> np.ndarray:
+def nearest_supports(behaviour: MetricBehaviour, phi: Params, queries: Tensor, *, count: int = 3) -> np.ndarray:
     """Rows of the support set nearest to each query as the method's head has it, best first, (Q, count).
 
     The head scores each example as a class of its own, so that of one shot the first is of the class that is answered.
     """
     size = len(phi["support_x"])
-    features = learner.features(torch.cat([phi["support_x"], queries])).to(learner.device).unsqueeze(0)
-    compare, each = learner.compare_params(learner.theta), torch.arange(size, device=learner.device).unsqueeze(0)
+    features = behaviour.features(torch.cat([phi["support_x"], queries])).to(behaviour.device).unsqueeze(0)
+    compare, each = behaviour.compare_params(), torch.arange(size, device=behaviour.device).unsqueeze(0)
     with torch.no_grad():
-        summary = learner.head.condense(compare, features[:, :size], each, size)
-        scores = learner.head.scores(compare, summary, features[:, size:])[0]
+        summary = behaviour.head.condense(compare, features[:, :size], each, size)
+        scores = behaviour.head.scores(compare, summary, features[:, size:])[0]
     return scores.topk(min(count, size), dim=1).indices.cpu().numpy()
 
 

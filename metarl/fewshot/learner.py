@@ -1,4 +1,4 @@
-"""The protocol of few-shot methods: a MetaLearner whose phi can answer queries."""
+"""The protocol of few-shot methods: a behaviour whose phi answers queries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from metarl.errors import UserError, nearest
 from metarl.fewshot.examples import Examples
-from metarl.learner import MetaLearner
+from metarl.learner import Behaviour, MetaLearner
 from metarl.types import Phi
 
 Mode = Literal["inductive", "single", "transductive"]
@@ -29,7 +29,9 @@ def check_mode(mode: str) -> None:
         )
 
 
-class FewShotLearner(MetaLearner, Protocol):
+class FewShotBehaviour(Behaviour, Protocol):
+    """A Behaviour whose data are examples, and whose phi answers queries."""
+
     @property
     def max_ways(self) -> int | None:
         """Classes of a task at most, where a head was built for so many; None: any number, or a regression."""
@@ -53,3 +55,6 @@ class FewShotLearner(MetaLearner, Protocol):
         exp(scores) are proportional to the probabilities; columns past the task's ways are of no meaning.
         """
         ...
+
+
+FewShotLearner = MetaLearner[FewShotBehaviour]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from metarl.learn.params import gradient, repeat, stack, trainable
+from metarl.learn.step_sizes import StepSizes
 from metarl.types import Params
 
 LossFn = Callable[[Params, Any], Tensor]
@@ -126,3 +128,47 @@ def adapt_tasks(
             for i in range(num_tasks)
         ]
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InnerLoop:
+    """theta -> phi_0, phi_1, ..., phi_K of all tasks at once, differentiable in theta (Finn et al. 2017, eq. 1)."""
+
+    loss: LossFn
+    step_sizes: StepSizes
+    weight_names: tuple[str, ...]
+    """Of theta, which may hold step sizes besides."""
+    first_order: bool = False
+    backend: Backend = "vmap"
+
+    def weights(self, theta: Params) -> Params:
+        """phi_0 of every task: theta without the step sizes that it may hold."""
+        return {name: theta[name] for name in self.weight_names}
+
+    def step(self, theta: Params, phis: Params, batch: dict[str, Tensor], *, step: int, stacked: bool = True) -> Params:
+        """phi_{step + 1} of each task from its own row of `phis`, or from the same; theta holds the step sizes."""
+        return adapt_tasks(
+            self.loss,
+            phis,
+            [batch],
+            inner_lr=self.step_sizes.at(theta, step),
+            first_order=self.first_order,
+            params_stacked=stacked,
+            backend=self.backend,
+        )
+
+    def path(
+        self, theta: Params, batches: Sequence[dict[str, Tensor]], *, start: Params | None = None, first: int = 0
+    ) -> list[Params]:
+        """[phi_0, ..., phi_K], each stacked over tasks; batches[k] gives the step from phi_k to phi_{k+1}.
+
+        From `start`, stacked phis that have taken `first` steps already, or from theta.
+        """
+        phis = [] if start is None else [start]
+        for step, batch in enumerate(batches, start=first):
+            # the first step from one theta: one matrix product then serves all tasks
+            before = phis[-1] if phis else self.weights(theta)
+            phis.append(self.step(theta, before, batch, step=step, stacked=bool(phis)))
+        if start is None:
+            phis.insert(0, repeat(self.weights(theta), len(next(iter(batches[0].values())))))
+        return phis

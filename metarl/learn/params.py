@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from metarl.errors import UserError
 from metarl.types import Params
 
 
@@ -58,3 +59,18 @@ def unflatten(vector: Tensor, like: Params) -> Params:
 
 def is_finite(params: Params) -> bool:
     return all(bool(torch.isfinite(p).all()) for p in params.values())
+
+
+def check_tensors_match(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], *, what: str) -> None:
+    """Raises UserError that lists every tensor missing, left over, or of another shape or dtype."""
+    problems = [f"{name} is missing" for name in expected if name not in found]
+    problems += [f"{name} is not expected" for name in found if name not in expected]
+    for name in expected:
+        if name in found and (ours := _kind(expected[name])) != (theirs := _kind(found[name])):
+            problems.append(f"{name} is {theirs}, expected {ours}")
+    if problems:
+        raise UserError(f"{what} does not fit this config: {'; '.join(problems)}; use the config it came from")
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"

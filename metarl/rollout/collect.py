@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metarl.learner import RLMetaLearner
+from metarl.learner import RLBehaviour
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import RolloutPool
 from metarl.seeding import SeedKey
@@ -13,7 +13,7 @@ from metarl.types import Episodes, Phi, Task, TaskData
 
 def collect_episodes(
     pool: RolloutPool,
-    learner: RLMetaLearner,
+    behaviour: RLBehaviour,
     tasks: Sequence[Task],
     phis: Sequence[Phi],
     *,
@@ -24,19 +24,19 @@ def collect_episodes(
 ) -> list[Episodes]:
     """`num_episodes` of each task with its phi; the job of task i is seeded by (*seed, i).
 
-    Where the learner keeps a memory they are one trial, or, without `one_trial`, each begins with phi anew.
+    Where the behaviour keeps a memory they are one trial, or, without `one_trial`, each begins with phi anew.
     """
-    sequential = learner.keeps_memory and one_trial
+    sequential = behaviour.keeps_memory and one_trial
     jobs = [
         RolloutJob(task=task, phi=phi, num_episodes=num_episodes, seed=(*seed, i), sequential=sequential)
         for i, (task, phi) in enumerate(zip(tasks, phis, strict=True))
     ]
-    return pool.collect(jobs, learner.actor(deterministic=deterministic))
+    return pool.collect(jobs, behaviour.actor(deterministic=deterministic))
 
 
 def collect_meta_batch(
     pool: RolloutPool,
-    learner: RLMetaLearner,
+    behaviour: RLBehaviour,
     tasks: Sequence[Task],
     *,
     support_episodes: int,
@@ -44,13 +44,17 @@ def collect_meta_batch(
     seed: SeedKey,
 ) -> list[TaskData]:
     """The data of one meta-update (Finn et al. 2017, algorithm 3, lines 5-8)."""
-    phis: Sequence[Phi] = [learner.prior()] * len(tasks)
+    phis: Sequence[Phi] = [behaviour.prior()] * len(tasks)
     supports: list[list[Episodes]] = []
-    for round_index in range(learner.adaptation_rounds):
-        support = collect_episodes(pool, learner, tasks, phis, num_episodes=support_episodes, seed=(*seed, round_index))
-        phis = learner.adapt(phis, support)
+    for round_index in range(behaviour.adaptation_rounds):
+        support = collect_episodes(
+            pool, behaviour, tasks, phis, num_episodes=support_episodes, seed=(*seed, round_index)
+        )
+        phis = behaviour.adapt(phis, support)
         supports.append(support)
     query = collect_episodes(
-        pool, learner, tasks, phis, num_episodes=query_episodes, seed=(*seed, learner.adaptation_rounds)
+        pool, behaviour, tasks, phis, num_episodes=query_episodes, seed=(*seed, behaviour.adaptation_rounds)
     )
-    return [TaskData(task, tuple(support[i] for support in supports), query[i]) for i, task in enumerate(tasks)]
+    return [
+        TaskData(task, tuple(support[i] for support in supports), query[i], behaviour) for i, task in enumerate(tasks)
+    ]

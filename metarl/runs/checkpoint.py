@@ -22,7 +22,6 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor
 
 from metarl.errors import UserError
 from metarl.files import process_alive, sync_directory, write_synced
@@ -115,21 +114,6 @@ def list_checkpoints(root: Path) -> list[Path]:
         return []
     found = [path for path in paths if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
     return sorted(found, key=_iteration)
-
-
-def check_tensors_match(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], *, what: str) -> None:
-    """Raises UserError that lists every tensor missing, left over, or of another shape or dtype."""
-    problems = [f"{name} is missing" for name in expected if name not in found]
-    problems += [f"{name} is not expected" for name in found if name not in expected]
-    for name in expected:
-        if name in found and (ours := _kind(expected[name])) != (theirs := _kind(found[name])):
-            problems.append(f"{name} is {theirs}, expected {ours}")
-    if problems:
-        raise UserError(f"{what} does not fit this config: {'; '.join(problems)}; use the config it came from")
-
-
-def _kind(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"
 
 
 def _iteration(path: Path) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from metarl.config import apply_overrides, config_from_dict, config_to_dict
 from metarl.errors import UserError, nearest
 from metarl.experiment import ChecksData, RLExperiment
-from metarl.learner import RLMetaLearner
+from metarl.learner import RLBehaviour
 from metarl.rl.returns import masked_mean
 from metarl.rollout.collect import collect_episodes
 from metarl.rollout.pool import RolloutPool
@@ -130,7 +130,7 @@ def _task_of(tasks: TaskDistribution, params: Mapping[str, Any]) -> Task:
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What became of a learner on one task."""
+    """What became of a behaviour on one task."""
 
     phis: list[Phi]
     """After 0, 1, ..., K adaptation rounds."""
@@ -149,7 +149,7 @@ class Adaptation:
 
 def adapt_to(
     pool: RolloutPool,
-    learner: RLMetaLearner,
+    behaviour: RLBehaviour,
     task: Task,
     *,
     rounds: int,
@@ -160,13 +160,13 @@ def adapt_to(
 ) -> Adaptation:
     """Test, then adapt on `episodes` episodes and test again, `rounds` times; theta is untouched."""
     before = pool.stats.env_steps
-    phis: list[Phi] = [learner.prior()]
+    phis: list[Phi] = [behaviour.prior()]
     tests, seeds = [], []
     for round_index in range(rounds + 1):
         test_seed = (*seed, 1, round_index)
         tests += collect_episodes(
             pool,
-            learner,
+            behaviour,
             [task],
             [phis[-1]],
             num_episodes=test_episodes,
@@ -178,9 +178,9 @@ def adapt_to(
         seeds.append((*test_seed, 0))  # the first and only job
         if round_index < rounds:
             support = collect_episodes(
-                pool, learner, [task], [phis[-1]], num_episodes=episodes, seed=(*seed, 0, round_index)
+                pool, behaviour, [task], [phis[-1]], num_episodes=episodes, seed=(*seed, 0, round_index)
             )
-            phis += learner.adapt([phis[-1]], support)
+            phis += behaviour.adapt([phis[-1]], support)
     return Adaptation(phis, tests, seeds, pool.stats.env_steps - before)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import NonFiniteError
-from metarl.learner import RLMetaLearner
+from metarl.learner import RLBehaviour
 from metarl.rollout.collect import collect_episodes
 from metarl.rollout.pool import RolloutPool
 from metarl.scores.metaworld_compat import KEPT_EPISODES, first_come_success
@@ -143,7 +143,7 @@ class EvaluationResult:
 
 def meta_evaluate(
     pool: RolloutPool,
-    learner: RLMetaLearner,
+    behaviour: RLBehaviour,
     tasks: Sequence[Task],
     config: EvaluationConfig,
     *,
@@ -153,14 +153,14 @@ def meta_evaluate(
     tasks = tasks[: config.max_tasks]
     modes: tuple[Mode, ...] = ("stochastic", "deterministic") if config.deterministic_too else ("stochastic",)
     rows: dict[Mode, list[list[Episodes]]] = {mode: [] for mode in modes}
-    phis: Sequence[Phi] = [learner.prior()] * len(tasks)
+    phis: Sequence[Phi] = [behaviour.prior()] * len(tasks)
     env_steps = pool.stats.env_steps
     for round_index in range(config.adaptation_rounds + 1):
         for mode_index, mode in enumerate(modes):
             rows[mode].append(
                 collect_episodes(
                     pool,
-                    learner,
+                    behaviour,
                     tasks,
                     phis,
                     num_episodes=config.test_episodes,
@@ -174,13 +174,13 @@ def meta_evaluate(
         if round_index < config.adaptation_rounds:
             support = collect_episodes(
                 pool,
-                learner,
+                behaviour,
                 tasks,
                 phis,
                 num_episodes=config.adaptation_episodes,
                 seed=(*seed, 0, round_index),
             )
-            phis = learner.adapt(phis, support)
+            phis = behaviour.adapt(phis, support)
     strata = [str(task.params.get("env_name", "all")) for task in tasks]
     outcomes: dict[Mode, dict[Measure, NDArray[np.float64]]] = {mode: _outcomes(rows[mode], tasks) for mode in modes}
     return EvaluationResult(

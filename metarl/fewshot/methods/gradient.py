@@ -1,13 +1,11 @@
 """The gradient methods' inner loop and its backends: phi = theta after gradient steps on a support set.
 
-MAML and Meta-SGD differentiate the query loss through it (`MetaGradient`); ANIL and Reptile have inner loops or
-meta-steps of their own.
+MAML and Meta-SGD differentiate the query loss through it (`MetaGradient`); ANIL and Reptile adapt in ways of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,23 +14,22 @@ from torch import Tensor
 
 from metarl.errors import SettingError, UserError
 from metarl.fewshot.data.source import DataSpec
-from metarl.fewshot.examples import Examples, count_ways
+from metarl.fewshot.examples import count_ways
 from metarl.fewshot.losses import accuracy, cross_entropy, squared_error
 from metarl.fewshot.methods.schedule import ScheduleConfig, ScheduledAdam
-from metarl.fewshot.methods.step_sizes import StepSizes
 from metarl.fewshot.nets.beside_input import BesideInput
 from metarl.fewshot.nets.conv4 import Conv4
 from metarl.fewshot.nets.make import NetConfig, make_net
 from metarl.fewshot.nets.mlp import MLP
 from metarl.fewshot.nets.net import Net
 from metarl.fewshot.nets.used_inputs import UsedInputs, skips_zeros, used_inputs
-from metarl.fewshot.nets.with_head import WithHead, body_of
+from metarl.fewshot.nets.with_head import HEAD, WithHead, body_of
 from metarl.learn import params as P
-from metarl.learn.inner_loop import Backend, adapt_tasks
+from metarl.learn.gradient_learner import Batch, MetaBatch
+from metarl.learn.inner_loop import Backend, InnerLoop
+from metarl.learn.step_sizes import StepSizes
 from metarl.types import Metrics, Params
 from metarl.validate import check_choices, check_range
-
-CPU = torch.device("cpu")
 
 BackendChoice = Literal["auto", "vmap", "loop", "batched"]
 
@@ -138,8 +135,8 @@ class TaskLoss:
     net: Net
     regression: bool
 
-    def ways(self, support: Examples) -> int | None:
-        return None if self.regression else count_ways(support.y)
+    def ways(self, support: Batch) -> int | None:
+        return None if self.regression else count_ways(support["y"])
 
     def inner(self, ways: int | None) -> Callable[[Params, dict[str, Tensor]], Tensor]:
         """Loss of one task's params on its {"x", "y"}; losses of stacked ones where the net takes those."""
@@ -160,7 +157,7 @@ class TaskLoss:
 
 @dataclass(frozen=True, kw_only=True)
 class GradientDescent:
-    """The inner loop of MAML, Meta-SGD and ANIL (Finn et al. 2017, eq. 1), differentiable in theta."""
+    """An `Adaptation` by gradient steps of all weights on the support set: that of MAML and Meta-SGD."""
 
     loss: TaskLoss
     step_sizes: StepSizes
@@ -169,20 +166,27 @@ class GradientDescent:
     first_order: bool
 
     def weights(self, theta: Params) -> Params:
-        """phi before any step: theta without the step sizes it may hold."""
         return {name: theta[name] for name in self.weight_names}
 
-    def curve(self, theta: Params, phis: Params, support: Examples, steps: Sequence[int]) -> list[Params]:
-        """Stacked phis (B, ...) after each of the rising numbers of steps; support (B, N, ...).
-
-        Not to be differentiated, so that the backend is the one of first-order steps.
-        """
-        backend = choose_backend(
-            self.loss.net, self.backend, support.x.device, examples=support.x.shape[1], first_order=True
+    def inner_loop(self, support: Batch, backend: Backend, *, first_order: bool | None = None) -> InnerLoop:
+        """For tasks of as many classes as `support` has."""
+        return InnerLoop(
+            loss=self.loss.inner(self.loss.ways(support)),
+            step_sizes=self.step_sizes,
+            weight_names=self.weight_names,
+            first_order=self.first_order if first_order is None else first_order,
+            backend=backend,
         )
+
+    def curve(self, theta: Params, phis: Params, support: Batch, steps: Sequence[int]) -> list[Params]:
+        """Not to be differentiated, so that the backend is the one of first-order steps."""
+        backend = choose_backend(
+            self.loss.net, self.backend, support["x"].device, examples=support["x"].shape[1], first_order=True
+        )
+        inner_loop = self.inner_loop(support, backend, first_order=True)
         curve, done = [], 0
         for step in steps:
-            phis = self.run(theta, phis, support, step - done, stacked=True, backend=backend, first_order=True)
+            phis = inner_loop.path(theta, [support] * (step - done), start=phis, first=done)[-1]
             done = step
             curve.append(phis)
         return curve
@@ -190,61 +194,31 @@ class GradientDescent:
     def on(self, used: UsedInputs) -> GradientDescent:
         return replace(self, loss=replace(self.loss, net=used.net))
 
-    def run(
-        self,
-        theta: Params,
-        params: Params,
-        support: Examples,
-        steps: int,
-        *,
-        stacked: bool = False,
-        backend: Backend,
-        first_order: bool = False,
-    ) -> Params:
-        """Stacked phis after `steps` steps, from one theta or from stacked params; theta holds the step sizes."""
-        if steps == 0:
-            return params
-        return adapt_tasks(
-            self.loss.inner(self.loss.ways(support)),
-            params,
-            [{"x": support.x, "y": support.y}] * steps,
-            inner_lr=self.step_sizes.of(theta),
-            first_order=first_order or self.first_order,
-            params_stacked=stacked,
-            backend=backend,
-        )
 
-
+@dataclass(frozen=True)
 class MetaGradient:
-    """MAML's meta-step: Adam on the mean query loss of the adapted tasks (Finn et al. 2017, algorithm 2, line 10)."""
+    """Of the mean query loss of the adapted tasks (Finn et al. 2017, algorithm 2, line 10)."""
 
-    def __init__(self, inner_loop: GradientDescent, config: GradientConfig) -> None:
-        self.inner_loop, self.config = inner_loop, config
-        self._adam = ScheduledAdam(config)
+    descent: GradientDescent
+    config: GradientConfig
 
-    def step(self, theta: Params, support: Examples, query: Examples) -> tuple[Params, Metrics]:
-        grads, metrics = self.gradient(theta, support, query)
-        theta, step = self._adam.apply(grads, theta, loss=metrics["meta_loss"])
-        return theta, metrics | step
-
-    def gradient(self, theta: Params, support: Examples, query: Examples) -> tuple[Params, Metrics]:
-        """Of the mean query loss, with that loss and the scores of the query sets."""
-        net = self.inner_loop.loss.net
+    def __call__(self, theta: Params, support: Batch, query: Batch) -> tuple[Params, Metrics]:
+        """With that loss and the scores of the query sets; support (B, N, ...), query (B, Q, ...)."""
+        net = self.descent.loss.net
         if not skips_zeros(net):
             return self._gradient(theta, support, query)
-        used = used_inputs(net, torch.cat([support.x, query.x], 1))
-        part = copy(self)
-        part.inner_loop = self.inner_loop.on(used)
+        used = used_inputs(net, torch.cat([support["x"], query["x"]], 1))
+        part = MetaGradient(self.descent.on(used), self.config)
         grads, metrics = part._gradient(used.take(theta), used.of(support), used.of(query))
         return used.put(grads, {name: torch.zeros_like(p) for name, p in theta.items()}), metrics
 
-    def _gradient(self, theta: Params, support: Examples, query: Examples) -> tuple[Params, Metrics]:
+    def _gradient(self, theta: Params, support: Batch, query: Batch) -> tuple[Params, Metrics]:
         backend = choose_backend(
-            self.inner_loop.loss.net,
-            self.inner_loop.backend,
-            support.x.device,
-            examples=support.x.shape[1] + query.x.shape[1],
-            first_order=self.inner_loop.first_order,
+            self.descent.loss.net,
+            self.descent.backend,
+            support["x"].device,
+            examples=support["x"].shape[1] + query["x"].shape[1],
+            first_order=self.descent.first_order,
             support_statistics=self.config.query_statistics == "support",
         )
         try:
@@ -262,44 +236,39 @@ class MetaGradient:
                 ) from error
             raise
 
-    def _loop_runs(self, theta: Params, support: Examples, query: Examples) -> bool:
+    def _loop_runs(self, theta: Params, support: Batch, query: Batch) -> bool:
         try:
-            self._gradient_by(theta, Examples(support.x[:1], support.y[:1]), Examples(query.x[:1], query.y[:1]), "loop")
+            self._gradient_by(theta, first_task(support), first_task(query), "loop")
         except RuntimeError:
             return False
         return True
 
-    def _gradient_by(
-        self, theta: Params, support: Examples, query: Examples, backend: Backend
-    ) -> tuple[Params, Metrics]:
+    def _gradient_by(self, theta: Params, support: Batch, query: Batch, backend: Backend) -> tuple[Params, Metrics]:
         if backend != "loop":
             return self._gradient_of(theta, support, query, backend)
         # one task after another: a single task's graph stays in the cache, and in memory
         total: Params = {}
         scores: dict[str, float] = {}
-        share = 1 / len(support.x)
-        for i in range(len(support.x)):
-            own_support, own_query = (Examples(e.x[i : i + 1], e.y[i : i + 1]) for e in (support, query))
+        share = 1 / len(support["x"])
+        for i in range(len(support["x"])):
+            own_support, own_query = ({name: x[i : i + 1] for name, x in e.items()} for e in (support, query))
             grads, metrics = self._gradient_of(theta, own_support, own_query, backend)
             total = {name: total[name] + share * g if total else share * g for name, g in grads.items()}
             scores = {name: scores.get(name, 0.0) + share * value for name, value in metrics.items()}
         return total, scores
 
-    def _gradient_of(
-        self, theta: Params, support: Examples, query: Examples, backend: Backend
-    ) -> tuple[Params, Metrics]:
-        leaves = P.trainable(theta)
-        loop, loss_of = self.inner_loop, self.inner_loop.loss
-        phis = loop.run(leaves, loop.weights(leaves), support, self.config.inner_steps, backend=backend)
-        outputs = self._query_outputs(phis, support.x, query.x, backend)
+    def _gradient_of(self, theta: Params, support: Batch, query: Batch, backend: Backend) -> tuple[Params, Metrics]:
+        leaves, loss_of = P.trainable(theta), self.descent.loss
+        phis = self.descent.inner_loop(support, backend).path(leaves, [support] * self.config.inner_steps)[-1]
+        outputs = self._query_outputs(phis, support["x"], query["x"], backend)
         ways = loss_of.ways(support)
-        loss = loss_of.losses(outputs, query.y, ways).mean()
-        metrics = {"meta_loss": float(loss.detach())} | loss_of.score(outputs.detach(), query.y, ways)
+        loss = loss_of.losses(outputs, query["y"], ways).mean()
+        metrics = {"meta_loss": float(loss.detach())} | loss_of.score(outputs.detach(), query["y"], ways)
         return P.gradient(loss, leaves), metrics
 
     def _query_outputs(self, phis: Params, support_x: Tensor, query_x: Tensor, backend: Backend) -> Tensor:
         """(B, Q, outputs) of stacked phis."""
-        net = self.inner_loop.loss.net
+        net = self.descent.loss.net
         from_support = self.config.query_statistics == "support" and bool(net.statistics_shapes())
 
         def one(phi: Params, support_x: Tensor, query_x: Tensor) -> Tensor:
@@ -311,6 +280,32 @@ class MetaGradient:
         if backend == "vmap":
             return torch.func.vmap(one)(phis, support_x, query_x)
         return torch.stack([one(*task) for task in zip(P.unstack(phis), support_x, query_x, strict=True)])
+
+
+def head_as_configured(theta: Params, config: GradientConfig) -> Params:
+    """theta after an outer step; a head that stays at 0 is put back there."""
+    return theta | {name: torch.zeros_like(theta[name]) for name in HEAD} if config.head_stays_zero else theta
+
+
+def first_task(batch: Batch) -> Batch:
+    return {name: x[:1] for name, x in batch.items()}
+
+
+GradientOf = Callable[[Params, Batch, Batch], tuple[Params, Metrics]]
+"""(theta, support, query) -> the meta-gradient, and metrics with the meta_loss."""
+
+
+class QueryAdam:
+    """An OuterStep: Adam on the meta-gradient."""
+
+    def __init__(self, gradient: GradientOf, config: GradientConfig) -> None:
+        self.gradient, self._config = gradient, config
+        self._adam = ScheduledAdam(config)
+
+    def step(self, batch: MetaBatch, theta: Params) -> tuple[Params, Metrics]:
+        grads, metrics = self.gradient(theta, batch.supports[0], batch.query)
+        theta, step = self._adam.apply(grads, theta, loss=metrics["meta_loss"])
+        return head_as_configured(theta, self._config), metrics | step
 
     def state_dict(self) -> dict[str, Any]:
         return self._adam.state_dict()

@@ -7,10 +7,18 @@ from dataclasses import dataclass
 import torch
 
 from metarl.fewshot.data.source import DataSpec
-from metarl.fewshot.methods.fast_weights import FastWeights
-from metarl.fewshot.methods.gradient import CPU, GradientConfig, GradientDescent, MetaGradient, TaskLoss, net_with_head
-from metarl.fewshot.methods.step_sizes import FixedStepSize, StepSizes
+from metarl.fewshot.methods.fast_weights import FastWeights, few_shot_learner
+from metarl.fewshot.methods.gradient import (
+    GradientConfig,
+    GradientDescent,
+    MetaGradient,
+    QueryAdam,
+    TaskLoss,
+    net_with_head,
+)
 from metarl.fewshot.nets.net import Net, check_outputs
+from metarl.learn.gradient_learner import CPU, GradientLearner
+from metarl.learn.step_sizes import FixedStepSizes, StepSizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,37 +34,29 @@ def maml(
     generator: torch.Generator,
     device: torch.device = CPU,
     net: Net | None = None,
-) -> FastWeights:
-    """`net` takes the place of the one that `config.net` describes; its outputs are spec.outputs."""
-    return with_step_sizes(FixedStepSize(config.inner_lr), spec, config, generator=generator, device=device, net=net)
+    step_sizes: StepSizes | None = None,
+) -> GradientLearner[FastWeights]:
+    """`net` takes the place of the one that `config.net` describes; its outputs are spec.outputs.
 
-
-def with_step_sizes(
-    step_sizes: StepSizes,
-    spec: DataSpec,
-    config: MAMLConfig,
-    *,
-    generator: torch.Generator,
-    device: torch.device,
-    net: Net | None,
-) -> FastWeights:
-    """MAML with inner steps of the given sizes."""
+    Without `step_sizes` they are all `config.inner_lr`.
+    """
     net = net or net_with_head(spec, config)
     check_outputs(net, spec.outputs)
     weights = net.init(generator)
-    inner_loop = GradientDescent(
+    sizes = step_sizes or FixedStepSizes(inner_lr=config.inner_lr)
+    descent = GradientDescent(
         loss=TaskLoss(net=net, regression=spec.regression),
-        step_sizes=step_sizes,
+        step_sizes=sizes,
         weight_names=tuple(weights),
         backend=config.backend,
         first_order=config.first_order,
     )
-    return FastWeights(
+    return few_shot_learner(
         spec,
         config,
         net=net,
-        theta=weights | step_sizes.init(weights),
-        inner_loop=inner_loop,
-        meta_step=MetaGradient(inner_loop, config),
+        theta=weights | sizes.init(weights),
+        adaptation=lambda: descent,
+        outer_step=QueryAdam(MetaGradient(descent, config), config),
         device=device,
     )

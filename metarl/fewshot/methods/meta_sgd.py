@@ -8,10 +8,10 @@ import torch
 
 from metarl.fewshot.data.source import DataSpec
 from metarl.fewshot.methods.fast_weights import FastWeights
-from metarl.fewshot.methods.gradient import CPU
-from metarl.fewshot.methods.maml import MAMLConfig, with_step_sizes
-from metarl.fewshot.methods.step_sizes import LearnedStepSizes
+from metarl.fewshot.methods.maml import MAMLConfig, maml
 from metarl.fewshot.nets.net import Net
+from metarl.learn.gradient_learner import CPU, GradientLearner
+from metarl.learn.step_sizes import LearnedStepSizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,5 +29,6 @@ def meta_sgd(
     generator: torch.Generator,
     device: torch.device = CPU,
     net: Net | None = None,
-) -> FastWeights:
-    return with_step_sizes(LearnedStepSizes(config.inner_lr), spec, config, generator=generator, device=device, net=net)
+) -> GradientLearner[FastWeights]:
+    sizes = LearnedStepSizes(inner_lr=config.inner_lr)
+    return maml(spec, config, step_sizes=sizes, generator=generator, device=device, net=net)

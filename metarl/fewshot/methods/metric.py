@@ -22,7 +22,7 @@ from metarl.fewshot.methods.schedule import ScheduleConfig, ScheduledAdam
 from metarl.fewshot.nets.make import NetConfig, for_scores, make_net
 from metarl.fewshot.nets.net import Net, Statistics, initial_statistics
 from metarl.learn import params as P
-from metarl.runs.checkpoint import check_tensors_match
+from metarl.learn.params import check_tensors_match
 from metarl.types import Metrics, Params, Phi, Task, TaskData
 
 CPU = torch.device("cpu")
@@ -74,42 +74,22 @@ def classification_loss(head: Head, params: Params, batch: Embedded) -> tuple[Te
     return cross_entropy(scores, batch.query_y).mean(), accuracy(scores.detach(), batch.query_y).mean()
 
 
-class MetricLearner:
-    """A FewShotLearner whose phi is what its head keeps of the support set, which stays beside it."""
+@dataclass(frozen=True, kw_only=True)
+class MetricBehaviour:
+    """A FewShotBehaviour whose phi is what its head keeps of the support set, which stays beside it."""
 
+    spec: DataSpec
+    net: Net
+    head: Head
+    theta: Params
+    statistics: Statistics
+    device: torch.device
+    version: int
     max_ways = None
-
-    def __init__(
-        self,
-        spec: DataSpec,
-        config: MetricConfig,
-        *,
-        head_for: Callable[[int], Head],
-        generator: torch.Generator,
-        device: torch.device = CPU,
-        net: Net | None = None,
-    ) -> None:
-        """`net` takes the place of the one that `config.net` describes; its outputs are the embedding.
-
-        `head_for(features)` makes the head for embeddings of that size.
-        """
-        if spec.regression:
-            raise UserError("a metric method names classes, it cannot learn a regression; use MAML, ANIL or Reptile")
-        self.spec, self.config, self.device = spec, config, device
-        self._training_net = net or make_net(spec.input_shape, config.net, fused=True)
-        self.net = for_scores(self._training_net)
-        self.head = head_for(self.net.output_dim)
-        weights, compare = self.net.init(generator), self.head.init(self.net.output_dim, generator)
-        self._names = tuple(weights)
-        self.theta = P.to(weights | {HEAD_PREFIX + name: p for name, p in compare.items()}, device)
-        self.statistics = P.to(initial_statistics(self.net), device)
-        self._adam = ScheduledAdam(config)
 
     @property
     def has_statistics(self) -> bool:
         return bool(self.statistics)
-
-    # ---- adapting and answering
 
     def prior(self) -> Params:
         """Nothing is known before the support set."""
@@ -136,7 +116,7 @@ class MetricLearner:
         phi = P.to(phi, self.device)
         if not self.has_statistics or mode == "inductive":
             queries = self._embed(x, statistics=self.statistics)[0]
-            return self.head.scores(self.compare_params(self.theta), _add_task(phi), queries.unsqueeze(0))[0]
+            return self.head.scores(self.compare_params(), _add_task(phi), queries.unsqueeze(0))[0]
         groups = x.unsqueeze(1) if mode == "single" else x.unsqueeze(0)
         return torch.cat([self._embed_together(phi, group) for group in groups])
 
@@ -144,34 +124,80 @@ class MetricLearner:
         """Scores of queries that share their batch statistics with the support set."""
         support = Examples(phi["support_x"], phi["support_y"])
         features = self._embed(torch.cat([support.x, queries]))[0].unsqueeze(0)
-        compare, split = self.compare_params(self.theta), len(support.x)
+        compare, split = self.compare_params(), len(support.x)
         summary = self.head.condense(compare, features[:, :split], support.y.unsqueeze(0), count_ways(support.y))
         return self.head.scores(compare, summary, features[:, split:])[0]
 
     def _condense_one(self, support: Examples) -> Params:
         features = self._embed(support.x, statistics=self.statistics)[0].unsqueeze(0)
         ways = count_ways(support.y)
-        summary = self.head.condense(self.compare_params(self.theta), features, support.y.unsqueeze(0), ways)
+        summary = self.head.condense(self.compare_params(), features, support.y.unsqueeze(0), ways)
         kept = {name: p[0] for name, p in summary.items()} | dict(zip(SUPPORT, (support.x, support.y), strict=True))
         return P.to(P.detach(kept), CPU)
 
     def _embed(self, x: Tensor, *, statistics: Statistics | None = None) -> tuple[Tensor, Statistics]:
         """Features (N, D) of inputs (N, ...), and the batch statistics used."""
-        return self.net.apply(self._net_params(self.theta), x, statistics=statistics)
-
-    def _net_params(self, theta: Params) -> Params:
-        return {name: theta[name] for name in self._names}
+        return self.net.apply(without_head(self.theta), x, statistics=statistics)
 
     def features(self, x: Tensor) -> Tensor:
         """Embeddings (N, D) of inputs (N, ...), normalised by the moving averages; not differentiated."""
         with torch.no_grad():
             return self._embed(x.to(self.device), statistics=self.statistics)[0].cpu()
 
-    def compare_params(self, theta: Params) -> Params:
+    def compare_params(self) -> Params:
         """The head's own part of theta."""
-        return {name.removeprefix(HEAD_PREFIX): p for name, p in theta.items() if name.startswith(HEAD_PREFIX)}
+        return of_head(self.theta)
 
-    # ---- learning
+
+def of_head(theta: Params) -> Params:
+    """The head's own part of theta."""
+    return {name.removeprefix(HEAD_PREFIX): p for name, p in theta.items() if name.startswith(HEAD_PREFIX)}
+
+
+def without_head(theta: Params) -> Params:
+    """The net's part of theta."""
+    return {name: p for name, p in theta.items() if not name.startswith(HEAD_PREFIX)}
+
+
+class MetricLearner:
+    """A FewShotLearner: Adam on the episodes' loss."""
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        config: MetricConfig,
+        *,
+        head_for: Callable[[int], Head],
+        generator: torch.Generator,
+        device: torch.device = CPU,
+        net: Net | None = None,
+    ) -> None:
+        """`net` takes the place of the one that `config.net` describes; its outputs are the embedding.
+
+        `head_for(features)` makes the head for embeddings of that size.
+        """
+        if spec.regression:
+            raise UserError("a metric method names classes, it cannot learn a regression; use MAML, ANIL or Reptile")
+        self.spec, self.config, self.device = spec, config, device
+        self._training_net = net or make_net(spec.input_shape, config.net, fused=True)
+        self.net = for_scores(self._training_net)
+        self.head = head_for(self.net.output_dim)
+        weights, compare = self.net.init(generator), self.head.init(self.net.output_dim, generator)
+        self.theta = P.to(weights | {HEAD_PREFIX + name: p for name, p in compare.items()}, device)
+        self.statistics = P.to(initial_statistics(self.net), device)
+        self._adam = ScheduledAdam(config)
+        self._num_updates = 0
+
+    def behaviour(self) -> MetricBehaviour:
+        return MetricBehaviour(
+            spec=self.spec,
+            net=self.net,
+            head=self.head,
+            theta=self.theta,
+            statistics=self.statistics,
+            device=self.device,
+            version=self._num_updates,
+        )
 
     def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
         support = stack_supports([data.supports[0] for data in batch], input_shape=self.spec.input_shape)
@@ -182,6 +208,7 @@ class MetricLearner:
         theta, metrics = self._adam.apply(P.gradient(loss, leaves), self.theta, loss=float(loss.detach()))
         if not P.is_finite(theta):
             raise NonFiniteError("the meta-step gave non-finite parameters; theta was left as it was, lower lr")
+        self._num_updates += 1
         if metrics["meta_step_accepted"]:
             self.theta = theta
             self.statistics = {
@@ -195,16 +222,19 @@ class MetricLearner:
         """Loss and accuracy of B tasks, and the batch statistics; support (B, S, ...), query (B, Q, ...)."""
         num_tasks, size = support.x.shape[:2]
         inputs = torch.cat([support.x, query.x], dim=1).flatten(0, 1)
-        features, used = self._training_net.apply(self._net_params(theta), inputs)
+        features, used = self._training_net.apply(without_head(theta), inputs)
         features = features.unflatten(0, (num_tasks, -1))
         ways = count_ways(support.y)
         embedded = Embedded(tasks, ways, features[:, :size], support.y, features[:, size:], query.y)
-        return *self.head.loss(self.compare_params(theta), embedded), used
-
-    # ---- state
+        return *self.head.loss(of_head(theta), embedded), used
 
     def state_dict(self) -> dict[str, Any]:
-        return {"theta": self.theta, "statistics": self.statistics, "meta_optimizer": self._adam.state_dict()}
+        return {
+            "theta": self.theta,
+            "statistics": self.statistics,
+            "meta_optimizer": self._adam.state_dict(),
+            "num_updates": self._num_updates,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         check_tensors_match(self.theta, state["theta"], what="theta")
@@ -212,6 +242,7 @@ class MetricLearner:
         self.theta = P.to({name: state["theta"][name] for name in self.theta}, self.device)
         self.statistics = P.to({name: state["statistics"][name] for name in self.statistics}, self.device)
         self._adam.load_state_dict(state["meta_optimizer"])
+        self._num_updates = state.get("num_updates", 0)  # older checkpoints have none
 
 
 def _add_task(phi: Params) -> Params:

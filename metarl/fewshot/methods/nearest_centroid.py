@@ -21,7 +21,7 @@ from metarl.fewshot.methods.matching import cosines
 from metarl.fewshot.methods.metric import class_means
 from metarl.fewshot.methods.transfer import normalised
 from metarl.fewshot.nets.net import Net
-from metarl.runs.checkpoint import check_tensors_match
+from metarl.learn.params import check_tensors_match
 from metarl.types import Metrics, Params, Phi, TaskData
 from metarl.validate import check_range
 
@@ -37,8 +37,9 @@ class NearestCentroidConfig:
 
 
 class NearestCentroid:
-    """A FewShotLearner without a net: phi is the class means of normalised inputs, compared by cosine."""
+    """A FewShotLearner without a net, and its own behaviour: phi is class means of normalised inputs."""
 
+    version = 0
     has_statistics = False
     max_ways = None
 
@@ -46,6 +47,9 @@ class NearestCentroid:
         if spec.regression:
             raise UserError("nearest centroid names classes, it cannot learn a regression; use MAML, ANIL or Reptile")
         self.spec, self.config = spec, config
+
+    def behaviour(self) -> NearestCentroid:
+        return self
 
     def prior(self) -> Params:
         return {}

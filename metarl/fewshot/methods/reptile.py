@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 
 from metarl.fewshot.data.source import DataSpec
-from metarl.fewshot.examples import Examples
-from metarl.fewshot.methods.fast_weights import FastWeights
-from metarl.fewshot.methods.gradient import CPU, GradientConfig, TaskLoss, choose_backend, net_with_head
+from metarl.fewshot.methods.fast_weights import FastWeights, few_shot_learner
+from metarl.fewshot.methods.gradient import GradientConfig, TaskLoss, choose_backend, head_as_configured, net_with_head
 from metarl.fewshot.nets.net import Net, check_outputs
 from metarl.fewshot.nets.used_inputs import UsedInputs, skips_zeros, used_inputs
 from metarl.learn import params as P
-from metarl.learn.inner_loop import once
+from metarl.learn.gradient_learner import CPU, Batch, GradientLearner, MetaBatch
+from metarl.learn.inner_loop import LossFn, once
 from metarl.learn.meta_optimizer import Interpolation
-from metarl.runs.checkpoint import check_tensors_match
+from metarl.learn.params import check_tensors_match
 from metarl.types import Metrics, Params
 from metarl.validate import check_range, check_unused
 
@@ -57,7 +57,7 @@ class ReptileConfig(GradientConfig):
 
 
 class ReptileLoop:
-    """Inner loop and meta-step; between tasks it keeps the inner optimizer's second moments."""
+    """An `Adaptation` and an OuterStep in one; between tasks it keeps the inner optimizer's second moments."""
 
     def __init__(self, loss: TaskLoss, config: ReptileConfig, weights: Params) -> None:
         self.loss, self.config = loss, config
@@ -67,8 +67,8 @@ class ReptileLoop:
     def weights(self, theta: Params) -> Params:
         return {name: theta[name] for name in self._moments}
 
-    def curve(self, theta: Params, phis: Params, support: Examples, steps: Sequence[int]) -> list[Params]:
-        batches = minibatches(support, self.config.test_batch)
+    def curve(self, theta: Params, phis: Params, support: Batch, steps: Sequence[int]) -> list[Params]:
+        batches = minibatches(support["y"], self.config.test_batch)
         moments, curve, done = self._repeated_moments(support), [], 0
         for step in steps:
             phis, moments = self._descend(phis, moments, support, batches, done, step)
@@ -81,26 +81,27 @@ class ReptileLoop:
         loop.loss, loop._moments = replace(self.loss, net=used.net), used.take(P.to(self._moments, used.columns.device))
         return loop
 
-    def step(self, theta: Params, support: Examples, query: Examples) -> tuple[Params, Metrics]:
-        both = Examples(torch.cat([support.x, query.x], 1), torch.cat([support.y, query.y], 1))
+    def step(self, batch: MetaBatch, theta: Params) -> tuple[Params, Metrics]:
+        both = {name: torch.cat([x, batch.query[name]], 1) for name, x in batch.supports[0].items()}
         if not skips_zeros(self.loss.net):
-            return self._step(theta, both)
-        used = used_inputs(self.loss.net, both.x)
+            new, metrics = self._step(theta, both)
+            return head_as_configured(new, self.config), metrics
+        used = used_inputs(self.loss.net, both["x"])
         part = self.on(used)
         new, metrics = part._step(used.take(theta), used.of(both))
         if metrics["meta_step_accepted"]:
-            own = P.to(self._moments, both.x.device)
+            own = P.to(self._moments, both["x"].device)
             faded = {name: BETA2**self.config.inner_steps * m for name, m in own.items()}
             self._moments = used.put(part._moments, faded)
             self._inner_steps_done, self._iterations = part._inner_steps_done, part._iterations
-        return used.put(new, theta), metrics
+        return head_as_configured(used.put(new, theta), self.config), metrics
 
-    def _step(self, theta: Params, both: Examples) -> tuple[Params, Metrics]:
+    def _step(self, theta: Params, both: Batch) -> tuple[Params, Metrics]:
         config = self.config
-        start = P.repeat(theta, len(both.x))
+        start = P.repeat(theta, len(both["x"]))
         ways = self.loss.ways(both)
         phis, moments = self._descend(
-            start, self._repeated_moments(both), both, minibatches(both, config.inner_batch), 0, config.inner_steps
+            start, self._repeated_moments(both), both, minibatches(both["y"], config.inner_batch), 0, config.inner_steps
         )
         left = max(0.0, 1 - self._iterations / config.meta_lr_iterations)
         scores = self._scores(phis, both, ways)
@@ -113,25 +114,25 @@ class ReptileLoop:
         self._iterations += 1
         return new, scores | {"grad_norm": metrics["meta_step_norm"], "meta_step_accepted": 1.0}
 
-    def _scores(self, phis: Params, examples: Examples, ways: int | None) -> Metrics:
+    def _scores(self, phis: Params, examples: Batch, ways: int | None) -> Metrics:
         """Of the first task's phi, on the examples that it was trained on: Reptile has no others."""
         with torch.no_grad():
-            outputs, _ = self.loss.net.apply(P.unstack(phis)[0], examples.x[0])
-            loss = float(self.loss.losses(outputs, examples.y[0], ways))
-            return {"meta_loss": loss} | self.loss.score(outputs, examples.y[0], ways)
+            outputs, _ = self.loss.net.apply(P.unstack(phis)[0], examples["x"][0])
+            loss = float(self.loss.losses(outputs, examples["y"][0], ways))
+            return {"meta_loss": loss} | self.loss.score(outputs, examples["y"][0], ways)
 
-    def _repeated_moments(self, examples: Examples) -> Params:
-        device = examples.x.device
-        return P.repeat(P.to(self._moments, device), len(examples.x))
+    def _repeated_moments(self, examples: Batch) -> Params:
+        x = examples["x"]
+        return P.repeat(P.to(self._moments, x.device), len(x))
 
     def _descend(
-        self, phis: Params, moments: Params, data: Examples, batches: Tensor, first: int, last: int
+        self, phis: Params, moments: Params, data: Batch, batches: Tensor, first: int, last: int
     ) -> tuple[Params, Params]:
         """Adam without momentum (Kingma and Ba 2015, beta1 = 0), inner steps first to last - 1 of all tasks."""
         loss = self.loss.inner(self.loss.ways(data))
         for step in range(first, last):
             rows = batches[:, step % batches.shape[1]]
-            batch = {"x": take_rows(data.x, rows), "y": take_rows(data.y, rows)}
+            batch = {name: take_rows(x, rows) for name, x in data.items()}
             grads = task_gradients(loss, phis, batch, self.loss.net, self.config)
             correction = 1 - BETA2 ** (self._inner_steps_done + step + 1)
             moments = {name: BETA2 * m + (1 - BETA2) * grads[name].square() for name, m in moments.items()}
@@ -154,15 +155,15 @@ class ReptileLoop:
         self._inner_steps_done, self._iterations = state["inner_steps_done"], state["iterations"]
 
 
-def minibatches(data: Examples, size: int) -> Tensor:
+def minibatches(y: Tensor, size: int) -> Tensor:
     """Row numbers (B, batches, size) that take the classes of labels (B, N) in turn and go round when data end."""
-    num_tasks, total = data.x.shape[:2]
-    if data.y.is_floating_point():
-        order = torch.arange(total, device=data.x.device).expand(num_tasks, -1)
+    num_tasks, total = y.shape[:2]
+    if y.is_floating_point():
+        order = torch.arange(total, device=y.device).expand(num_tasks, -1)
     else:
-        same = data.y.unsqueeze(-1) == data.y.unsqueeze(-2)
+        same = y.unsqueeze(-1) == y.unsqueeze(-2)
         earlier = same.tril(-1).sum(-1)  # how many of its class come before
-        order = (earlier * (int(data.y.max()) + 1) + data.y).argsort(-1)
+        order = (earlier * (int(y.max()) + 1) + y).argsort(-1)
     size = min(size, total)
     batches = math.lcm(size, total) // size
     return order.repeat(1, size * batches // total + 1)[:, : size * batches].unflatten(1, (batches, size))
@@ -173,7 +174,7 @@ def take_rows(x: Tensor, rows: Tensor) -> Tensor:
     return x[torch.arange(len(x), device=x.device).unsqueeze(-1), rows]
 
 
-def task_gradients(loss: Any, phis: Params, batch: dict[str, Tensor], net: Net, config: ReptileConfig) -> Params:
+def task_gradients(loss: LossFn, phis: Params, batch: Batch, net: Net, config: ReptileConfig) -> Params:
     """Gradient of each task's loss in its own params, stacked (B, ...)."""
     x = batch["x"]
     backend = choose_backend(net, config.backend, x.device, examples=x.shape[1], first_order=True)
@@ -192,9 +193,11 @@ def reptile(
     generator: torch.Generator,
     device: torch.device = CPU,
     net: Net | None = None,
-) -> FastWeights:
+) -> GradientLearner[FastWeights]:
     net = net or net_with_head(spec, config)
     check_outputs(net, spec.outputs)
     weights = net.init(generator)
     loop = ReptileLoop(TaskLoss(net=net, regression=spec.regression), config, weights)
-    return FastWeights(spec, config, net=net, theta=weights, inner_loop=loop, meta_step=loop, device=device)
+    return few_shot_learner(
+        spec, config, net=net, theta=weights, adaptation=lambda: copy(loop), outer_step=loop, device=device
+    )

@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from metarl.fewshot.examples import Examples
-from metarl.fewshot.methods.step_sizes import PREFIX
 from metarl.fewshot.nets.beside_input import BesideInput
 from metarl.fewshot.nets.net import Net
 from metarl.fewshot.nets.with_head import WithHead, body_of
+from metarl.learn.step_sizes import PREFIX
 from metarl.types import Params
 
 
@@ -30,9 +29,9 @@ class UsedInputs:
     rows: dict[str, tuple[int, Tensor]]
     """Of each parameter that has entries for single inputs: the dimension, from the last, and those to take."""
 
-    def of(self, examples: Examples) -> Examples:
-        """Those inputs of examples (..., D)."""
-        return Examples(examples.x[..., self.columns], examples.y)
+    def of(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Examples {"x": (..., D), "y"} with those inputs alone."""
+        return batch | {"x": batch["x"][..., self.columns]}
 
     def take(self, params: Params) -> Params:
         """Their part of parameters or step sizes, of one task or stacked (B, ...)."""

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metarl.agents.fast_weights import FastWeightsConfig, MetaBatch
+from metarl.learn.gradient_learner import MetaBatch
 from metarl.learn.meta_optimizer import TrustRegion
 from metarl.rl.batch import Batch
 from metarl.rl.distributions import ActionDistribution
+from metarl.rl.fast_weights import FastWeightsConfig, PolicyProblem
 from metarl.rl.losses import surrogate_loss
 from metarl.types import Metrics, Params
 from metarl.validate import check_range
@@ -45,16 +46,18 @@ class TrustRegionConfig(FastWeightsConfig):
 
 
 class AdaptedTrustRegion:
-    """A MetaStep by `TrustRegion`."""
+    """An OuterStep by `TrustRegion`."""
 
-    def __init__(self, config: TrustRegionConfig, *, extra_loss: ExtraLoss | None = None) -> None:
-        self._config, self._extra_loss = config, extra_loss
+    def __init__(
+        self, problem: PolicyProblem, config: TrustRegionConfig, *, extra_loss: ExtraLoss | None = None
+    ) -> None:
+        self._problem, self._config, self._extra_loss = problem, config, extra_loss
         self._optimizer = TrustRegion(
             max_kl=config.max_kl, cg_iterations=config.cg_iterations, cg_damping=config.cg_damping
         )
 
     def objective(self, batch: MetaBatch) -> AdaptedObjective:
-        return AdaptedObjective(batch, self._config, self._extra_loss)
+        return AdaptedObjective(batch, self._problem, self._config, self._extra_loss)
 
     def step(self, batch: MetaBatch, theta: Params) -> tuple[Params, Metrics]:
         return self._optimizer.step(self.objective(batch), theta)
@@ -69,15 +72,17 @@ class AdaptedTrustRegion:
 class AdaptedObjective:
     """The meta-loss of a fixed batch as a function of theta, for the trust region."""
 
-    def __init__(self, batch: MetaBatch, config: TrustRegionConfig, extra_loss: ExtraLoss | None) -> None:
-        self._batch, self._config, self._extra_loss = batch, config, extra_loss
+    def __init__(
+        self, batch: MetaBatch, problem: PolicyProblem, config: TrustRegionConfig, extra_loss: ExtraLoss | None
+    ) -> None:
+        self._batch, self._problem, self._config, self._extra_loss = batch, problem, config, extra_loss
         self._judged = self._judges(batch.supports, batch.query)
         with torch.no_grad():
             self._old_dists = self._dists(batch.old_phis, self._judged)
 
     def loss_and_kl(self, theta: Params) -> tuple[Tensor, Tensor]:
         """-E[pi_phi / pi_old A] and KL(pi_old || pi_phi), means over tasks, all alike, and over the judged phis."""
-        phis = self._batch.inner_loop.rounds(theta, self._batch.supports)
+        phis = self._problem.inner_loop.path(theta, self._batch.supports)
         losses, kls = [], []
         dists = self._dists(phis, self._judged)
         for (_, data), dist, old_dist in zip(self._judged, dists, self._old_dists, strict=True):
@@ -95,7 +100,7 @@ class AdaptedObjective:
             _every(data, self._config.fisher_stride) for data in (*self._batch.supports, self._batch.query)
         )
         judged = self._judges(supports, query)
-        dists = self._dists(self._batch.inner_loop.rounds(theta, supports), judged)
+        dists = self._dists(self._problem.inner_loop.path(theta, supports), judged)
         weights = torch.cat([_state_weights(data["mask"]) for _, data in judged], dim=1) / len(judged)
         return dists[0].with_parameters(*(torch.cat(p, dim=1) for p in zip(*dists, strict=True))), weights
 
@@ -105,7 +110,7 @@ class AdaptedObjective:
         return taken_by[1:] if self._config.judge_every_step else taken_by[-1:]
 
     def _dists(self, phis: Sequence[Params], judged: Sequence[tuple[int, Batch]]) -> list[ActionDistribution]:
-        return [self._batch.inner_loop.policy.dist(phis[k], data["obs"]) for k, data in judged]
+        return [self._problem.policy.dist(phis[k], data["obs"]) for k, data in judged]
 
 
 def _every(batch: Batch, stride: int) -> Batch:
