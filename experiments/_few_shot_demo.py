@@ -68,7 +68,7 @@ def main() -> None:
         started = time.perf_counter()
         learners[name] = train(name, source, iterations=arguments.iterations)
         seconds = time.perf_counter() - started
-        result = few_shot_evaluate(learners[name], source, EVALUATION)
+        result = few_shot_evaluate(learners[name].behaviour(), source, EVALUATION)
         for mode in result.suites["5w1s"].scores:
             cells = [
                 format_score(suite.interval(mode, max(suite.scores[mode])), "accuracy")
@@ -80,7 +80,7 @@ def main() -> None:
     drawn = [
         path
         for name in ("matching", "maml")  # what Matching attends to, which layers MAML moved
-        for path in draw(explain(learners[name], data), learners[name], arguments.out)
+        for path in draw(explain(learners[name].behaviour(), data), learners[name].behaviour(), arguments.out)
     ]
     made = ", ".join(sorted(path.name for path in drawn))
     console.print(f"{made} are in {arguments.out}; chance is {100 / EPISODES.ways:.0f} %", soft_wrap=True)

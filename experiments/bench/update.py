@@ -33,7 +33,7 @@ STAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "losses of gradient and line search, forward": ("adapted_trust_region.py", "loss_and_kl"),
     },
     "RL2": {
-        "stored states and advantages": ("rl2.py", "_prepare"),
+        "stored states and advantages": ("trial_batch.py", "prepare"),
         "PPO's epochs": ("trial_ppo.py", "optimize"),
     },
 }

@@ -92,8 +92,9 @@ class PolicyProblem:
             strict=True,
         )
         query, query_variance = self.prepare([d.query for d in data], device)
+        taken_by = data[0].behaviour  # its phis took the episodes; theta may have moved on since
         with torch.no_grad():
-            old_phis = self.inner_loop.path(theta, supports)
+            old_phis = self.inner_loop.path(theta if taken_by is None else taken_by.theta, supports)
             entropy = self.policy.dist(old_phis[-1], query["obs"]).entropy()
         metrics = {
             "entropy": float(masked_mean(entropy, query["mask"])),

@@ -25,8 +25,10 @@ def scripted_task(name="t", **params):
 def collect(learner, tasks, drawn, *, episodes=3, workers=0, seed=(1,), lanes_per_group=50, phis=None):
     with RolloutPool(tasks, PoolConfig(workers=workers, lanes_per_group=lanes_per_group)) as pool:
         if phis is not None:
-            return collect_episodes(pool, learner, drawn, phis, num_episodes=episodes, seed=seed)
-        return collect_meta_batch(pool, learner, drawn, support_episodes=1, query_episodes=episodes, seed=seed)
+            return collect_episodes(pool, learner.behaviour(), drawn, phis, num_episodes=episodes, seed=seed)
+        return collect_meta_batch(
+            pool, learner.behaviour(), drawn, support_episodes=1, query_episodes=episodes, seed=seed
+        )
 
 
 ENDS = [scripted_task(lengths=[2, 4, 3]), scripted_task(lengths=[5, 1, 1], end="truncated"), scripted_task()]

@@ -63,12 +63,12 @@ def learner_of(name, seed=0):
 
 
 def support_of(pool, learner, *, seed=(3,)):
-    phis = [learner.prior()] * len(FAR_APART)
-    return phis, collect_episodes(pool, learner, FAR_APART, phis, num_episodes=4, seed=seed)
+    phis = [learner.behaviour().prior()] * len(FAR_APART)
+    return phis, collect_episodes(pool, learner.behaviour(), FAR_APART, phis, num_episodes=4, seed=seed)
 
 
 def batch_of(pool, learner, *, seed=(5,)):
-    return collect_meta_batch(pool, learner, FAR_APART, support_episodes=4, query_episodes=3, seed=seed)
+    return collect_meta_batch(pool, learner.behaviour(), FAR_APART, support_episodes=4, query_episodes=3, seed=seed)
 
 
 def snapshot(state):
@@ -87,7 +87,7 @@ def test_adapt_has_no_side_effect(pool, name):
     learner = learner_of(name)
     phis, supports = support_of(pool, learner)
     before = snapshot(learner.state_dict()), [snapshot(vars(s)) for s in supports], snapshot(phis[0])
-    first, second = learner.adapt(phis, supports), learner.adapt(phis, supports)
+    first, second = learner.behaviour().adapt(phis, supports), learner.behaviour().adapt(phis, supports)
     assert (
         snapshot(learner.state_dict()),
         [snapshot(vars(s)) for s in supports],
@@ -101,12 +101,12 @@ def test_adapt_has_no_side_effect(pool, name):
 def test_adapt_differs_from_task_to_task(pool, name):
     learner = learner_of(name)
     phis, supports = support_of(pool, learner)
-    adapted = learner.adapt(phis, supports)
-    vectors = [flat(phi) for phi in (learner.prior(), *adapted)]
+    adapted = learner.behaviour().adapt(phis, supports)
+    vectors = [flat(phi) for phi in (learner.behaviour().prior(), *adapted)]
     for i in range(len(vectors)):
         for j in range(i):
             assert (vectors[i] - vectors[j]).abs().max() > 1e-3
-    alone = [learner.adapt([phi], [support])[0] for phi, support in zip(phis, supports, strict=True)]
+    alone = [learner.behaviour().adapt([phi], [support])[0] for phi, support in zip(phis, supports, strict=True)]
     for together, own in zip(adapted, alone, strict=True):
         torch.testing.assert_close(flat(together), flat(own), atol=1e-5, rtol=1e-4)
 
@@ -115,13 +115,13 @@ def test_adapt_differs_from_task_to_task(pool, name):
 def test_adapt_goes_on_from_each_tasks_own_phi(pool, name):
     learner = learner_of(name)
     phis, supports = support_of(pool, learner)
-    once = learner.adapt(phis, supports)
+    once = learner.behaviour().adapt(phis, supports)
     shuffled = [once[1], once[0], once[2]]
-    twice = learner.adapt(shuffled, supports)
+    twice = learner.behaviour().adapt(shuffled, supports)
     for task in range(3):
-        (own,) = learner.adapt([shuffled[task]], [supports[task]])
+        (own,) = learner.behaviour().adapt([shuffled[task]], [supports[task]])
         torch.testing.assert_close(flat(twice[task]), flat(own), atol=1e-5, rtol=1e-4)
-    assert (flat(twice[0]) - flat(learner.adapt(once, supports)[0])).abs().max() > 1e-4
+    assert (flat(twice[0]) - flat(learner.behaviour().adapt(once, supports)[0])).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("name", AGENTS)
@@ -170,7 +170,7 @@ def test_unusable_data_is_an_error_that_leaves_theta_alone(pool, name, kind):
     before = snapshot(learner.state_dict())
     supports[1] = broken(supports[1], kind)
     with pytest.raises(UserError, match="no step to adapt on" if kind == "masked" else "NaN or infinity"):
-        learner.adapt(phis, supports)
+        learner.behaviour().adapt(phis, supports)
     damages = [{"query": broken(batch[2].query, kind)}]
     if batch[2].supports:
         damages.append({"supports": (*batch[2].supports[:-1], broken(batch[2].supports[-1], kind))})
@@ -206,7 +206,9 @@ def test_huge_rewards_are_only_a_scale(pool, name):
     learner = learner_of(name)
     phis, supports = support_of(pool, learner)
     scaled = [dataclasses.replace(s, rewards=s.rewards * 1e20) for s in supports]
-    for plain, huge in zip(learner.adapt(phis, supports), learner.adapt(phis, scaled), strict=True):
+    for plain, huge in zip(
+        learner.behaviour().adapt(phis, supports), learner.behaviour().adapt(phis, scaled), strict=True
+    ):
         torch.testing.assert_close(flat(huge), flat(plain), atol=1e-4, rtol=1e-3)
 
 
@@ -233,6 +235,6 @@ def test_registered_agents_are_made_with_their_defaults(name):
 def test_a_meta_batch_has_a_support_for_each_round(pool, name):
     learner = learner_of(name)
     for data in batch_of(pool, learner):
-        assert len(data.supports) == learner.adaptation_rounds
+        assert len(data.supports) == learner.behaviour().adaptation_rounds
     without = name in WITHOUT_SUPPORT and name != "random"
-    assert learner.adaptation_rounds == (2 if "2 steps" in name else 0 if without else 1)
+    assert learner.behaviour().adaptation_rounds == (2 if "2 steps" in name else 0 if without else 1)

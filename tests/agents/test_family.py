@@ -10,15 +10,16 @@ import torch
 
 from metarl.agents.anil import ANILConfig, anil
 from metarl.agents.e_maml import EMAMLConfig, e_maml, exploration_advantages, exploration_loss
-from metarl.agents.fast_weights import STEPS_TAKEN, log_prob_loss, mean_cosine
 from metarl.agents.fomaml import FOMAMLConfig, fomaml
 from metarl.agents.maml import MAMLConfig, maml
-from metarl.agents.meta_sgd import PREFIX, MetaSGDConfig, meta_sgd
+from metarl.agents.meta_sgd import MetaSGDConfig, meta_sgd
 from metarl.agents.promp import ProMPConfig, inner_kl, promp, ratio_loss
 from metarl.agents.reptile import ReptileConfig, reptile
 from metarl.envs.navigation import Navigation
 from metarl.learn.params import flatten, trainable, unflatten, unstack
+from metarl.learn.step_sizes import PREFIX
 from metarl.rl.distributions import Gaussian
+from metarl.rl.fast_weights import STEPS_TAKEN, log_prob_loss, mean_cosine
 from metarl.seeding import torch_rng
 from tests.agents.fast_weights import collect, double, learning_curve, meta_batch_of
 from tests.rollout.envs import Scripted
@@ -59,7 +60,7 @@ def rows(data):
 
 
 def log_probs_of(learner, weights, task):
-    return learner.policy.dist(weights, task["obs"]).log_prob(task["actions"])
+    return learner.problem.policy.dist(weights, task["obs"]).log_prob(task["actions"])
 
 
 def masked_average(values, mask):
@@ -71,10 +72,10 @@ def masked_average(values, mask):
 
 def test_each_inner_step_is_smaller_by_the_decay():
     learner, meta_batch, batch = make(maml, MAMLConfig(inner_steps=3, inner_lr=0.4, inner_lr_decay=0.5))
-    phis = [learner.prior()] * 3
+    phis = [learner.behaviour().prior()] * 3
     for step in range(3):
         before = phis
-        phis = learner.adapt(phis, [data.supports[step] for data in batch])
+        phis = learner.behaviour().adapt(phis, [data.supports[step] for data in batch])
         for old, new, task in zip(before, phis, rows(meta_batch.supports[step]), strict=True):
             weights = {name: old[name] for name in learner.theta}
             grads = gradient_of(lambda w, task=task: log_prob_loss(log_probs_of(learner, w, task), task), weights)
@@ -88,9 +89,9 @@ def test_each_inner_step_is_smaller_by_the_decay():
 def test_tasks_must_have_taken_equally_many_steps():
     learner, _, batch = make(maml, MAMLConfig())
     support = batch[0].supports[0]
-    (once,) = learner.adapt([learner.prior()], [support])
+    (once,) = learner.behaviour().adapt([learner.behaviour().prior()], [support])
     with pytest.raises(ValueError, match=r"\[0, 1\] inner steps"):
-        learner.adapt([learner.prior(), once], [support, support])
+        learner.behaviour().adapt([learner.behaviour().prior(), once], [support, support])
 
 
 def test_mean_cosine_by_hand():
@@ -107,7 +108,7 @@ def test_mean_cosine_by_hand():
 
 def test_fomamls_gradient_is_the_mean_gradient_at_the_phis():
     learner, meta_batch, _ = make(fomaml, FOMAMLConfig(inner_steps=2))
-    objective = learner.meta_step.objective(meta_batch)
+    objective = learner.outer_step.objective(meta_batch)
     actual = flatten(gradient_of(lambda theta: objective.loss_and_kl(theta)[0], learner.theta))
     expected = torch.zeros_like(actual)
     for phi, task in zip(unstack(meta_batch.old_phis[-1]), rows(meta_batch.query), strict=True):
@@ -123,28 +124,30 @@ def test_anil_adapts_the_last_layer_and_nothing_else():
     learner, meta_batch, batch = make(anil, ANILConfig())
     full, _, _ = make(maml, MAMLConfig())
     supports = [data.supports[0] for data in batch]
-    all_adapted = full.adapt([full.prior()] * 3, supports)
-    for phi, other in zip(learner.adapt([learner.prior()] * 3, supports), all_adapted, strict=True):
+    all_adapted = full.behaviour().adapt([full.behaviour().prior()] * 3, supports)
+    for phi, other in zip(
+        learner.behaviour().adapt([learner.behaviour().prior()] * 3, supports), all_adapted, strict=True
+    ):
         for name in ("w0", "b0", "log_std"):
             assert torch.equal(phi[name], learner.theta[name])
             assert not torch.equal(other[name], full.theta[name])
         for name in ("w1", "b1"):
             torch.testing.assert_close(phi[name], other[name])
             assert not torch.equal(phi[name], learner.theta[name])
-    objective = learner.meta_step.objective(meta_batch)
+    objective = learner.outer_step.objective(meta_batch)
     assert_is_gradient(lambda theta: objective.loss_and_kl(theta)[0], learner.theta)  # the body is meta-learned
 
 
 @pytest.mark.parametrize("per_step", [False, True])
 def test_meta_sgds_step_sizes_have_the_gradient_of_the_meta_loss(per_step):
     learner, meta_batch, _ = make(meta_sgd, MetaSGDConfig(inner_steps=2, per_step=per_step))
-    objective = learner.meta_step.objective(meta_batch)
+    objective = learner.outer_step.objective(meta_batch)
 
     def loss(theta):
         return objective.loss_and_kl(theta)[0]
 
     sizes = [name for name in learner.theta if name.startswith(PREFIX)]
-    assert len(sizes) == len(learner.inner_loop.weight_names)
+    assert len(sizes) == len(learner.problem.inner_loop.weight_names)
     assert {learner.theta[name].shape[0] for name in sizes} == {2 if per_step else 1}
     assert_is_gradient(loss, learner.theta)
     assert_is_gradient(loss, learner.theta, names=sizes)
@@ -153,9 +156,9 @@ def test_meta_sgds_step_sizes_have_the_gradient_of_the_meta_loss(per_step):
 def test_the_gradient_of_one_steps_size_by_hand():
     """phi = theta - alpha * g  =>  dL/dalpha = -g * dL/dphi, entry by entry."""
     learner, meta_batch, _ = make(meta_sgd, MetaSGDConfig())
-    objective = learner.meta_step.objective(meta_batch)
+    objective = learner.outer_step.objective(meta_batch)
     actual = gradient_of(lambda theta: objective.loss_and_kl(theta)[0], learner.theta)
-    weights = learner.inner_loop.weights(learner.theta)
+    weights = learner.problem.inner_loop.weights(learner.theta)
     expected = {name: torch.zeros_like(p) for name, p in weights.items()}
     phis = unstack(meta_batch.old_phis[-1])
     for phi, support, query in zip(phis, rows(meta_batch.supports[0]), rows(meta_batch.query), strict=True):
@@ -195,18 +198,22 @@ def test_e_mamls_extra_term_is_the_score_function_weighted_by_the_gain(inner_ste
         """Sum over tasks, rounds and steps of A log pi_phi_k(a|s), in Python loops."""
         total = torch.zeros((), dtype=torch.float64)
         for i in range(3):
-            phi = learner.inner_loop.weights(theta)
+            phi = learner.problem.inner_loop.weights(theta)
             for k, support in enumerate(meta_batch.supports):
                 task = rows(support)[i]
                 credit = torch.cat([a.expand(TASKS.spec.horizon_steps) for a in advantages[k][i]])
                 total = total - masked_average(credit * log_probs_of(learner, phi, task), task["mask"])
                 loss = log_prob_loss(log_probs_of(learner, phi, task), task)
                 grads = torch.autograd.grad(loss, list(phi.values()), create_graph=True)
-                phi = {name: p - learner.config.inner_lr * g for (name, p), g in zip(phi.items(), grads, strict=True)}
+                phi = {
+                    name: p - learner.problem.config.inner_lr * g
+                    for (name, p), g in zip(phi.items(), grads, strict=True)
+                }
         return total / (3 * inner_steps)
 
+    problem = learner.problem
     actual = gradient_of(
-        lambda theta: exploration_loss(meta_batch, learner.inner_loop.rounds(theta, meta_batch.supports)),
+        lambda theta: exploration_loss(problem.policy, meta_batch, problem.inner_loop.path(theta, meta_batch.supports)),
         learner.theta,
     )
     torch.testing.assert_close(actual, gradient_of(reference, learner.theta), atol=1e-5, rtol=1e-4)
@@ -227,10 +234,8 @@ def test_e_mamls_extra_term_is_0_where_adaptation_depends_on_nothing():
             old = policy.dist({"mean": torch.zeros(())}, a).log_prob(a)
             return {"obs": a, "actions": a, "log_probs": old, "mask": every, "returns": a.squeeze(-1), "kept": every}
 
-        meta_batch = SimpleNamespace(
-            inner_loop=SimpleNamespace(policy=policy), supports=[batch(actions)], query=batch(query)
-        )
-        gradients += torch.autograd.grad(exploration_loss(meta_batch, [{"mean": mean}] * 2), mean)
+        meta_batch = SimpleNamespace(supports=[batch(actions)], query=batch(query))
+        gradients += torch.autograd.grad(exploration_loss(policy, meta_batch, [{"mean": mean}] * 2), mean)
     gradients = torch.stack(gradients)
     # 0.16 if the credited episode were in its own baseline; the gains' std leaves a part of the order of 1 / tasks
     assert abs(float(gradients.mean())) < 0.01
@@ -259,7 +264,7 @@ def test_e_maml_without_the_term_is_maml_and_with_it_has_its_gradient():
     learner, _, _ = make(e_maml, EMAMLConfig(exploration_weight=0.5))
 
     def loss_of(learner):
-        objective = learner.meta_step.objective(meta_batch)
+        objective = learner.outer_step.objective(meta_batch)
         return lambda theta: objective.loss_and_kl(theta)[0]
 
     theta = plain.theta
@@ -273,7 +278,7 @@ def test_e_maml_without_the_term_is_maml_and_with_it_has_its_gradient():
 
 def test_the_ratio_loss_has_the_policy_gradient_at_the_old_policy_and_another_hessian():
     learner, meta_batch, _ = make(promp, ProMPConfig())
-    weights = learner.inner_loop.weights(learner.theta)
+    weights = learner.problem.inner_loop.weights(learner.theta)
     for task in rows(meta_batch.supports[0]):
         task["log_probs"] = log_probs_of(learner, weights, task).detach()  # to float64's last digit
 
@@ -300,12 +305,12 @@ def test_promps_meta_loss_by_its_definition(inner_steps):
         phi, old_phi = theta, learner.theta
         for support in meta_batch.supports:
             task = rows(support)[i]
-            dist, old = learner.policy.dist(phi, task["obs"]), learner.policy.dist(old_phi, task["obs"])
+            dist, old = learner.problem.policy.dist(phi, task["obs"]), learner.problem.policy.dist(old_phi, task["obs"])
             kls.append(masked_average(dist.kl_from(old), task["mask"]))
 
             def step(weights, task=task):
                 grads = gradient_of(lambda w: ratio_loss(log_probs_of(learner, w, task), task), weights)
-                return {name: p - learner.config.inner_lr * grads[name] for name, p in weights.items()}
+                return {name: p - learner.problem.config.inner_lr * grads[name] for name, p in weights.items()}
 
             phi, old_phi = step(phi), step(old_phi)
         query = rows(meta_batch.query)[i]
@@ -313,17 +318,17 @@ def test_promps_meta_loss_by_its_definition(inner_steps):
         a = query["advantages"]
         losses.append(-masked_average(torch.minimum(ratio * a, ratio.clamp(0.95, 1.05) * a), query["mask"]))
     expected = sum(losses) / 3 + 0.7 * sum(kls) / (3 * inner_steps)
-    torch.testing.assert_close(learner.meta_step.loss(meta_batch, theta), expected)
-    assert_is_gradient(lambda theta: learner.meta_step.loss(meta_batch, theta), theta)
-    assert abs(inner_kl(meta_batch, meta_batch.old_phis)) < 1e-12
+    torch.testing.assert_close(learner.outer_step.loss(meta_batch, theta), expected)
+    assert_is_gradient(lambda theta: learner.outer_step.loss(meta_batch, theta), theta)
+    assert abs(inner_kl(learner.problem.policy, meta_batch, meta_batch.old_phis)) < 1e-12
 
 
 def test_promp_takes_its_adam_steps_on_one_meta_batch():
     learner, meta_batch, _ = make(promp, ProMPConfig(adam_steps=4, lr=0.01))
-    before = learner.meta_step.loss(meta_batch, learner.theta)
-    theta, metrics = learner.meta_step.step(meta_batch, learner.theta)
-    assert learner.meta_step.state_dict()["num_steps"] == 4
-    assert learner.meta_step.loss(meta_batch, theta) < before
+    before = learner.outer_step.loss(meta_batch, learner.theta)
+    theta, metrics = learner.outer_step.step(meta_batch, learner.theta)
+    assert learner.outer_step.state_dict()["num_steps"] == 4
+    assert learner.outer_step.loss(meta_batch, theta) < before
     assert metrics["meta_loss"] == pytest.approx(float(before)) and metrics["inner_kl"] > 0
     assert 0 <= metrics["clip_fraction"] < 1
 
@@ -343,7 +348,7 @@ def test_reptiles_step_by_hand(inner_steps):
             grads = gradient_of(lambda w, task=task: log_prob_loss(log_probs_of(learner, w, task), task), phi)
             phi = {name: p - 0.3 * grads[name] for name, p in phi.items()}
         ends.append(flatten(phi))
-    theta, metrics = learner.meta_step.step(meta_batch, learner.theta)
+    theta, metrics = learner.outer_step.step(meta_batch, learner.theta)
     start = flatten(learner.theta)
     torch.testing.assert_close(flatten(theta), start + 0.25 * (torch.stack(ends).mean(0) - start))
     assert metrics["meta_step_accepted"] == 1

@@ -26,7 +26,7 @@ def make(tasks=TASKS, **config):
 
 def objective_of(learner, batch):
     """What the trust region is given."""
-    return learner.meta_step.objective(meta_batch_of(learner, batch))
+    return learner.outer_step.objective(meta_batch_of(learner, batch))
 
 
 CASES = pytest.mark.parametrize(
@@ -48,10 +48,11 @@ def test_the_meta_objective_adapts_as_the_rollouts_did(tasks, config):
     learner = make(tasks, **config)
     batch = collect(learner, tasks)
     meta_batch = meta_batch_of(learner, batch)
-    objective = learner.meta_step.objective(meta_batch)
+    objective = learner.outer_step.objective(meta_batch)
+    old_dist = learner.problem.policy.dist(meta_batch.old_phis[-1], meta_batch.query["obs"])
     for i, data in enumerate(batch):
         mask = data.query.mask.flatten()
-        own = type(meta_batch.old_dist)(*(o[i] for o in meta_batch.old_dist))
+        own = type(old_dist)(*(o[i] for o in old_dist))
         log_probs = own.log_prob(data.query.actions.flatten(0, 1))[mask]
         torch.testing.assert_close(log_probs, data.query.log_probs.flatten()[mask], atol=1e-4, rtol=1e-4)
     loss, kl = objective.loss_and_kl(learner.theta)
@@ -156,7 +157,7 @@ def test_an_exploding_inner_step_is_an_error_that_names_the_remedy():
     learner = make(inner_lr=1e39)
     batch = collect(make(), TASKS)
     with pytest.raises(NonFiniteError, match="inner_lr"):
-        learner.adapt([learner.prior()], [batch[0].supports[0]])
+        learner.behaviour().adapt([learner.behaviour().prior()], [batch[0].supports[0]])
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_discrete_and_continuous_spaces_get_their_policy():
             MAMLConfig(hidden=(4,)),
             generator=torch_rng((0,)),
         )
-        assert learner.policy.discrete == discrete and ("log_std" in learner.theta) != discrete
+        assert learner.problem.policy.discrete == discrete and ("log_std" in learner.theta) != discrete
 
 
 def test_maml_learns_navigation():

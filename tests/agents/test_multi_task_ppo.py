@@ -69,7 +69,7 @@ def pool():
 
 
 def mean_return(pool, learner, phi):
-    (episodes,) = collect_episodes(pool, learner, ONE, [phi], num_episodes=20, seed=(99,))
+    (episodes,) = collect_episodes(pool, learner.behaviour(), ONE, [phi], num_episodes=20, seed=(99,))
     return float(episodes.returns_undiscounted().mean())
 
 
@@ -77,12 +77,12 @@ def test_multi_task_ppo_learns_a_single_goal(pool):
     """With one task it is plain PPO: from -55 or so to near a straight walk's -1.4 (distances 0.47, 0.37, ...)."""
     config = PPOConfig(hidden=(32,), init_std=0.3, lr=3e-3)
     learner = multi_task_ppo(TASKS.spec, config, generator=torch_rng((0,)))
-    untrained = mean_return(pool, learner, learner.prior())
+    untrained = mean_return(pool, learner, learner.behaviour().prior())
     for iteration in range(15):
         learner.meta_update(
-            collect_meta_batch(pool, learner, ONE, support_episodes=1, query_episodes=20, seed=(iteration,))
+            collect_meta_batch(pool, learner.behaviour(), ONE, support_episodes=1, query_episodes=20, seed=(iteration,))
         )
-    trained = mean_return(pool, learner, learner.prior())
+    trained = mean_return(pool, learner, learner.behaviour().prior())
     assert untrained < -30 and trained > -5
 
 
@@ -91,14 +91,16 @@ def test_fine_tuning_helps_on_its_own_task_and_from_scratch_never_trains(pool):
     settings = {"hidden": (32,), "init_std": 0.3, "adaptation_lr": 1e-2, "adaptation_epochs": 10}
     scratch = from_scratch(TASKS.spec, FromScratchConfig(**settings), generator=torch_rng((0,)))
     theta = {name: p.clone() for name, p in scratch.theta.items()}
-    data = collect_meta_batch(pool, scratch, tasks, support_episodes=1, query_episodes=4, seed=(1,))
+    data = collect_meta_batch(pool, scratch.behaviour(), tasks, support_episodes=1, query_episodes=4, seed=(1,))
     assert scratch.meta_update(data)["meta_step_accepted"] == 0
     assert all(torch.equal(theta[name], p) for name, p in scratch.theta.items())
     tuned = fine_tune(TASKS.spec, FineTuneConfig(**settings), generator=torch_rng((0,)))
     for learner in (scratch, tuned):
-        support = collect_episodes(pool, learner, ONE, [learner.prior()], num_episodes=20, seed=(2,))
-        (phi,) = learner.adapt([learner.prior()], support)
-        assert mean_return(pool, learner, phi) > mean_return(pool, learner, learner.prior()) + 3
+        support = collect_episodes(
+            pool, learner.behaviour(), ONE, [learner.behaviour().prior()], num_episodes=20, seed=(2,)
+        )
+        (phi,) = learner.behaviour().adapt([learner.behaviour().prior()], support)
+        assert mean_return(pool, learner, phi) > mean_return(pool, learner, learner.behaviour().prior()) + 3
 
 
 def test_settings_out_of_range_are_refused():

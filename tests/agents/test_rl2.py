@@ -10,6 +10,7 @@ from metarl.agents.rl2 import RL2, RL2Config
 from metarl.envs.bandits import Bandits, reference_returns
 from metarl.errors import UserError
 from metarl.rl.memory import MEMORY_KINDS
+from metarl.rl.memory_behaviour import trial_inputs
 from metarl.rl.trials import join_episodes
 from metarl.rollout.collect import collect_episodes, collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
@@ -52,7 +53,7 @@ def test_one_step_by_definition():
     batch = collect(learner, tasks, ENDS)
     episodes = stack_episodes([data.query for data in batch])
     trials = join_episodes(episodes)
-    chunks, _, _ = learner._prepare(episodes, trials, learner.return_units)
+    chunks, _, _ = learner.data.prepare(learner.theta, episodes, trials, learner.return_units)
     theta = {name: p.clone().requires_grad_() for name, p in learner.theta.items()}
     total, count = torch.zeros(()), int(trials.mask.sum())
     for b in range(3):
@@ -77,8 +78,8 @@ def test_one_step_by_definition():
 
 
 def values_of(learner, episodes, trials):
-    outputs = learner._prepare(episodes, trials, learner.return_units)[1]
-    return learner._values(episodes, trials, outputs, learner.return_units)
+    outputs = learner.data.prepare(learner.theta, episodes, trials, learner.return_units)[1]
+    return learner.return_units.restore(learner.policy.value(learner.theta, outputs))
 
 
 def test_the_value_heads_units_change_without_changing_what_it_predicts():
@@ -106,7 +107,9 @@ def test_inputs_are_normalised_by_what_all_meta_training_has_fed(memory, tasks):
     for seed in (1, 2):
         batch = collect(learner, tasks, ENDS, seed=(seed,))
         trials = join_episodes(stack_episodes([data.query for data in batch]))
-        fed.append(learner._inputs(trials, torch.zeros(3, learner.policy.previous_dim))[0][trials.mask].numpy())
+        fed.append(
+            trial_inputs(learner.policy, trials, torch.zeros(3, learner.policy.previous_dim))[0][trials.mask].numpy()
+        )
         assert learner.meta_update(batch)["log_prob_mismatch"] < 1e-5
     fed = np.concatenate(fed).astype(np.float64)
     size = tasks.spec.obs_dim
@@ -120,7 +123,7 @@ def test_inputs_are_normalised_by_what_all_meta_training_has_fed(memory, tasks):
     plain = dataclasses.replace(learner.policy, normalize_inputs=False)
     x = torch.from_numpy(fed[:6]).float().unsqueeze(1)
     by_hand = ((x - learner.theta["input.mean"]) / learner.theta["input.std"]).clamp(-10, 10)
-    start = learner.prior()["state"].unsqueeze(0)
+    start = learner.behaviour().prior()["state"].unsqueeze(0)
     expected, _ = plain.sequence(learner.theta, by_hand, start)
     torch.testing.assert_close(learner.policy.sequence(learner.theta, x, start)[0], expected)
 
@@ -151,7 +154,7 @@ def test_bad_episodes_are_refused_and_nothing_changes(kind):
     with pytest.raises(UserError, match="NaN or infinity in the rewards" if kind == "nan" else "no step to adapt on"):
         learner.meta_update(batch)
     with pytest.raises(UserError):
-        learner.adapt([learner.prior()] * 3, [data.query for data in batch])
+        learner.behaviour().adapt([learner.behaviour().prior()] * 3, [data.query for data in batch])
     assert all(torch.equal(learner.theta[name], p) for name, p in before.items())
     assert not learner.return_units.known
 
@@ -182,10 +185,14 @@ def test_learns_bandits(memory):
     with RolloutPool(tasks, PoolConfig(workers=0, lanes_per_group=500)) as pool:
         for iteration in range(120):
             drawn = tasks.sample(250, rng=rng)
-            batch = collect_meta_batch(pool, learner, drawn, support_episodes=1, query_episodes=1, seed=(0, iteration))
+            batch = collect_meta_batch(
+                pool, learner.behaviour(), drawn, support_episodes=1, query_episodes=1, seed=(0, iteration)
+            )
             learner.meta_update(batch)
         drawn = tasks.sample(2000, rng=np.random.default_rng(1))
-        played = collect_episodes(pool, learner, drawn, [learner.prior()] * 2000, num_episodes=1, seed=(1,))
+        played = collect_episodes(
+            pool, learner.behaviour(), drawn, [learner.behaviour().prior()] * 2000, num_episodes=1, seed=(1,)
+        )
     mean = float(torch.stack([e.returns_undiscounted() for e in played]).mean())
     references = {
         name: float(values.mean())

@@ -12,6 +12,7 @@ from metarl.learner import ActorInput
 from metarl.rl.memory import MEMORY_KINDS
 from metarl.rl.trials import join_episodes
 from metarl.rollout.collect import collect_episodes
+from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.runs.load import adapt_to
 from metarl.scores.rl import EvaluationConfig, meta_evaluate
@@ -26,12 +27,18 @@ def test_last_reward_and_end_of_an_episode_reach_the_memory(end, discrete):
     """Also the action that ended it; and the first step of a trial is told that there was nothing before."""
     tasks = Scripted(discrete=discrete)
     learner = make(tasks)
-    actor = Listening(learner.actor())
-    learner.actor = lambda deterministic=False: actor
-    (data,) = collect(learner, tasks, [scripted_task(lengths=[2, 1, 3], end=end)])
+    actor = Listening(learner.behaviour().actor())
+    job = RolloutJob(
+        task=scripted_task(lengths=[2, 1, 3], end=end),
+        phi=learner.behaviour().prior(),
+        num_episodes=3,
+        seed=(1,),
+        sequential=True,
+    )
+    with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
+        (episodes,) = pool.collect([job], actor)
     fed = torch.cat(actor.previous)
-    mask = data.query.mask
-    actions, rewards = data.query.actions[mask], data.query.rewards[mask]
+    actions, rewards = episodes.actions[episodes.mask], episodes.rewards[episodes.mask]
     if discrete:
         actions = torch.nn.functional.one_hot(actions, 4).float()
     assert fed.shape == (6, tasks.spec.action_dim + 2)
@@ -52,14 +59,14 @@ def test_memory_lives_through_a_trial_and_starts_empty_for_each_task():
     )
     # the second was collected under another seed, so compare inputs that do not depend on it: replay both
     for trial in (first, again):
-        (phi,) = learner.adapt([learner.prior()], [trial])
-        (only_last,) = learner.adapt([learner.prior()], [_episode(trial, 1)])
+        (phi,) = learner.behaviour().adapt([learner.behaviour().prior()], [trial])
+        (only_last,) = learner.behaviour().adapt([learner.behaviour().prior()], [_episode(trial, 1)])
         assert (phi["state"] - only_last["state"]).abs().max() > 1e-3
     with RolloutPool(tasks, PoolConfig(workers=0, lanes_per_group=1)) as pool:
-        phi = learner.prior()
-        alone = collect_episodes(pool, learner, [one], [phi], num_episodes=2, seed=(3,))
-        collect_episodes(pool, learner, [other], [phi], num_episodes=2, seed=(4,))
-        after = collect_episodes(pool, learner, [one], [phi], num_episodes=2, seed=(3,))
+        phi = learner.behaviour().prior()
+        alone = collect_episodes(pool, learner.behaviour(), [one], [phi], num_episodes=2, seed=(3,))
+        collect_episodes(pool, learner.behaviour(), [other], [phi], num_episodes=2, seed=(4,))
+        after = collect_episodes(pool, learner.behaviour(), [one], [phi], num_episodes=2, seed=(3,))
     assert same_bytes(alone, after)
 
 
@@ -78,7 +85,7 @@ def test_the_learners_log_probs_are_the_actors(memory, discrete, inputs):
     episodes = stack_episodes([data.query for data in batch])
     trials = join_episodes(episodes)
     assert trials.lengths.tolist() == [9, 7, 18]
-    chunks, outputs, metrics = learner._prepare(episodes, trials, learner.return_units)
+    chunks, outputs, metrics = learner.data.prepare(learner.theta, episodes, trials, learner.return_units)
     assert chunks.inputs.shape[:3] == (4, 3, 5)
     assert metrics["log_prob_mismatch"] < 1e-5
     # the loss runs all chunks side by side from the stored states
@@ -98,18 +105,22 @@ def test_adapt_and_going_on_equals_one_long_trial(memory, input_changes):
     tasks = Scripted()
     learner = perturbed(make(tasks, memory=memory, input_changes=input_changes))
     drawn = [scripted_task(lengths=[2, 4, 3, 5]), scripted_task(lengths=[1, 2, 2, 6])]
-    whole = collect(learner, tasks, drawn, episodes=4, phis=[learner.prior()] * 2)
+    whole = collect(learner, tasks, drawn, episodes=4, phis=[learner.behaviour().prior()] * 2)
     head = [_first(trial, 2) for trial in whole]
-    phis = learner.adapt([learner.prior()] * 2, head)
-    step_by_step = [learner.adapt([learner.prior()], [_episode(trial, 0)])[0] for trial in whole]
-    step_by_step = learner.adapt(step_by_step, [_episode(trial, 1) for trial in whole])
+    phis = learner.behaviour().adapt([learner.behaviour().prior()] * 2, head)
+    step_by_step = [
+        learner.behaviour().adapt([learner.behaviour().prior()], [_episode(trial, 0)])[0] for trial in whole
+    ]
+    step_by_step = learner.behaviour().adapt(step_by_step, [_episode(trial, 1) for trial in whole])
     for phi, same in zip(phis, step_by_step, strict=True):
         torch.testing.assert_close(phi, same, atol=1e-6, rtol=0)
-    actor = learner.actor(deterministic=True)
+    actor = learner.behaviour().actor(deterministic=True)
     start = actor.start(phis, 1)
     obs = torch.stack([trial.obs[2, 0] for trial in whole])
     action, _, memory_after = actor.act(start, _no_previous(obs), torch.zeros(2, 0))
-    full = learner.adapt([learner.prior()] * 2, [_first(trial, 2, plus_step=True) for trial in whole])
+    full = learner.behaviour().adapt(
+        [learner.behaviour().prior()] * 2, [_first(trial, 2, plus_step=True) for trial in whole]
+    )
     torch.testing.assert_close(memory_after.state, torch.stack([phi["state"] for phi in full]), atol=1e-6, rtol=0)
     assert action.shape == (2, 2)
 
@@ -130,10 +141,10 @@ def _no_previous(obs):
 def test_adapt_leaves_theta_and_differs_between_tasks(tasks):
     learner = perturbed(make(tasks))
     drawn = tasks.sample(3, rng=np.random.default_rng(0))
-    phis = [learner.prior()] * 3
+    phis = [learner.behaviour().prior()] * 3
     before = {name: p.clone() for name, p in learner.theta.items()}
     supports = collect(learner, tasks, drawn, phis=phis)
-    adapted = learner.adapt(phis, supports)
+    adapted = learner.behaviour().adapt(phis, supports)
     assert all(torch.equal(learner.theta[name], p) for name, p in before.items())
     assert not any(x.any() for x in phis[0].values())
     for i in range(3):
@@ -146,7 +157,7 @@ def test_adapt_leaves_theta_and_differs_between_tasks(tasks):
 def test_workers_give_the_same_bytes(discrete):
     tasks = Scripted(discrete=discrete)
     learner = perturbed(make(tasks))
-    phi = {name: torch.randn(x.shape, generator=torch_rng((9,))) for name, x in learner.prior().items()}
+    phi = {name: torch.randn(x.shape, generator=torch_rng((9,))) for name, x in learner.behaviour().prior().items()}
     here, there = (
         collect(learner, tasks, ENDS, phis=[phi] * 3, workers=workers, lanes_per_group=2) for workers in (0, 2)
     )
@@ -158,7 +169,7 @@ def test_the_evaluator_carries_the_memory():
     learner = perturbed(make(tasks))
     with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
         config = EvaluationConfig(adaptation_episodes=2, test_episodes=1, adaptation_rounds=2, max_tasks=4)
-        result = meta_evaluate(pool, learner, tasks.meta_test(), config, seed=(1,))
+        result = meta_evaluate(pool, learner.behaviour(), tasks.meta_test(), config, seed=(1,))
     returns = result.outcomes["deterministic"]["return"]
     assert returns.shape == (3, 4, 1)
     assert (np.abs(np.diff(returns, axis=0)) > 1e-6).all()  # no noise: the memory alone makes the difference
@@ -170,7 +181,7 @@ def test_no_test_episode_has_the_memory_of_another():
     learner = perturbed(make(tasks))
     config = EvaluationConfig(adaptation_episodes=2, test_episodes=3)
     with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
-        result = meta_evaluate(pool, learner, tasks.meta_test(), config, seed=(0,))
+        result = meta_evaluate(pool, learner.behaviour(), tasks.meta_test(), config, seed=(0,))
     returns = result.outcomes["deterministic"]["return"]  # (rounds, tasks, episodes)
     np.testing.assert_allclose(returns[..., 1:], np.broadcast_to(returns[..., :1], returns[..., 1:].shape), rtol=1e-5)
     assert abs(returns[1, 0, 0] - returns[0, 0, 0]) > 1e-4  # while adaptation does change it
@@ -181,7 +192,7 @@ def test_nor_where_one_task_is_adapted_to():
     learner = perturbed(make(tasks))
     with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
         settings = {"rounds": 1, "episodes": 2, "test_episodes": 3, "seed": (0,), "deterministic": True}
-        tests = adapt_to(pool, learner, tasks.meta_test()[0], **settings).tests
+        tests = adapt_to(pool, learner.behaviour(), tasks.meta_test()[0], **settings).tests
     for episodes in tests:
         returns = episodes.returns_undiscounted()
         torch.testing.assert_close(returns, returns[:1].expand(3), rtol=1e-5, atol=0)

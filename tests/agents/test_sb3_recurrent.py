@@ -48,7 +48,13 @@ def test_it_acts_as_predict_does_on_trial_env():
     held_out = tasks.meta_test()
     with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
         episodes = collect_episodes(
-            pool, learner, held_out, [learner.prior()] * 4, num_episodes=EPISODES, seed=(0,), deterministic=True
+            pool,
+            learner.behaviour(),
+            held_out,
+            [learner.behaviour().prior()] * 4,
+            num_episodes=EPISODES,
+            seed=(0,),
+            deterministic=True,
         )
     returns = torch.stack([e.returns_undiscounted() for e in episodes]).numpy()
     assert np.ptp(returns, axis=1).min() > 1e-3  # the memory makes a difference between episodes
@@ -59,16 +65,16 @@ def test_adapting_is_rolling_the_memory_over_the_episodes():
     """Two episodes, adapt, one more: the third episode is that of a trial of three."""
     tasks = Navigation(num_test_tasks=4)
     learner = SB3Recurrent(tasks.spec, recurrent_ppo(tasks).policy)
-    held_out, priors = tasks.meta_test(), [learner.prior()] * 4
+    held_out, priors = tasks.meta_test(), [learner.behaviour().prior()] * 4
     with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
 
         def run(phis, num_episodes):
             return collect_episodes(
-                pool, learner, held_out, phis, num_episodes=num_episodes, seed=(0,), deterministic=True
+                pool, learner.behaviour(), held_out, phis, num_episodes=num_episodes, seed=(0,), deterministic=True
             )
 
         whole = run(priors, 3)
-        phis = learner.adapt(priors, run(priors, 2))
+        phis = learner.behaviour().adapt(priors, run(priors, 2))
         third = run(phis, 1)
     for e, last in zip(whole, third, strict=True):
         torch.testing.assert_close(e.actions[2], last.actions[0], rtol=1e-4, atol=1e-5)
@@ -79,7 +85,9 @@ def test_the_evaluator_scores_it_on_discrete_actions_too():
     learner = SB3Recurrent(tasks.spec, recurrent_ppo(tasks).policy)
     config = EvaluationConfig(adaptation_episodes=2, test_episodes=2, adaptation_rounds=1)
     with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
-        first, again = (meta_evaluate(pool, learner, tasks.meta_test(), config, seed=(1,)) for _ in range(2))
+        first, again = (
+            meta_evaluate(pool, learner.behaviour(), tasks.meta_test(), config, seed=(1,)) for _ in range(2)
+        )
     returns = first.outcomes["stochastic"]["return"]
     assert returns.shape == (2, 5, 2) and 0 < returns.mean() < 10
     np.testing.assert_array_equal(returns, again.outcomes["stochastic"]["return"])

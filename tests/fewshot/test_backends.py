@@ -1,39 +1,26 @@
 """Every way to compute a meta-gradient gives the same, to 1e-12 in float64, and equals finite differences."""
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 
 from metarl.errors import SettingError
-from metarl.fewshot.examples import Examples
 from metarl.fewshot.methods.anil import ANILConfig, HeadDescent, HeadGradient, anil
 from metarl.fewshot.methods.gradient import GradientDescent, MetaGradient, TaskLoss, choose_backend
 from metarl.fewshot.methods.maml import MAMLConfig
-from metarl.fewshot.methods.step_sizes import FixedStepSize, LearnedStepSizes
 from metarl.fewshot.nets import conv4 as conv4_file
 from metarl.fewshot.nets.beside_input import BesideInput
 from metarl.fewshot.nets.conv4 import FEW_CHANNELS, Conv4
 from metarl.fewshot.nets.mlp import MLP
 from metarl.fewshot.nets.with_head import HEAD, WithHead
 from metarl.learn import params as P
+from metarl.learn.step_sizes import FixedStepSizes, LearnedStepSizes
 from metarl.seeding import torch_rng
 from tests.fewshot.problems import batch_of, image_source
 
 B, WAYS, SHOTS = 3, 3, 2
 
 
-@dataclass(frozen=True)
-class HeadStepSize:
-    """Of the last layer; all others stay as they are."""
-
-    inner_lr: float
-
-    def init(self, weights):
-        return {}
-
-    def of(self, theta):
-        return {name: torch.full_like(theta[name], self.inner_lr) for name in HEAD}
+HEAD_ONLY = FixedStepSizes(inner_lr=0.3, only=HEAD)
 
 
 def conv(norm, pool="stride"):
@@ -49,14 +36,14 @@ def sets(net, seed=0):
     rng = torch.Generator().manual_seed(seed)
     y = torch.arange(WAYS).repeat(SHOTS).expand(B, -1)
     return tuple(
-        Examples(torch.randn(B, WAYS * SHOTS, *net.input_shape, generator=rng, dtype=torch.float64), y)
+        {"x": torch.randn(B, WAYS * SHOTS, *net.input_shape, generator=rng, dtype=torch.float64), "y": y}
         for _ in range(2)
     )
 
 
 def meta_gradient(net, backend, *, first_order=False, steps=2, sizes=None, query_statistics="query"):
     config = MAMLConfig(inner_steps=steps, inner_lr=0.3, query_statistics=query_statistics)
-    step_sizes = sizes or FixedStepSize(0.3)
+    step_sizes = sizes or FixedStepSizes(inner_lr=0.3)
     weights = {n: p.double() + 0.05 for n, p in net.init(torch_rng((1,))).items()}
     theta = weights | step_sizes.init(weights)
     loop = GradientDescent(
@@ -67,7 +54,7 @@ def meta_gradient(net, backend, *, first_order=False, steps=2, sizes=None, query
         first_order=first_order,
     )
     meta = MetaGradient(loop, config)
-    return theta, meta, meta.gradient(theta, *sets(net))[0]
+    return theta, meta, meta(theta, *sets(net))[0]
 
 
 NETS = {
@@ -97,7 +84,7 @@ BATCHED = ["dense plain", "beside input", "conv batch", "conv batch, max-pool", 
 
 @pytest.mark.parametrize("name", BATCHED)
 @pytest.mark.parametrize("first_order", [False, True])
-@pytest.mark.parametrize("sizes", [None, LearnedStepSizes(0.2)], ids=["fixed", "learned"])
+@pytest.mark.parametrize("sizes", [None, LearnedStepSizes(inner_lr=0.2)], ids=["fixed", "learned"])
 def test_hand_batched_equals_the_loop(name, first_order, sizes):
     net = NETS[name]
     _, _, loop = meta_gradient(net, "loop", first_order=first_order, sizes=sizes)
@@ -123,14 +110,14 @@ def test_statistics_of_stacked_params_are_each_tasks_own():
     weights = {n: p.double() for n, p in net.init(torch_rng((1,))).items()}
     stacked = {n: torch.stack([p, 2 * p + 0.1, -p]) for n, p in weights.items()}
     support, query = sets(net)
-    used = net.apply(stacked, support.x)[1]
+    used = net.apply(stacked, support["x"])[1]
     given = {name: s.squeeze(1) for name, s in used.items()}
-    outputs = net.apply(stacked, query.x, statistics=given)[0]
+    outputs = net.apply(stacked, query["x"], statistics=given)[0]
     for i, params in enumerate(P.unstack(stacked)):
-        own = net.apply(params, support.x[i])[1]
+        own = net.apply(params, support["x"][i])[1]
         for name, s in own.items():
             torch.testing.assert_close(used[name][i], s, atol=1e-12, rtol=0)
-        expected = net.apply(params, query.x[i], statistics=own)[0]
+        expected = net.apply(params, query["x"][i], statistics=own)[0]
         torch.testing.assert_close(outputs[i], expected, atol=1e-12, rtol=0)
 
 
@@ -151,10 +138,7 @@ def test_the_meta_gradient_equals_finite_differences(name, query_statistics):
     support, query = sets(net)
     for _ in range(3):
         direction = torch.randn(vector.shape, generator=rng, dtype=torch.float64)
-        ends = [
-            meta.gradient(P.unflatten(vector + s * h * direction, theta), support, query)[1]["meta_loss"]
-            for s in (1, -1)
-        ]
+        ends = [meta(P.unflatten(vector + s * h * direction, theta), support, query)[1]["meta_loss"] for s in (1, -1)]
         assert float(P.flatten(gradient) @ direction) == pytest.approx((ends[0] - ends[1]) / (2 * h), abs=1e-5)
 
 
@@ -170,11 +154,11 @@ def test_the_first_order_gradient_is_another():
 def test_anil_on_features_equals_maml_that_moves_the_head_alone(name, query_statistics, first_order):
     net = NETS[name]
     theta, _, slow = meta_gradient(
-        net, "loop", sizes=HeadStepSize(0.3), first_order=first_order, query_statistics=query_statistics
+        net, "loop", sizes=HEAD_ONLY, first_order=first_order, query_statistics=query_statistics
     )
     config = ANILConfig(inner_steps=2, inner_lr=0.3, query_statistics=query_statistics, first_order=first_order)
     loop = HeadDescent(net, TaskLoss(net=net, regression=False), config, tuple(theta))
-    fast, _ = HeadGradient(loop).gradient(theta, *sets(net))
+    fast, _ = HeadGradient(loop)(theta, *sets(net))
     for key in slow:
         torch.testing.assert_close(fast[key], slow[key], atol=1e-12, rtol=0)
 
@@ -182,10 +166,10 @@ def test_anil_on_features_equals_maml_that_moves_the_head_alone(name, query_stat
 @pytest.mark.parametrize("name", ["conv batch", "dense plain"])
 def test_anil_adapts_as_maml_that_moves_the_head_alone(name):
     net = NETS[name]
-    theta, meta, _ = meta_gradient(net, "loop", sizes=HeadStepSize(0.3))
+    theta, meta, _ = meta_gradient(net, "loop", sizes=HEAD_ONLY)
     support, _ = sets(net)
     stacked = P.repeat(theta, B)
-    slow = meta.inner_loop.curve(theta, stacked, support, (0, 1, 3))
+    slow = meta.descent.curve(theta, stacked, support, (0, 1, 3))
     loop = HeadDescent(net, TaskLoss(net=net, regression=False), ANILConfig(inner_lr=0.3), tuple(theta))
     for fast, expected in zip(loop.curve(theta, stacked, support, (0, 1, 3)), slow, strict=True):
         for key in expected:
@@ -195,8 +179,8 @@ def test_anil_adapts_as_maml_that_moves_the_head_alone(name):
 def test_anil_leaves_the_body_alone():
     source = image_source()
     learner = anil(source.spec, ANILConfig(test_steps=(2,)), generator=torch_rng((0,)))
-    (phi,) = learner.adapt([learner.prior()], [batch_of(source)[0].supports[0]])
-    moved = {name for name, p in learner.prior().items() if not torch.equal(p, phi[name])}
+    (phi,) = learner.behaviour().adapt([learner.behaviour().prior()], [batch_of(source)[0].supports[0]])
+    moved = {name for name, p in learner.behaviour().prior().items() if not torch.equal(p, phi[name])}
     assert moved == {"head.weight", "head.bias"}
 
 

@@ -4,15 +4,14 @@ import pytest
 import torch
 
 from metarl.errors import UserError
-from metarl.fewshot.examples import Examples
 from metarl.fewshot.methods.gradient import GradientDescent, TaskLoss
 from metarl.fewshot.methods.metric import class_means
 from metarl.fewshot.methods.prototypical import squared_distances
-from metarl.fewshot.methods.step_sizes import FixedStepSize
 from metarl.fewshot.nets.beside_input import BesideInput
 from metarl.fewshot.nets.make import NetConfig, make_net
 from metarl.fewshot.nets.with_head import WithHead
 from metarl.learn.params import stack
+from metarl.learn.step_sizes import FixedStepSizes
 from metarl.seeding import torch_rng
 
 
@@ -86,12 +85,13 @@ def test_one_inner_step_of_a_head_from_zero_compares_with_class_means():
     theta, x, y = net.init(torch_rng((0,))), sparse_rows(11, 300), torch.arange(4).repeat(2)
     descent = GradientDescent(
         loss=TaskLoss(net=net, regression=False),
-        step_sizes=FixedStepSize(0.5),
+        step_sizes=FixedStepSizes(inner_lr=0.5),
         weight_names=tuple(theta),
         backend="auto",
         first_order=False,
     )
-    phi = descent.run(theta, theta, Examples(x[None, :8], y[None]), 1, backend="batched")
+    support = {"x": x[None, :8], "y": y[None]}
+    phi = descent.inner_loop(support, "batched").path(theta, [support])[-1]
     scores, _ = net.apply(phi, x[None, 8:])
     features, _ = net.body.apply(theta, x)
     similar = features[8:] @ class_means(features[None, :8], y[None], 4)[0].T

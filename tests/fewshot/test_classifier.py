@@ -12,7 +12,6 @@ from metarl.errors import UserError
 from metarl.fewshot import classifier as classifier_module
 from metarl.fewshot.classifier import FewShotClassifier, make_tasks
 from metarl.fewshot.data.arrays import task_data
-from metarl.fewshot.examples import Examples
 from metarl.fewshot.methods.prototypical import PrototypicalConfig
 from metarl.fewshot.methods.reptile import ReptileConfig, ReptileLoop
 from metarl.fewshot.nets.make import NetConfig
@@ -298,12 +297,11 @@ def test_tasks_of_different_ways_are_not_taken_together():
 def test_reptile_does_not_forget_all_tasks_but_the_last():
     """With its papers' meta_lr of 1 and one task an update, theta would be that task's phi."""
     classifier = FewShotClassifier(method="reptile", seed=1).fit(TASKS[:1])
-    learner = classifier.learner
-    start = METHODS["reptile"].make(learner.spec, torch_rng((1, Stream.INIT)), config=learner.config)
-    loop, both = start.inner_loop, task_data(0, TASKS[0])
-    full, _ = ReptileLoop(loop.loss, dataclasses.replace(learner.config, meta_lr=1.0), start.theta).step(
-        start.theta, *(Examples(e.x[None], e.y[None]) for e in (both.supports[0], both.query))
-    )
+    learner, problem = classifier.learner, classifier.learner.problem
+    start = METHODS["reptile"].make(problem.spec, torch_rng((1, Stream.INIT)), config=problem.config)
+    batch = problem.meta_batch([task_data(0, TASKS[0])], start.theta)
+    config = dataclasses.replace(problem.config, meta_lr=1.0)
+    full, _ = ReptileLoop(start.outer_step.loss, config, start.theta).step(batch, start.theta)
     for name, p in learner.theta.items():
         torch.testing.assert_close(p - start.theta[name], 0.1 * (full[name] - start.theta[name]), atol=1e-6, rtol=1e-3)
 

@@ -44,19 +44,19 @@ def flat(phi):
 
 def test_a_head_that_stays_at_0_is_moved_by_inner_steps_alone():
     learner, batch = learner_of("maml head at 0"), batch_of(SOURCE)
-    before = learner.prior()
+    before = learner.behaviour().prior()
     for _ in range(3):
         learner.meta_update(batch)
-    after = learner.prior()
+    after = learner.behaviour().prior()
     assert all((after[name] == 0).all() for name in HEAD)
     assert all((after[name] != before[name]).any() for name in before if name not in HEAD)
-    (phi, *_) = learner.adapt([after] * 3, supports_of(batch))
+    (phi, *_) = learner.behaviour().adapt([after] * 3, supports_of(batch))
     assert all((phi[name] != 0).any() for name in HEAD)
     learned = METHODS["maml"].make(
         SOURCE.spec, torch_rng((0,)), config=small("maml", SMALL_IMAGE_NET, head_from_zero=True)
     )
     learned.meta_update(batch)
-    assert (learned.prior()["head.weight"] != 0).any()
+    assert (learned.behaviour().prior()["head.weight"] != 0).any()
 
 
 def test_a_head_that_stays_at_0_must_be_there_and_start_there():
@@ -72,7 +72,7 @@ def test_a_head_that_stays_at_0_must_be_there_and_start_there():
 def test_a_head_at_0_passes_no_gradient_down_in_the_first_step(steps):
     config = small("maml", SMALL_IMAGE_NET, head_from_zero=True, head_stays_zero=True, test_steps=(steps,))
     learner = METHODS["maml"].make(SOURCE.spec, torch_rng((0,)), config=config)
-    (phi,) = learner.adapt([learner.prior()], supports_of(batch_of(SOURCE))[:1])
+    (phi,) = learner.behaviour().adapt([learner.behaviour().prior()], supports_of(batch_of(SOURCE))[:1])
     moved = {name for name, p in learner.theta.items() if not torch.equal(p, phi[name])}
     assert moved == (set(HEAD) if steps == 1 else learner.theta.keys())
 
@@ -81,9 +81,12 @@ def test_a_head_at_0_passes_no_gradient_down_in_the_first_step(steps):
 def test_adapt_has_no_side_effect(variant):
     learner, batch = learner_of(variant), batch_of(SOURCE)
     before = snapshot(learner.state_dict()), [snapshot(vars(s)) for s in supports_of(batch)]
-    priors = [learner.prior()] * 3
-    first, second = learner.adapt(priors, supports_of(batch)), learner.adapt(priors, supports_of(batch))
-    learner.predict(first, [data.query.x for data in batch], mode="transductive")
+    priors = [learner.behaviour().prior()] * 3
+    first, second = (
+        learner.behaviour().adapt(priors, supports_of(batch)),
+        learner.behaviour().adapt(priors, supports_of(batch)),
+    )
+    learner.behaviour().predict(first, [data.query.x for data in batch], mode="transductive")
     assert (snapshot(learner.state_dict()), [snapshot(vars(s)) for s in supports_of(batch)]) == before
     assert [snapshot(phi) for phi in first] == [snapshot(phi) for phi in second]
     assert not any(p.requires_grad for phi in first for p in phi.values())
@@ -92,10 +95,10 @@ def test_adapt_has_no_side_effect(variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_adapt_differs_from_task_to_task_and_not_with_its_company(variant):
     learner, batch = learner_of(variant), batch_of(SOURCE)
-    adapted = learner.adapt([learner.prior()] * 3, supports_of(batch))
+    adapted = learner.behaviour().adapt([learner.behaviour().prior()] * 3, supports_of(batch))
     assert (flat(adapted[0]) - flat(adapted[1])).abs().max() > 1e-4
     for phi, support in zip(adapted, supports_of(batch), strict=True):
-        (alone,) = learner.adapt([learner.prior()], [support])
+        (alone,) = learner.behaviour().adapt([learner.behaviour().prior()], [support])
         torch.testing.assert_close(flat(alone), flat(phi), atol=1e-4, rtol=1e-3)
 
 
@@ -104,8 +107,8 @@ def test_adapt_differs_from_task_to_task_and_not_with_its_company(variant):
 def test_scores_are_of_each_query_and_class(variant, mode):
     learner, batch = learner_of(variant), batch_of(SOURCE)
     learner.meta_update(batch)
-    phis = learner.adapt([learner.prior()] * 3, supports_of(batch))
-    scores = learner.predict(phis, [data.query.x for data in batch], mode=mode)
+    phis = learner.behaviour().adapt([learner.behaviour().prior()] * 3, supports_of(batch))
+    scores = learner.behaviour().predict(phis, [data.query.x for data in batch], mode=mode)
     assert [s.shape for s in scores] == [(6, 3)] * 3
     assert all(torch.isfinite(s).all() for s in scores)
 
@@ -115,12 +118,14 @@ def test_scores_are_of_each_query_and_class(variant, mode):
 def test_only_a_transductive_answer_depends_on_the_other_queries(variant, mode):
     learner, batch = learner_of(variant), batch_of(SOURCE)
     learner.meta_update(batch)
-    phis = learner.adapt([learner.prior()] * 3, supports_of(batch))
+    phis = learner.behaviour().adapt([learner.behaviour().prior()] * 3, supports_of(batch))
     x = batch[0].query.x
-    (together,), (alone,) = (learner.predict(phis[:1], [q], mode=mode) for q in (x, x[2:3]))
+    (together,), (alone,) = (learner.behaviour().predict(phis[:1], [q], mode=mode) for q in (x, x[2:3]))
     torch.testing.assert_close(together[2], alone[0], atol=1e-4, rtol=1e-4)
-    if learner.has_statistics:
-        (all_of_them,), (first_two,) = (learner.predict(phis[:1], [q], mode="transductive") for q in (x, x[:2]))
+    if learner.behaviour().has_statistics:
+        (all_of_them,), (first_two,) = (
+            learner.behaviour().predict(phis[:1], [q], mode="transductive") for q in (x, x[:2])
+        )
         assert (all_of_them[:2] - first_two).abs().max() > 1e-4
 
 
@@ -170,7 +175,7 @@ def test_labels_must_be_0_to_n_minus_1(variant, labels, rule):
     learner, batch = learner_of(variant), batch_of(SOURCE)
     bad = Examples(batch[0].supports[0].x, torch.tensor(labels))
     with pytest.raises(UserError, match=rule):
-        learner.adapt([learner.prior()], [bad])
+        learner.behaviour().adapt([learner.behaviour().prior()], [bad])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -178,7 +183,7 @@ def test_images_of_another_shape_are_refused(variant):
     learner, batch = learner_of(variant), batch_of(SOURCE)
     support = batch[0].supports[0]
     with pytest.raises(UserError, match="3 channels instead of 1"):
-        learner.adapt([learner.prior()], [Examples(support.x.expand(-1, 3, -1, -1), support.y)])
+        learner.behaviour().adapt([learner.behaviour().prior()], [Examples(support.x.expand(-1, 3, -1, -1), support.y)])
 
 
 @pytest.mark.parametrize("variant", GRADIENT)
@@ -186,7 +191,7 @@ def test_more_classes_than_the_head_has_are_refused(variant):
     learner = learner_of(variant)
     support = Examples(torch.rand(4, 1, 8, 8), torch.arange(4))
     with pytest.raises(UserError, match="4 classes, but the head was built for 3"):
-        learner.adapt([learner.prior()], [support])
+        learner.behaviour().adapt([learner.behaviour().prior()], [support])
 
 
 @pytest.mark.parametrize("variant", LEARNING)
@@ -208,9 +213,9 @@ def test_regression_too(name):
     batch = batch_of(source)
     first = learner.meta_update(batch)
     assert {"meta_loss", "mse/post"} <= first.keys() or name == "reptile"
-    curve = learner.adapt_curve(supports_of(batch))
+    curve = learner.behaviour().adapt_curve(supports_of(batch))
     assert list(curve) == [0, 1, 3]
-    outputs = learner.predict(curve[3], [data.query.x for data in batch])
+    outputs = learner.behaviour().predict(curve[3], [data.query.x for data in batch])
     assert outputs[0].shape == (5, 1)
 
 

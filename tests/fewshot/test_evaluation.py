@@ -42,7 +42,7 @@ def test_an_evaluation_is_the_same_each_time_and_leaves_theta_alone():
     learner = prototypical(source)
     learner.meta_update(batch_of(source))
     before = snapshot(learner.state_dict())
-    first, second = (few_shot_evaluate(learner, source, CONFIG).to_json() for _ in range(2))
+    first, second = (few_shot_evaluate(learner.behaviour(), source, CONFIG).to_json() for _ in range(2))
     assert first == second and snapshot(learner.state_dict()) == before
     assert first["kind"] == "few-shot" and first["measure"] == "accuracy"
     assert list(first["suites"]) == ["3w1s", "2w3s"]
@@ -56,7 +56,7 @@ def test_a_task_whose_adaptation_diverges_is_scored_as_one_and_the_others_are_to
     source = Sinusoid(SinusoidConfig(shots=5))
     config = MAMLConfig(inner_lr=1e20, test_steps=(1, 40), net=SMALL_MLP)
     learner = METHODS["maml"].make(source.spec, torch_rng((0,)), config=config)
-    result = few_shot_evaluate(learner, source, FewShotEvaluationConfig(suites=("5s",), num_episodes=3))
+    result = few_shot_evaluate(learner.behaviour(), source, FewShotEvaluationConfig(suites=("5s",), num_episodes=3))
     scores = result.suites["5s"]
     assert scores.diverged[40] == 3 and (scores.scores["inductive"][40] == DIVERGED_ERROR).all()
     assert 0 not in scores.diverged and (scores.scores["inductive"][0] < DIVERGED_ERROR).all()
@@ -64,28 +64,30 @@ def test_a_task_whose_adaptation_diverges_is_scored_as_one_and_the_others_are_to
     assert stored["suites"]["5s"]["diverged"]["40"] == 3
     support = source.data(scores.episodes[:1], rng=numpy_rng((0,)))[0].supports[0]
     with pytest.raises(NonFiniteError, match="40 inner steps gave non-finite parameters; lower inner_lr"):
-        learner.adapt([learner.prior()], [support])
+        learner.behaviour().adapt([learner.behaviour().prior()], [support])
 
 
 def test_scores_are_those_of_each_stored_episode():
     """The episodes come back from the record, and give the same accuracies one by one."""
     source = image_source()
     learner = prototypical(source)
-    result = few_shot_evaluate(learner, source, CONFIG)
+    result = few_shot_evaluate(learner.behaviour(), source, CONFIG)
     record = json.loads(json.dumps(result.to_json()))["suites"]["3w1s"]
     tasks = unpack_episodes(record["episodes"])
     assert tasks == [dict(task.params) for task in result.suites["3w1s"].episodes]
     for params, expected in zip(tasks, record["scores"]["inductive"]["1"], strict=True):
         data = source.task_data(type(result.suites["3w1s"].episodes[0])("again", params))
-        phis = learner.adapt([learner.prior()], [data.supports[0]])
-        (scores,) = learner.predict(phis, [data.query.x])
+        phis = learner.behaviour().adapt([learner.behaviour().prior()], [data.supports[0]])
+        (scores,) = learner.behaviour().predict(phis, [data.query.x])
         assert float((scores.argmax(1) == data.query.y).float().mean()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_suites_episodes_do_not_depend_on_the_others():
     source = image_source()
     both, alone = (
-        few_shot_evaluate(prototypical(source), source, FewShotEvaluationConfig(num_episodes=3, suites=suites))
+        few_shot_evaluate(
+            prototypical(source).behaviour(), source, FewShotEvaluationConfig(num_episodes=3, suites=suites)
+        )
         for suites in (("3w1s", "2w3s"), ("2w3s",))
     )
     assert both.suites["2w3s"].episodes == alone.suites["2w3s"].episodes
@@ -96,7 +98,9 @@ def test_different_seeds_give_different_episodes():
     source = image_source()
     one, other = (
         few_shot_evaluate(
-            prototypical(source), source, FewShotEvaluationConfig(num_episodes=3, suites=("3w1s",), episodes_seed=s)
+            prototypical(source).behaviour(),
+            source,
+            FewShotEvaluationConfig(num_episodes=3, suites=("3w1s",), episodes_seed=s),
         )
         for s in (0, 1)
     )
@@ -107,7 +111,7 @@ def test_a_regression_is_scored_after_every_reported_step():
     source = Sinusoid(SinusoidConfig())
     config = MAMLConfig(net=SMALL_MLP, inner_lr=0.01, test_steps=(1, 5))
     learner = METHODS["maml"].make(source.spec, torch_rng((0,)), config=config)
-    result = few_shot_evaluate(learner, source, FewShotEvaluationConfig(suites=("5s",), num_episodes=4))
+    result = few_shot_evaluate(learner.behaviour(), source, FewShotEvaluationConfig(suites=("5s",), num_episodes=4))
     assert list(result.suites["5s"].scores) == ["inductive"]  # no batch normalisation: the modes are one
     assert list(result.suites["5s"].scores["inductive"]) == [0, 1, 5]
     assert set(result.metrics()) == {f"eval/5s/inductive/mse/{k}" for k in (0, 1, 5)}

@@ -39,16 +39,16 @@ def learner_of(method: str):
 @pytest.mark.parametrize("method", PICTURES)
 def test_a_task_scores_as_it_does_in_the_evaluation(method: str, tmp_path: Path) -> None:
     learner = learner_of(method)
-    evaluated = few_shot_evaluate(learner, SOURCE, EVALUATION).suites["3w2s"].scores["inductive"]
+    evaluated = few_shot_evaluate(learner.behaviour(), SOURCE, EVALUATION).suites["3w2s"].scores["inductive"]
     for index in (0, 28):
-        explanation = explain(learner, held_out_task(SOURCE, EVALUATION, "3w2s", index))
+        explanation = explain(learner.behaviour(), held_out_task(SOURCE, EVALUATION, "3w2s", index))
         assert explanation.scores == {steps: pytest.approx(scores[index]) for steps, scores in evaluated.items()}
         rows = answers_by_class(explanation, {0: "a", 1: "b", 2: "c"})
         assert [row.queries for row in rows] == [3, 3, 3] and [row.name for row in rows] == ["a", "b", "c"]
         assert sum(row.right for row in rows) == round(9 * explanation.scores[max(explanation.scores)])
         assert all(row.right + sum(count for _, count in row.taken_for) == 3 for row in rows)
         assert all(row.name not in dict(row.taken_for) for row in rows)
-    drawn = draw(explanation, learner, tmp_path / "new" / "folder", queries=4)
+    drawn = draw(explanation, learner.behaviour(), tmp_path / "new" / "folder", queries=4)
     assert {path.name for path in drawn} == PICTURES[method] and all(path.stat().st_size > 2000 for path in drawn)
 
 
@@ -56,10 +56,10 @@ def test_a_sinusoid_is_the_one_that_is_scored_and_is_drawn(tmp_path: Path) -> No
     """Its points are drawn for a batch of tasks together: the 27th is the second of the second batch."""
     source, config = Sinusoid(SinusoidConfig()), FewShotEvaluationConfig(suites=("5s",), num_episodes=30)
     learner = METHODS["maml"].make(source.spec, torch_rng((0,)), config=MAMLConfig(net=NetConfig(norm="none")))
-    evaluated = few_shot_evaluate(learner, source, config).suites["5s"].scores["inductive"]
-    explanation = explain(learner, held_out_task(source, config, "5s", 26))
+    evaluated = few_shot_evaluate(learner.behaviour(), source, config).suites["5s"].scores["inductive"]
+    explanation = explain(learner.behaviour(), held_out_task(source, config, "5s", 26))
     assert explanation.scores == {steps: pytest.approx(scores[26]) for steps, scores in evaluated.items()}
-    assert {path.name for path in draw(explanation, learner, tmp_path)} == {"layers.png", "fit.png"}
+    assert {path.name for path in draw(explanation, learner.behaviour(), tmp_path)} == {"layers.png", "fit.png"}
     with pytest.raises(UserError, match="a regression has no classes"):
         answers_by_class(explanation, {})
 
@@ -70,11 +70,13 @@ def test_what_adaptation_changed() -> None:
     explanations = []
     for inner_lr in (1e-9, 1.0):
         config = MAMLConfig(net=SMALL_IMAGE_NET, inner_lr=inner_lr, test_steps=(3,))
-        explanations.append(explain(METHODS["maml"].make(SOURCE.spec, torch_rng((0,)), config=config), data))
+        explanations.append(
+            explain(METHODS["maml"].make(SOURCE.spec, torch_rng((0,)), config=config).behaviour(), data)
+        )
     still, moved = explanations
     assert still.features_cka == pytest.approx(1, abs=1e-6) and 0 < moved.features_cka < 0.999
     assert max(still.changes[name] for name in ("conv0", "conv1")) < 1e-6 < 0.1 < moved.changes["conv1"]
-    assert explain(learner_of("siamese"), data).changes is None
+    assert explain(learner_of("siamese").behaviour(), data).changes is None
 
 
 def test_the_command(tmp_path: Path, capsys) -> None:

@@ -44,11 +44,11 @@ def test_the_attention_map_adds_up_to_the_answers(full_context):
     config = MatchingConfig(net=SMALL_IMAGE_NET, full_context=full_context)
     learner = METHODS["matching"].make(SOURCE.spec, torch_rng((0,)), config=config)
     data = batch_of(SOURCE)[0]
-    (phi,) = learner.adapt([learner.prior()], [data.supports[0]])
-    weights = attention_map(learner, phi, data.query.x)
+    (phi,) = learner.behaviour().adapt([learner.behaviour().prior()], [data.supports[0]])
+    weights = attention_map(learner.behaviour(), phi, data.query.x)
     assert weights.shape == (6, 6)
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
-    (scores,) = learner.predict([phi], [data.query.x])
+    (scores,) = learner.behaviour().predict([phi], [data.query.x])
     by_class = torch.from_numpy(weights) @ torch.nn.functional.one_hot(data.supports[0].y).float()
     torch.testing.assert_close(by_class, scores.softmax(-1), atol=1e-5, rtol=1e-4)
 
@@ -56,8 +56,8 @@ def test_the_attention_map_adds_up_to_the_answers(full_context):
 def test_a_support_example_is_nearest_to_itself():
     learner = METHODS["matching"].make(SOURCE.spec, torch_rng((0,)), config=MatchingConfig(net=SMALL_IMAGE_NET))
     support = batch_of(SOURCE)[0].supports[0]
-    (phi,) = learner.adapt([learner.prior()], [support])
-    rows = nearest_supports(learner, phi, support.x, count=2)
+    (phi,) = learner.behaviour().adapt([learner.behaviour().prior()], [support])
+    rows = nearest_supports(learner.behaviour(), phi, support.x, count=2)
     assert rows.shape == (6, 2) and rows[:, 0].tolist() == list(range(6))
 
 
@@ -67,10 +67,10 @@ def test_of_one_shot_the_nearest_example_is_of_the_class_that_is_answered(method
     source = image_source(shots=1)
     learner = METHODS[method].make(source.spec, torch_rng((3,)), config=small(method, SMALL_IMAGE_NET))
     (data,) = batch_of(source, 1)
-    (phi,) = learner.adapt([learner.prior()], [data.supports[0]])
+    (phi,) = learner.behaviour().adapt([learner.behaviour().prior()], [data.supports[0]])
     queries = 3 * torch.randn(40, *source.spec.input_shape, generator=torch.Generator().manual_seed(0))
-    (answers,) = learner.predict([phi], [queries])
-    rows = nearest_supports(learner, phi, queries, count=1)[:, 0]
+    (answers,) = learner.behaviour().predict([phi], [queries])
+    rows = nearest_supports(learner.behaviour(), phi, queries, count=1)[:, 0]
     assert data.supports[0].y[torch.from_numpy(rows)].tolist() == answers.argmax(-1).tolist()
     assert len(set(rows.tolist())) > 1
 
@@ -79,7 +79,7 @@ def test_other_methods_have_no_attention():
     config = PrototypicalConfig(net=SMALL_IMAGE_NET)
     learner = METHODS["prototypical"].make(SOURCE.spec, torch_rng((0,)), config=config)
     with pytest.raises(UserError, match="Prototypes has no attention"):
-        attention_map(learner, {}, torch.zeros(1, 1, 8, 8))
+        attention_map(learner.behaviour(), {}, torch.zeros(1, 1, 8, 8))
 
 
 def test_pictures_are_written(tmp_path):

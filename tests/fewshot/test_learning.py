@@ -25,7 +25,11 @@ def test_maml_learns_sinusoids() -> None:
     experiment = sinusoid_maml.build(sinusoid_maml.config())
     train(experiment, iterations=6000, meta_batch_size=25)
     evaluation = FewShotEvaluationConfig(suites=("10s",), num_episodes=300)
-    scores = few_shot_evaluate(experiment.learner, experiment.source, evaluation).suites["10s"].scores["inductive"]
+    scores = (
+        few_shot_evaluate(experiment.learner.behaviour(), experiment.source, evaluation)
+        .suites["10s"]
+        .scores["inductive"]
+    )
     assert scores[0].mean() > 2 and scores[1].mean() < 1.5 and scores[10].mean() < 0.9
 
 
@@ -35,7 +39,7 @@ def test_prototypical_networks_learn_omniglot() -> None:
     experiment = omniglot_prototypical.build(omniglot_prototypical.config())
     train(experiment, iterations=300, meta_batch_size=1)
     evaluation = FewShotEvaluationConfig(suites=("5w1s",), num_episodes=200, modes=("inductive",))
-    result = few_shot_evaluate(experiment.learner, experiment.source, evaluation)
+    result = few_shot_evaluate(experiment.learner.behaviour(), experiment.source, evaluation)
     assert result.suites["5w1s"].scores["inductive"][1].mean() > 0.88
 
 
@@ -48,6 +52,6 @@ def test_prototypical_networks_beat_the_text_classifier_on_intents_of_other_doma
     for method, iterations in (("nearest_centroid", 0), ("prototypical", 200)):
         experiment = intents.build(dataclasses.replace(intents.config(), method=method))
         train(experiment, iterations=iterations, meta_batch_size=1)
-        result = few_shot_evaluate(experiment.learner, experiment.source, evaluation)
+        result = few_shot_evaluate(experiment.learner.behaviour(), experiment.source, evaluation)
         scores[method] = result.suites["20w1s"].scores["inductive"][1]
     assert (scores["prototypical"] - scores["nearest_centroid"]).mean() > 0.005

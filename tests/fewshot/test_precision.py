@@ -57,8 +57,8 @@ def mirrored() -> Examples:
 
 @pytest.mark.parametrize("mode", ["inductive", "single", "transductive"])
 def test_held_out_tasks_are_scored_in_float32(mode) -> None:
-    learners = [learner_in("float32"), learner_in("bfloat16")]
-    scores = [learner.predict(learner.adapt([{}], [support()]), [mirrored().x], mode=mode)[0] for learner in learners]
+    agents = [learner_in("float32").behaviour(), learner_in("bfloat16").behaviour()]
+    scores = [agent.predict(agent.adapt([{}], [support()]), [mirrored().x], mode=mode)[0] for agent in agents]
     assert torch.equal(*scores)
 
 

@@ -162,7 +162,7 @@ def test_an_evaluation_asks_out_of_scope_requests_of_the_wide_suites(made_up, tm
     evaluation = FewShotEvaluationConfig(
         suites=("2w1s", "3w2s"), num_episodes=5, out_of_scope_ways=3, out_of_scope_queries=20
     )
-    result = few_shot_evaluate(nearest_centroid(source), source, evaluation)
+    result = few_shot_evaluate(nearest_centroid(source).behaviour(), source, evaluation)
     assert result.suites["2w1s"].rejection is None and result.metrics()["eval/3w2s/auroc"] > 0.9
     record = json.loads(json.dumps(result.to_json()))["suites"]
     assert "out_of_scope" not in record["2w1s"]
@@ -173,7 +173,7 @@ def test_an_evaluation_asks_out_of_scope_requests_of_the_wide_suites(made_up, tm
     printed = capsys.readouterr().out
     assert "Out-of-scope requests" in printed and f"{100 * np.mean(scores['auroc']):.2f} ±" in printed
     without = dataclasses.replace(evaluation, out_of_scope_queries=0)
-    assert few_shot_evaluate(nearest_centroid(source), source, without).suites["3w2s"].rejection is None
+    assert few_shot_evaluate(nearest_centroid(source).behaviour(), source, without).suites["3w2s"].rejection is None
 
 
 def test_fewer_strangers_than_asked_for_are_all_asked(made_up):
@@ -181,7 +181,7 @@ def test_fewer_strangers_than_asked_for_are_all_asked(made_up):
     source = intents(CONFIG, EpisodeConfig(ways=2, shots=2, queries=2))
     evaluation = FewShotEvaluationConfig(suites=("3w2s",), num_episodes=3, out_of_scope_ways=3)
     assert evaluation.out_of_scope_queries > source.num_out_of_scope
-    result = few_shot_evaluate(nearest_centroid(source), source, evaluation)
+    result = few_shot_evaluate(nearest_centroid(source).behaviour(), source, evaluation)
     assert result.suites["3w2s"].rejection is not None
 
 
@@ -192,7 +192,7 @@ def test_stored_rejections_make_tables_beside_records_without(made_up, tmp_path)
         evaluation = FewShotEvaluationConfig(
             suites=("2w1s", "3w2s"), num_episodes=5, out_of_scope_ways=3, out_of_scope_queries=queries
         )
-        policy = few_shot_evaluate(nearest_centroid(source), source, evaluation).to_json()
+        policy = few_shot_evaluate(nearest_centroid(source).behaviour(), source, evaluation).to_json()
         record = {
             "iterations": 1,
             "training_seconds": 2.0,

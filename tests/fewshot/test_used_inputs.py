@@ -60,8 +60,8 @@ def test_meta_updates_are_the_same_as_on_all_inputs(method, on_all_inputs):
     assert list(few.theta) == list(full.theta)
     for name, p in full.theta.items():
         torch.testing.assert_close(few.theta[name], p, atol=1e-5, rtol=1e-5)
-    moments = few.meta_step.state_dict().get("moments", {})  # of Reptile's inner optimizer
-    for name, m in full.meta_step.state_dict().get("moments", {}).items():
+    moments = few.outer_step.state_dict().get("moments", {})  # of Reptile's inner optimizer
+    for name, m in full.outer_step.state_dict().get("moments", {}).items():
         torch.testing.assert_close(moments[name], m, atol=1e-9, rtol=1e-3)
 
 
@@ -69,11 +69,13 @@ def test_meta_updates_are_the_same_as_on_all_inputs(method, on_all_inputs):
 def test_phi_is_the_same_as_on_all_inputs(method, on_all_inputs):
     learner = learner_of(method)
     supports = [support(30), support(31)]
-    few = learner.adapt_curve(supports)
-    answers = learner.predict(few[max(few)], [s.x for s in supports])
+    few = learner.behaviour().adapt_curve(supports)
+    answers = learner.behaviour().predict(few[max(few)], [s.x for s in supports])
     on_all_inputs()
-    full = learner.adapt_curve(supports)
-    for answer, expected in zip(answers, learner.predict(full[max(full)], [s.x for s in supports]), strict=True):
+    full = learner.behaviour().adapt_curve(supports)
+    for answer, expected in zip(
+        answers, learner.behaviour().predict(full[max(full)], [s.x for s in supports]), strict=True
+    ):
         torch.testing.assert_close(answer, expected, atol=1e-3, rtol=1e-3)
     assert list(few) == list(full)
     for steps, phis in full.items():
@@ -114,6 +116,8 @@ def test_step_sizes_go_with_their_weights():
 
 def test_a_support_set_of_nothing_but_zeros_leaves_the_projection_as_it_is():
     learner = learner_of("maml")
-    phi = learner.adapt([learner.prior()], [Examples(torch.zeros(WAYS, INPUTS), torch.arange(WAYS))])[0]
+    phi = learner.behaviour().adapt(
+        [learner.behaviour().prior()], [Examples(torch.zeros(WAYS, INPUTS), torch.arange(WAYS))]
+    )[0]
     torch.testing.assert_close(phi["projection"], learner.theta["projection"], atol=0, rtol=0)
     assert all(bool(torch.isfinite(p).all()) for p in phi.values())

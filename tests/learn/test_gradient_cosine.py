@@ -41,17 +41,17 @@ def test_by_hand(gradients, expected):
 def meta_batch(learner, goals):
     tasks = [TASKS.task({"goal": goal}) for goal in goals]
     with RolloutPool(TASKS, PoolConfig(workers=0)) as pool:
-        return collect_meta_batch(pool, learner, tasks, support_episodes=1, query_episodes=30, seed=(0,))
+        return collect_meta_batch(pool, learner.behaviour(), tasks, support_episodes=1, query_episodes=30, seed=(0,))
 
 
 def test_ppo_reports_that_of_the_tasks_losses():
     learner = multi_task_ppo(TASKS.spec, PPOConfig(hidden=(8,), init_std=0.5), generator=torch_rng((0,)))
     batch = meta_batch(learner, [[0.4, 0.0], [0.4, 0.1], [-0.4, 0.0]])
-    data, _ = learner._prepare([task.query for task in batch])
+    data, _ = learner.problem.prepare([task.query for task in batch], learner.device)
     gradients = []
     for i in range(3):
         leaves = P.trainable(learner.theta)
-        gradients.append(P.flatten(P.gradient(learner._losses(leaves, data)[i], leaves)))
+        gradients.append(P.flatten(P.gradient(learner.problem.losses(leaves, data)[i], leaves)))
     pairs = [torch.cosine_similarity(gradients[i], gradients[j], dim=0) for i, j in ((0, 1), (0, 2), (1, 2))]
     assert learner.meta_update(batch)["gradient_cosine"] == pytest.approx(float(sum(pairs)) / 3, abs=1e-5)
     assert pairs[0] > 0 > pairs[1]  # goals side by side, and on opposite sides

@@ -92,11 +92,21 @@ class Without:
     """An agent as far as somebody has come with it."""
 
     spec = Navigation().spec
-    prior = adapt = meta_update = actor = state_dict = load_state_dict = print
+    meta_update = state_dict = load_state_dict = print
+
+
+class WithBehaviour(Without):
+    prior = adapt = actor = print
+    version = 0
+
+    def behaviour(self):
+        return self
 
 
 def test_what_ones_own_tasks_or_agent_lack_is_told_before_a_run():
     with pytest.raises(UserError, match=r"the task distribution Nameless has no name; TaskDistribution in"):
         RLExperiment(tasks=Nameless(), make_learner=Without, settings=RLSettings())
-    with pytest.raises(UserError, match=r"the agent Without has no adaptation_rounds, no keeps_memory; RLMetaLearner"):
+    with pytest.raises(UserError, match=r"the agent Without has no behaviour; MetaLearner in"):
         RLExperiment(tasks=Navigation(), make_learner=Without, settings=RLSettings())
+    with pytest.raises(UserError, match=r"behaviour WithBehaviour has no adaptation_rounds, no keeps_memory; RLBehav"):
+        RLExperiment(tasks=Navigation(), make_learner=WithBehaviour, settings=RLSettings())

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from metarl.errors import UserError
+from metarl.learn.params import check_tensors_match
 from metarl.runs import checkpoint
 from metarl.runs.checkpoint import (
     CheckpointError,
-    check_tensors_match,
     list_checkpoints,
     load_checkpoint,
     load_latest,

@@ -57,44 +57,50 @@ class ExamplesProblem:
     adaptation: Callable[[], Adaptation]
     """As it is now: an inner optimizer may keep something between tasks."""
 
-    @property
-    def max_ways(self) -> int | None:
-        return None if self.spec.regression else self.spec.outputs
-
-    def stack_supports(self, supports: Sequence[Examples], device: torch.device) -> Batch:
-        stacked = stack_supports(supports, input_shape=self.spec.input_shape, max_ways=self.max_ways)
-        return batch_of(stacked.to(device))
-
     def meta_batch(self, data: Sequence[TaskData], theta: Params) -> MetaBatch:
         device = next(iter(theta.values())).device
-        support = self.stack_supports([d.supports[0] for d in data], device)
+        support = stacked_supports([d.supports[0] for d in data], self.spec, device)
         query = stack_queries([d.query for d in data], input_shape=self.spec.input_shape)
         return MetaBatch(supports=[support] * self.config.inner_steps, query=batch_of(query.to(device)))
 
     def behaviour(self, theta: Params, *, version: int) -> FastWeights:
-        return FastWeights(self, self.adaptation(), theta, version)
+        return FastWeights(
+            spec=self.spec,
+            config=self.config,
+            net=self.net,
+            adaptation=self.adaptation(),
+            theta=theta,
+            version=version,
+        )
+
+
+def max_ways(spec: DataSpec) -> int | None:
+    return None if spec.regression else spec.outputs
+
+
+def stacked_supports(supports: Sequence[Examples], spec: DataSpec, device: torch.device) -> Batch:
+    stacked = stack_supports(supports, input_shape=spec.input_shape, max_ways=max_ways(spec))
+    return batch_of(stacked.to(device))
 
 
 def batch_of(examples: Examples) -> Batch:
     return {"x": examples.x, "y": examples.y}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FastWeights:
     """A FewShotBehaviour whose phi is a set of fast weights, beside it the support set's statistics under them."""
 
-    problem: ExamplesProblem
+    spec: DataSpec
+    config: GradientConfig
+    net: Net
     adaptation: Adaptation
     theta: Params
     version: int
 
     @property
     def max_ways(self) -> int | None:
-        return self.problem.max_ways
-
-    @property
-    def net(self) -> Net:
-        return self.problem.net
+        return max_ways(self.spec)
 
     @property
     def _scoring_net(self) -> Net:
@@ -113,19 +119,19 @@ class FastWeights:
 
     def adapt(self, phis: Sequence[Phi], supports: Sequence[Examples]) -> list[Phi]:
         """The last of `test_steps` gradient steps from each phi, on all of its task's support set."""
-        last = self.problem.config.test_steps[-1]
+        last = self.config.test_steps[-1]
         adapted = self._adapt(phis, supports, (last,))[last]
         if not all(map(P.is_finite, adapted)):
-            inner_lr = self.problem.config.inner_lr
+            inner_lr = self.config.inner_lr
             raise NonFiniteError(f"{last} inner steps gave non-finite parameters; lower {inner_lr=} or test_steps")
         return adapted
 
     def adapt_curve(self, supports: Sequence[Examples]) -> dict[int, list[Phi]]:
-        steps = self.problem.config.test_steps
+        steps = self.config.test_steps
         return self._adapt([self.prior()] * len(supports), supports, steps if steps[0] == 0 else (0, *steps))
 
     def _adapt(self, phis: Sequence[Phi], supports: Sequence[Examples], steps: Sequence[int]) -> dict[int, list[Phi]]:
-        support = self.problem.stack_supports(supports, self.device)
+        support = stacked_supports(supports, self.spec, self.device)
         with torch.no_grad():
             if isinstance(self.adaptation, OfUsedInputs) and skips_zeros(self.net):
                 own = zip(phis, P.unstack(support), strict=True)
