@@ -119,7 +119,10 @@ class OnePolicy:
         return P.to(P.detach(self.theta), CPU)
 
     def adapt(self, phis: Sequence[Params], supports: Sequence[Episodes]) -> list[Params]:
-        """The same phis, or those after `adaptation.epochs` full-batch steps of Adam on each task's own support."""
+        """The same phis, or those after `adaptation.epochs` full-batch steps of Adam on each task's own support.
+
+        A task whose gradient is not finite keeps the phi that it has; the others do not notice.
+        """
         device = self.theta["w0"].device
         batch, _ = self.problem.prepare(supports, device)
         if self.adaptation is None:
@@ -127,11 +130,22 @@ class OnePolicy:
         adam = Adam(lr=self.adaptation.lr, eps=1e-5)
         adapted = P.to(P.stack(phis), device)
         for _ in range(self.adaptation.epochs):
+            leaves = P.trainable(adapted)
+            losses = self.problem.losses(leaves, batch)
             # summed, not averaged: each task's own weights then get the gradient that they would get alone
-            adapted, _ = adam.step(lambda phi: self.problem.losses(phi, batch).sum(), adapted)
+            grads = of_finite_tasks(P.gradient(losses.sum(), leaves))
+            adapted, _ = adam.apply(grads, adapted, loss=float(losses.detach().nan_to_num().sum()))
         if not P.is_finite(adapted):
             raise NonFiniteError(f"fine-tuning gave non-finite parameters; lower adaptation_lr={self.adaptation.lr}")
         return P.unstack(P.to(adapted, CPU))
+
+
+def of_finite_tasks(grads: Params) -> Params:
+    """Gradients (B, ...) of stacked tasks, 0 for a task with a NaN or infinity in any of them."""
+    finite = torch.stack([torch.isfinite(g).reshape(len(g), -1).all(1) for g in grads.values()]).all(0)
+    return {
+        name: torch.where(finite.view(-1, *[1] * (g.dim() - 1)), g, torch.zeros_like(g)) for name, g in grads.items()
+    }
 
 
 class MultiTaskPPO:

@@ -32,6 +32,9 @@ class Task:
 
     id: str
     params: Mapping[str, Any]
+    stratum: str = ""
+    """Its class, where the distribution has several (a Meta-World env's name): held-out tasks are taken evenly from the
+    classes, and intervals are drawn within them."""
 
 
 @dataclass(frozen=True, kw_only=True)

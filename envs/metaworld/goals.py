@@ -155,7 +155,7 @@ def _tasks(tasks: list[Any], split: str) -> list[Task]:
 
 
 def _task(*, id: str, env_name: str, rand_vec: list[float]) -> Task:
-    return Task(id, {"env_name": env_name, "rand_vec": rand_vec})
+    return Task(id, {"env_name": env_name, "rand_vec": rand_vec}, stratum=env_name)
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ _OBJECT_XY = np.array([4, 5, _FRAME + 4, _FRAME + 5])
 def misplace(tasks: Sequence[Task], std: float, *, rng: np.random.Generator) -> list[Task]:
     """The tasks with an offset each, N(0, std^2) in x and in y; the table is flat, so z stays."""
     offsets = rng.normal(0.0, std, (len(tasks), 2)).tolist()
-    return [Task(task.id, {**task.params, PARAM: offset}) for task, offset in zip(tasks, offsets, strict=True)]
+    return [replace(task, params={**task.params, PARAM: offset}) for task, offset in zip(tasks, offsets, strict=True)]
 
 
 class MisplacedObjectLane:

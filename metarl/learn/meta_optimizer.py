@@ -29,9 +29,18 @@ class Adam:
         self._moments: dict[str, Params] = {"first": {}, "second": {}}
         self._num_steps = 0
 
-    def step(self, objective: Callable[[Params], Tensor], theta: Params) -> tuple[Params, Metrics]:
+    def step(
+        self,
+        objective: Callable[[Params], Tensor],
+        theta: Params,
+        *,
+        accepts: Callable[[], bool] = lambda: True,
+    ) -> tuple[Params, Metrics]:
+        """`accepts` is asked once the loss is known; where it does not, theta and the moments stay as they were."""
         theta = trainable(theta)
         loss = objective(theta)
+        if not accepts():
+            return detach(theta), {"meta_loss": float(loss.detach()), "grad_norm": 0.0, "meta_step_accepted": 0.0}
         grads = torch.autograd.grad(loss, list(theta.values()))
         return self.apply(dict(zip(theta, grads, strict=True)), theta, loss=float(loss.detach()))
 

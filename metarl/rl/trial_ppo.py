@@ -36,12 +36,14 @@ class TrialPPO:
         theta = {name: p for name, p in theta.items() if name not in fixed}
         for rows in minibatches:
             loss = _Loss(self, chunks.of_trials(rows), fixed)
-            new_theta, step = optimizer.step(loss, theta)
-            if self.max_kl is not None and loss.metrics["kl"] > self.max_kl:
+            theta, step = optimizer.step(loss, theta, accepts=lambda loss=loss: not self._is_too_far(loss.metrics))
+            if self._is_too_far(loss.metrics):
                 return theta | fixed, history, True  # the step after the one that went too far is the first not taken
-            theta = new_theta
             history.append(step | loss.metrics)
         return theta | fixed, history, False
+
+    def _is_too_far(self, metrics: Metrics) -> bool:
+        return self.max_kl is not None and metrics["kl"] > self.max_kl
 
     def task_cosine(self, chunks: Chunks, theta: Params) -> float:
         """Mean cosine between the gradients of different trials at theta."""

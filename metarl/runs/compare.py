@@ -70,9 +70,10 @@ def iqm_interval(values: NDArray, strata: Sequence[str], *, seed: int = 0) -> In
     return _interval(iqm(values), [iqm(v) for (v,) in _resampled([values], strata, seed=seed)])
 
 
-def mean_interval(values: NDArray, strata: Sequence[str], *, seed: int = 0) -> Interval:
-    """As `iqm_interval`, of the mean."""
-    return _interval(float(values.mean()), [float(v.mean()) for (v,) in _resampled([values], strata, seed=seed)])
+def mean_interval(values: NDArray, strata: Sequence[str], *, level: float = 0.95, seed: int = 0) -> Interval:
+    """As `iqm_interval`, of the mean, at a level of one's choice."""
+    means = [float(v.mean()) for (v,) in _resampled([values], strata, seed=seed)]
+    return _interval(float(values.mean()), means, level=level)
 
 
 def probability_of_improvement(x: NDArray, y: NDArray, strata: Sequence[str], *, seed: int = 0) -> Interval:
@@ -96,8 +97,9 @@ def _resampled(arrays: Sequence[NDArray], strata: Sequence[str], *, seed: int) -
         yield [array[rng.integers(len(array), size=len(array))][:, tasks] for array in arrays]
 
 
-def _interval(point: float, samples: Sequence[float]) -> Interval:
-    low, high = np.percentile(samples, (2.5, 97.5))
+def _interval(point: float, samples: Sequence[float], *, level: float = 0.95) -> Interval:
+    outside = 100 * (1 - level) / 2
+    low, high = np.percentile(samples, (outside, 100 - outside))
     return Interval(point, float(low), float(high))
 
 

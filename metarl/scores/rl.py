@@ -6,6 +6,7 @@ finish first, and successes finish early: a policy that solves 9 % was reported 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -51,7 +52,7 @@ class EvaluationConfig:
     training_tasks: int = 0
     """Meta-train tasks, drawn once, that the final evaluation covers as well, in rows of their own."""
     max_tasks: int | None = None
-    """Evaluate on the first so many tasks only: for a quick look, not for a result."""
+    """Evaluate on so many tasks only, evenly from their classes: for a quick look, not for a result."""
 
     def __post_init__(self) -> None:
         check_range(self, "adaptation_episodes", low=1)
@@ -150,7 +151,7 @@ def meta_evaluate(
     seed: SeedKey,
 ) -> EvaluationResult:
     """Adapt to each of `tasks` from the prior and test before and after every round; theta is untouched."""
-    tasks = tasks[: config.max_tasks]
+    tasks = evenly(tasks, config.max_tasks)
     modes: tuple[Mode, ...] = ("stochastic", "deterministic") if config.deterministic_too else ("stochastic",)
     rows: dict[Mode, list[list[Episodes]]] = {mode: [] for mode in modes}
     phis: Sequence[Phi] = [behaviour.prior()] * len(tasks)
@@ -181,7 +182,7 @@ def meta_evaluate(
                 seed=(*seed, 0, round_index),
             )
             phis = behaviour.adapt(phis, support)
-    strata = [str(task.params.get("env_name", "all")) for task in tasks]
+    strata = [task.stratum or "all" for task in tasks]
     outcomes: dict[Mode, dict[Measure, NDArray[np.float64]]] = {mode: _outcomes(rows[mode], tasks) for mode in modes}
     return EvaluationResult(
         task_ids=[task.id for task in tasks],
@@ -204,6 +205,18 @@ def meta_evaluate(
         also_without=config.also_without,
         dropped_episodes=sum(int((~e.kept).sum()) for mode in modes for row in rows[mode] for e in row),
     )
+
+
+def evenly(tasks: Sequence[Task], most: int | None) -> list[Task]:
+    """At most so many of the tasks, in their order: the first of each stratum, then the second of each, and so on."""
+    if most is None:
+        return list(tasks)
+    seen: Counter[str] = Counter()
+    places = []
+    for index, task in enumerate(tasks):
+        places.append((seen[task.stratum], index))
+        seen[task.stratum] += 1
+    return [tasks[index] for index in sorted(index for _, index in sorted(places)[:most])]
 
 
 def _outcomes(rows: Sequence[Sequence[Episodes]], tasks: Sequence[Task]) -> dict[Measure, NDArray[np.float64]]:

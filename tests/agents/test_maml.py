@@ -96,6 +96,35 @@ def test_exact_fisher_products_equal_the_hessian_of_the_kl(config):
     torch.testing.assert_close(product(direction), hessian @ direction, atol=1e-9, rtol=1e-7)
 
 
+@pytest.mark.parametrize("config", [{}, {"inner_steps": 2, "judge_every_step": True}], ids=["1 step", "every step"])
+def test_a_thinned_fisher_matrix_is_of_the_phis_of_all_support_steps(config):
+    """Its states are thinned, and the derivative of phi: not the policy that it is the Fisher matrix of."""
+    learner = make(Scripted(), fisher_stride=3, **config)
+    batch = collect(learner, Scripted())
+    meta_batch = meta_batch_of(learner, batch)
+    dist, weights = learner.outer_step.objective(meta_batch).policy(trainable(learner.theta))
+    judged = list(zip(meta_batch.old_phis[1:], [*meta_batch.supports[1:], meta_batch.query], strict=True))
+    exact = [learner.problem.policy.dist(phi, data["obs"][:, ::3]) for phi, data in judged]
+    for thinned, parts in zip(dist, zip(*exact, strict=True), strict=True):
+        torch.testing.assert_close(thinned, torch.cat(parts, dim=1))
+    assert float(weights.sum()) == pytest.approx(1)
+
+
+def test_support_steps_that_are_not_thinned_give_the_exact_derivative_of_phi():
+    """Then the Fisher matrix is the Hessian of the KL of the thinned query states."""
+    learner = make(Scripted(), fisher_stride=3, fisher_support_stride=1)
+    batch = double(collect(learner, Scripted()))
+    learner.theta = {name: p.double() for name, p in learner.theta.items()}
+    meta_batch = meta_batch_of(learner, batch)
+    product = fisher_vector_product(learner.outer_step.objective(meta_batch), trainable(learner.theta))
+    thinned = {name: x[:, ::3] if x.dim() > 1 else x for name, x in meta_batch.query.items()}
+    few = make(Scripted(), fisher_stride=1).outer_step.objective(dataclasses.replace(meta_batch, query=thinned))
+    vector = flatten(learner.theta)
+    hessian = torch.autograd.functional.hessian(lambda v: few.loss_and_kl(unflatten(v, learner.theta))[1], vector)
+    direction = torch.randn(vector.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(product(direction), hessian @ direction, atol=1e-9, rtol=1e-7)
+
+
 def test_every_tasks_data_moves_the_update():
     learner = make()
     batch = collect(learner, TASKS)

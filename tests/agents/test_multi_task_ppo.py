@@ -7,7 +7,7 @@ import torch
 
 from metarl.agents.fine_tune import FineTuneConfig, fine_tune
 from metarl.agents.from_scratch import FromScratchConfig, from_scratch
-from metarl.agents.multi_task_ppo import PPOConfig, multi_task_ppo, ppo_loss
+from metarl.agents.multi_task_ppo import PPOConfig, multi_task_ppo, of_finite_tasks, ppo_loss
 from metarl.envs.navigation import Navigation
 from metarl.learn import params as P
 from metarl.rl.policies import GaussianMLP
@@ -108,3 +108,22 @@ def test_settings_out_of_range_are_refused():
         FineTuneConfig(adaptation_epochs=0)
     with pytest.raises(ValueError, match="lr=-1"):
         dataclasses.replace(PPOConfig(), lr=-1.0)
+
+
+def test_a_task_that_diverges_does_not_stop_the_others_fine_tuning():
+    grads = {"w": torch.tensor([[1.0, 2.0], [float("nan"), 0.0], [3.0, 4.0]]), "b": torch.ones(3)}
+    kept = of_finite_tasks(grads)
+    assert kept["w"].tolist() == [[1, 2], [0, 0], [3, 4]] and kept["b"].tolist() == [1, 0, 1]
+
+
+def test_fine_tuning_goes_on_beside_a_task_whose_loss_is_not_finite(pool):
+    settings = {"hidden": (8,), "init_std": 0.3, "adaptation_epochs": 3}
+    agent = fine_tune(TASKS.spec, FineTuneConfig(**settings), generator=torch_rng((0,))).behaviour()
+    tasks = TASKS.sample(2, rng=numpy_rng((0,)))
+    good, bad = collect_episodes(pool, agent, tasks, [agent.prior()] * 2, num_episodes=4, seed=(2,))
+    bad = dataclasses.replace(bad, log_probs=torch.full_like(bad.log_probs, -float("inf")))  # ratios of infinity
+    alone, _ = agent.adapt([agent.prior()] * 2, [good, good])
+    beside, diverged = agent.adapt([agent.prior()] * 2, [good, bad])
+    for name, p in agent.prior().items():
+        torch.testing.assert_close(beside[name], alone[name])
+        assert torch.equal(diverged[name], p) and not torch.equal(beside[name], p)

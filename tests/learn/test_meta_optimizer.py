@@ -329,3 +329,13 @@ def test_interpolation_by_hand():
     assert new["w"].tolist() == [2.0, 2.5] and new["b"] == 3.0
     assert metrics["meta_step_norm"] == pytest.approx(math.sqrt(1 + 0.25 + 1))
     assert bit_equal(theta, before)
+
+
+def test_a_step_that_is_not_accepted_leaves_theta_and_the_moments_as_they_were():
+    """As PPO's that went too far: else the next step would go on from a gradient that was never taken."""
+    adam, theta = Adam(lr=0.1), {"w": torch.tensor([1.0, -2.0])}
+    theta, _ = adam.step(lambda p: p["w"].square().sum(), theta)
+    before = {name: dict(m) if isinstance(m, dict) else m for name, m in adam.state_dict().items()}
+    same, metrics = adam.step(lambda p: (p["w"] * 100).square().sum(), theta, accepts=lambda: False)
+    assert torch.equal(same["w"], theta["w"]) and metrics["meta_step_accepted"] == 0
+    assert adam.state_dict() == before

@@ -1,15 +1,17 @@
 """The evaluator counts a fixed quota a task, and test episodes only."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
+from metarl.envs.metaworld.ml import ML
 from metarl.errors import NonFiniteError
 from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.scores.rl import MEASURES, EvaluationConfig, meta_evaluate
+from metarl.scores.rl import MEASURES, EvaluationConfig, evenly, meta_evaluate
 from metarl.types import Task
 from tests.rollout.envs import HORIZON, Scripted
 
@@ -68,9 +70,9 @@ class SpyPool(RolloutPool):
 
 # known success: the easy task succeeds at its second step and ends there, the hard one never does
 TASKS = [
-    Task("easy", {"env_name": "a", "success_at": 2, "lengths": [2] * 50}),
-    Task("hard", {"env_name": "b"}),
-    Task("passing", {"env_name": "b", "success_at": 3}),
+    Task("easy", {"success_at": 2, "lengths": [2] * 50}, stratum="a"),
+    Task("hard", {}, stratum="b"),
+    Task("passing", {"success_at": 3}, stratum="b"),
 ]
 
 
@@ -223,3 +225,18 @@ def test_classes_trained_on_are_left_out_on_demand(pool):
 def test_episodes_are_counted_first_come_in_metaworlds_own_number_alone(pool):
     assert evaluate(pool, first_come_envs=1, test_episodes=3).first_come.keys() == {"stochastic", "deterministic"}
     assert evaluate(pool, first_come_envs=1, test_episodes=4).first_come == {}
+
+
+def test_a_few_tasks_are_taken_evenly_from_the_strata():
+    """Five classes of three goals: seven tasks are two of the first two classes, and one of the others."""
+    tasks = [Task(f"{name}{i}", {}, stratum=name) for name in "abcde" for i in range(3)]
+    assert [task.id for task in evenly(tasks, 5)] == ["a0", "b0", "c0", "d0", "e0"]
+    assert [task.id for task in evenly(tasks, 7)] == ["a0", "a1", "b0", "b1", "c0", "d0", "e0"]
+    assert evenly(tasks, None) == evenly(tasks, 99) == tasks
+    assert [task.id for task in evenly([Task(str(i), {}) for i in range(4)], 2)] == ["0", "1"]
+
+
+def test_a_quick_look_at_ml10_sees_all_five_classes():
+    result = evenly(ML(benchmark="ML10").meta_test(), 20)
+    assert Counter(task.stratum for task in result) == Counter(dict.fromkeys({t.stratum for t in result}, 4))
+    assert len({task.stratum for task in result}) == 5
