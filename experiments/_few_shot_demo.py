@@ -27,7 +27,7 @@ from metarl.fewshot.methods.prototypical import PrototypicalConfig
 from metarl.fewshot.methods.transfer import TransferConfig
 from metarl.fewshot.nets.make import NetConfig
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.report import format_score
+from metarl.scores.format import cell
 from metarl.seeding import Stream, numpy_rng, torch_rng
 
 NET = NetConfig(filters=32, layers=3, pool="max")
@@ -69,11 +69,8 @@ def main() -> None:
         learners[name] = train(name, source, iterations=arguments.iterations)
         seconds = time.perf_counter() - started
         result = few_shot_evaluate(learners[name].behaviour(), source, EVALUATION)
-        for mode in result.suites["5w1s"].scores:
-            cells = [
-                format_score(suite.interval(mode, max(suite.scores[mode])), "accuracy")
-                for suite in result.suites.values()
-            ]
+        for mode in result.suites["5w1s"].conditions:
+            cells = [cell("accuracy", suite.curve(mode, "accuracy")[-1]) for suite in result.suites.values()]
             table.add_row(name, mode, *cells, f"{seconds:.0f}")
     console.print(table)
     data = held_out_task(source, EVALUATION, "5w1s", 0)

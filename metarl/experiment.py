@@ -15,8 +15,9 @@ from metarl.learner import MetaLearner, RLBehaviour, RLMetaLearner
 from metarl.rl.returns import masked_mean
 from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.scores.report import AdaptationReport, Evaluation, Report
-from metarl.scores.rl import EvaluationConfig, EvaluationResult, meta_evaluate
+from metarl.scores.report import Report
+from metarl.scores.rl import EvaluationConfig, meta_evaluate
+from metarl.scores.table import Evaluation
 from metarl.seeding import SeedKey, Stream, numpy_rng
 from metarl.tasks import TaskDistribution, check_fits
 from metarl.types import Episodes, Metrics, Task, TaskData
@@ -130,6 +131,9 @@ class RLSettings:
         check_range(self, "query_episodes", low=1)
 
 
+REPORT = Report(columns=("return/pre", "return/post", "success/pre", "success/post", "kl"), condition="actions")
+
+
 class RLExperiment:
     """Meta-RL: episodes from a rollout pool."""
 
@@ -151,7 +155,7 @@ class RLExperiment:
         check_members(behaviour, RLBehaviour, what="the agent's behaviour")
         _check_fit(behaviour, tasks, settings)
         self.pool = RolloutPool(tasks, settings.pool)
-        self.report = AdaptationReport()
+        self.report = REPORT
 
     def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         return self.tasks.sample(num_tasks, rng=rng)
@@ -179,13 +183,13 @@ class RLExperiment:
             metrics["adaptation_gap"] = metrics["return/post"] - metrics["return/pre"]
         return metrics | self.references(batch)
 
-    def evaluate(self, *, seed: SeedKey) -> EvaluationResult:
+    def evaluate(self, *, seed: SeedKey) -> Evaluation:
         return self._evaluate(self.learner, self.tasks.meta_test(), seed)
 
-    def evaluate_untrained(self, *, seed: SeedKey) -> EvaluationResult:
+    def evaluate_untrained(self, *, seed: SeedKey) -> Evaluation:
         return self._evaluate(self._make_learner(), self.tasks.meta_test(), seed)
 
-    def evaluate_on_training_tasks(self, *, seed: SeedKey) -> EvaluationResult | None:
+    def evaluate_on_training_tasks(self, *, seed: SeedKey) -> Evaluation | None:
         num_tasks = self.settings.evaluation.training_tasks
         if num_tasks == 0:
             return None
@@ -195,7 +199,7 @@ class RLExperiment:
         evaluation = replace(evaluation, first_come_envs=evaluation.first_come_training_envs, also_without=())
         return meta_evaluate(self.pool, self.learner.behaviour(), tasks, evaluation, seed=(*seed, len(tasks)))
 
-    def _evaluate(self, learner: RLMetaLearner, tasks: Sequence[Task], seed: SeedKey) -> EvaluationResult:
+    def _evaluate(self, learner: RLMetaLearner, tasks: Sequence[Task], seed: SeedKey) -> Evaluation:
         return meta_evaluate(self.pool, learner.behaviour(), tasks, self.settings.evaluation, seed=seed)
 
     def close(self) -> None:

@@ -19,7 +19,8 @@ from metarl.envs.check_env import find_tasks
 from metarl.rollout.pool import RolloutPool
 from metarl.runs.adapted import save_adapted
 from metarl.runs.directory import environment
-from metarl.runs.load import adapt_to, find_task, load_trained
+from metarl.runs.load import find_task, load_trained
+from metarl.scores.rl import adapt_and_test
 from metarl.seeding import Stream
 from metarl.tasks import check_fits
 from metarl.validate import check_counts
@@ -65,19 +66,20 @@ def main(rest: list[str]) -> int:
         task = find_task(tasks, arguments.task)
         rounds = evaluation.adaptation_rounds if arguments.rounds is None else arguments.rounds
         episodes = evaluation.adaptation_episodes if arguments.episodes is None else arguments.episodes
-        result = adapt_to(
+        result = adapt_and_test(
             pool,
             experiment.learner.behaviour(),
-            task,
+            [task],
             rounds=rounds,
             episodes=episodes,
             test_episodes=arguments.test_episodes,
+            modes=["stochastic"],
             seed=(arguments.seed, Stream.EVALUATE),
         )
     finally:
         pool.close()
         experiment.close()
-    returns, success = result.returns(), result.success()
+    returns, success = result.returns("stochastic"), result.success("stochastic")
     _print(f"{task.id}: mean of {arguments.test_episodes} test episodes", returns, success)
     out = arguments.out or arguments.run_dir / "adapted" / re.sub(r"[^\w.,+-]+", "_", task.id).strip("_")[:80]
     record = {
@@ -92,7 +94,7 @@ def main(rest: list[str]) -> int:
         "seed": arguments.seed,
         "environment": environment(),
     }
-    save_adapted(out, result.phis[-1], record)
+    save_adapted(out, result.phis[-1][0], record)
     print(f"the adapted policy is in {out}")
     return 0
 

@@ -21,7 +21,6 @@ from metarl.runs.compare import (
     training_curve,
 )
 from metarl.scores.plots import plot_comparison
-from metarl.scores.rl import Measure
 from metarl.scores.stats import Interval
 
 
@@ -60,14 +59,14 @@ def main(rest: list[str]) -> int:
     return 0
 
 
-def _measure(arguments: CompareArguments, entries: list[Entry]) -> Measure:
+def _measure(arguments: CompareArguments, entries: list[Entry]) -> str:
     if arguments.measure != "auto":
         return arguments.measure
     succeeds = any(entry.values(arguments.mode, "success_any").any() for entry in entries)
     return "success_any" if succeeds else "return"
 
 
-def _print(entries: list[Entry], arguments: CompareArguments, measure: Measure) -> None:
+def _print(entries: list[Entry], arguments: CompareArguments, measure: str) -> None:
     first = entries[0]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("run", "step"):

@@ -17,8 +17,8 @@ from metarl.fewshot.data.source import NamesClasses
 from metarl.fewshot.evaluation import held_out_task
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.explain import Explanation, answers_by_class, draw, explain
-from metarl.fewshot.report import format_value
 from metarl.runs.load import open_run
+from metarl.scores.format import with_unit
 from metarl.validate import check_counts
 
 
@@ -66,7 +66,7 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
     title = f"{suite}, task {arguments.task}"
     if behaviour.has_statistics:
         title += f", {explanation.mode} answers to {len(data.query.y)} queries"
-    console.print(_scores(explanation, experiment.report.measure, title))
+    console.print(_scores(explanation, "mse" if source.spec.regression else "accuracy", title))
     if not source.spec.regression:
         name_of = source.class_name if isinstance(source, NamesClasses) else "class {}".format
         names = {label: name_of(c) for label, c in enumerate(data.task.params["classes"])}
@@ -85,7 +85,7 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
 def _scores(explanation: Explanation, measure: str, title: str) -> Table:
     table = Table("inner steps", measure, title=title, title_justify="left")
     for steps, score in explanation.scores.items():
-        table.add_row(str(steps), format_value(score, measure))
+        table.add_row(str(steps), with_unit(measure, score))
     return table
 
 

@@ -48,7 +48,8 @@ def main(rest: list[str]) -> int:
     check_can_write(out)
     backend = choose_gl()  # before anything imports mujoco
     # imported here for that reason
-    from metarl.runs.load import adapt_to, find_task, load_trained
+    from metarl.runs.load import find_task, load_trained
+    from metarl.scores.rl import adapt_and_test
     from metarl.tasks import Replays
 
     trained = load_trained(arguments.run_dir, parse_flags(flags))
@@ -58,20 +59,22 @@ def main(rest: list[str]) -> int:
         if not isinstance(tasks, Replays):
             raise UserError(f"{tasks.name} has no picture of itself: its class has no method `replay`")
         task = find_task(experiment.tasks, arguments.task)
-        result = adapt_to(
+        mode = "stochastic" if arguments.sampled else "deterministic"
+        result = adapt_and_test(
             experiment.pool,
             experiment.learner.behaviour(),
-            task,
+            [task],
             rounds=evaluation.adaptation_rounds if arguments.rounds is None else arguments.rounds,
             episodes=evaluation.adaptation_episodes if arguments.episodes is None else arguments.episodes,
             test_episodes=1,
             seed=(arguments.seed, Stream.EVALUATE),
-            deterministic=not arguments.sampled,
+            modes=[mode],
+            same_start=True,
         )
     finally:
         experiment.close()
-    before, after = (_frames(tasks, task, result, which, arguments, backend) for which in (0, -1))
-    returns = result.returns()
+    before, after = (_frames(tasks, task, result, mode, which, arguments, backend) for which in (0, -1))
+    returns = result.returns(mode)
     captions = (f"before: return {returns[0]:.1f}", f"after round {len(returns) - 1}: return {returns[-1]:.1f}")
     write_video(out, side_by_side(before, after, captions), frames_per_second=max(1.0, 30 / arguments.every))
     print(f"{task.id}: return {returns[0]:.2f} before adaptation, {returns[-1]:.2f} after; the video is {out}")
@@ -79,14 +82,15 @@ def main(rest: list[str]) -> int:
 
 
 def _frames(
-    tasks: Any, task: Any, result: Any, which: int, arguments: PlayArguments, backend: str | None
+    tasks: Any, task: Any, result: Any, mode: str, which: int, arguments: PlayArguments, backend: str | None
 ) -> list[Frame]:
     from metarl.runs.load import actions_of
 
-    actions = actions_of(result.tests[which], 0)
+    actions = actions_of(result.tests[mode][which][0], 0)
     try:
-        # a lane's seed: the job's, the episode, and 0 for the env's own luck
-        replay = tasks.replay(task, (*result.seeds[which], 0, 0), actions, size=arguments.size, every=arguments.every)
+        # a lane's seed: that of the first and only job, the episode, and 0 for the env's own luck
+        seed = (*result.test_seeds[mode][which], 0, 0, 0)
+        replay = tasks.replay(task, seed, actions, size=arguments.size, every=arguments.every)
         frames = list(replay)
     except UserError:
         raise

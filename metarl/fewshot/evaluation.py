@@ -6,8 +6,8 @@ import base64
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,10 +19,10 @@ from metarl.fewshot.data.source import EpisodeSource, HasOutOfScope, HasVal
 from metarl.fewshot.examples import count_ways
 from metarl.fewshot.learner import FewShotBehaviour, Mode
 from metarl.fewshot.losses import accuracy, squared_error
-from metarl.fewshot.out_of_scope import Rejection, draw_strangers, tell_apart
-from metarl.scores.stats import Interval
+from metarl.fewshot.out_of_scope import draw_strangers, tell_apart
+from metarl.scores.table import Evaluation, Scores, out_of_scope
 from metarl.seeding import SeedKey, numpy_rng
-from metarl.types import Metrics, Task, TaskData
+from metarl.types import Task, TaskData
 from metarl.validate import check_choices, check_range
 
 
@@ -63,95 +63,13 @@ TASKS_AT_ONCE = 25
 """Of an evaluation. What a source draws with a task's data depends on it: another number, other numbers."""
 
 
-@dataclass(frozen=True)
-class SuiteScores:
-    """Of one suite: an accuracy in [0, 1] (of a regression the mean squared error) of each episode."""
-
-    episodes: list[Task]
-    scores: dict[Mode, dict[int, NDArray[np.float64]]]
-    """By mode and number of adaptation steps, (episodes,) each."""
-    rejection: Rejection | None = None
-    """Of out-of-scope requests by phi after the last step, where the data set has such."""
-    diverged: dict[int, int] = field(default_factory=dict)
-    """By number of steps, episodes (of all modes) whose answers were not finite; they are scored as `_score` says."""
-
-    def interval(self, mode: Mode, steps: int) -> Interval:
-        return normal_interval(self.scores[mode][steps])
-
-
-@dataclass(frozen=True)
-class FewShotResult:
-    """An evaluation of one behaviour."""
-
-    measure: str
-    """accuracy or mse."""
-    suites: dict[str, SuiteScores]
-
-    def metrics(self) -> Metrics:
-        """Means for the log: `eval/<suite>/<mode>/<measure>/<steps>` and `eval/<suite>/<measure of rejection>`."""
-        scores = {
-            f"eval/{suite}/{mode}/{self.measure}/{steps}": float(values.mean())
-            for suite, result in self.suites.items()
-            for mode, curve in result.scores.items()
-            for steps, values in curve.items()
-        }
-        return scores | {
-            f"eval/{suite}/{measure}": float(values.mean())
-            for suite, result in self.suites.items()
-            if result.rejection is not None
-            for measure, values in vars(result.rejection).items()
-        }
-
-    def to_json(self) -> dict[str, Any]:
-        """Every episode's score and the episodes themselves, as JSON values."""
-        return {
-            "kind": "few-shot",
-            "measure": self.measure,
-            "suites": {
-                suite: {
-                    "summary": {
-                        mode: {str(k): result.interval(mode, k)._asdict() for k in curve}
-                        for mode, curve in result.scores.items()
-                    },
-                    "scores": {
-                        mode: {str(k): np.round(values, 6).tolist() for k, values in curve.items()}
-                        for mode, curve in result.scores.items()
-                    },
-                    "episodes": pack_episodes(result.episodes),
-                    **({"diverged": {str(k): n for k, n in result.diverged.items()}} if result.diverged else {}),
-                    **_rejection_to_json(result.rejection),
-                }
-                for suite, result in self.suites.items()
-            },
-        }
-
-
-def _rejection_to_json(rejection: Rejection | None) -> dict[str, Any]:
-    """Nothing where there were no out-of-scope requests."""
-    if rejection is None:
-        return {}
-    measures = vars(rejection)
-    return {
-        "out_of_scope": {
-            "summary": {measure: normal_interval(values)._asdict() for measure, values in measures.items()},
-            "scores": {measure: np.round(values, 6).tolist() for measure, values in measures.items()},
-        }
-    }
-
-
-def normal_interval(values: NDArray) -> Interval:
-    """Mean with its 95 % interval from the normal approximation, 1.96 s / sqrt(n), as few-shot papers give it."""
-    mean = float(values.mean())
-    half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return Interval(mean, mean - half, mean + half)
-
-
 def few_shot_evaluate(
     behaviour: FewShotBehaviour, source: EpisodeSource, config: FewShotEvaluationConfig
-) -> FewShotResult:
+) -> Evaluation:
     """Adapt to each held-out task from the prior and answer its queries; theta is untouched."""
     modes = config.modes if behaviour.has_statistics else config.modes[:1]
-    suites = {}
+    suites: dict[str, Scores] = {}
+    episodes, notes = {}, []
     for suite in config.suites:
         seed = _suite_seed(config, suite)
         tasks = held_out_tasks(source, config, suite)
@@ -162,8 +80,22 @@ def few_shot_evaluate(
             asked = min(config.out_of_scope_queries, source.num_out_of_scope)
             numbers = draw_strangers(source.num_out_of_scope, len(tasks), asked, rng=rng)
             strangers = Strangers(source, numbers)
-        suites[suite] = score_tasks(behaviour, source, tasks, modes, seed=(*seed, 1), strangers=strangers)
-    return FewShotResult("mse" if source.spec.regression else "accuracy", suites)
+        scored = score_tasks(behaviour, source, tasks, modes, seed=(*seed, 1), strangers=strangers)
+        suites[suite] = scored.scores
+        if scored.rejection is not None:
+            suites[out_of_scope(suite)] = scored.rejection
+        notes += [f"{suite}: adaptation diverged {n} times in {step} steps" for step, n in scored.diverged.items()]
+        episodes[suite] = pack_episodes(tasks)
+    return Evaluation(suites=suites, notes=tuple(notes), record={"episodes": episodes})
+
+
+class Scored(NamedTuple):
+    scores: Scores
+    """An accuracy in [0, 1], or of a regression the mean squared error, of each task."""
+    rejection: Scores | None
+    """Of out-of-scope requests by phi after the last step, where they were asked."""
+    diverged: dict[int, int]
+    """By number of steps, tasks (of all modes) whose answers were not finite; `score_output` says what they count."""
 
 
 def held_out_tasks(source: EpisodeSource, config: FewShotEvaluationConfig, suite: str) -> list[Task]:
@@ -222,7 +154,7 @@ def score_tasks(
     *,
     seed: SeedKey,
     strangers: Strangers | None = None,
-) -> SuiteScores:
+) -> Scored:
     """Scores of each task after every number of steps that the learner reports.
 
     `strangers` are told apart inductively after the last step.
@@ -247,12 +179,22 @@ def score_tasks(
                     inside += outputs
                     asked = strangers.of(range(start, start + len(batch)))
                     outside += map(of_classes, behaviour.predict(phis, asked), batch)
-    return SuiteScores(
-        list(tasks),
-        {mode: {steps: np.array(values) for steps, values in by_steps.items()} for mode, by_steps in scores.items()},
-        tell_apart(inside, outside) if strangers is not None else None,
-        dict(diverged),
-    )
+    steps = tuple(next(iter(scores.values())))
+    measure = "mse" if source.spec.regression else "accuracy"
+    values = np.array([[scores[mode][step] for step in steps] for mode in modes])[..., None]
+    ids = tuple(task.id for task in tasks)
+    rejection = None
+    if strangers is not None:
+        told = vars(tell_apart(inside, outside))
+        rejection = Scores(
+            values={name: np.asarray(per_task)[None, None, :, None] for name, per_task in told.items()},
+            conditions=("inductive",),
+            steps=steps[-1:],
+            tasks=ids,
+            interval="normal",
+        )
+    found = Scores(values={measure: values}, conditions=tuple(modes), steps=steps, tasks=ids, interval="normal")
+    return Scored(found, rejection, dict(diverged))
 
 
 def of_classes(output: Tensor, data: TaskData) -> Tensor:

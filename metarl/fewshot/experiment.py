@@ -13,14 +13,14 @@ from metarl.experiment import check_members
 from metarl.fewshot.data.source import SPLITS, EpisodeSource, HasClasses
 from metarl.fewshot.evaluation import (
     FewShotEvaluationConfig,
-    FewShotResult,
     draw_held_out,
     few_shot_evaluate,
     pack_episodes,
 )
 from metarl.fewshot.learner import FewShotBehaviour, FewShotLearner
-from metarl.fewshot.report import FewShotReport
 from metarl.learner import MetaLearner
+from metarl.scores.report import Report
+from metarl.scores.table import Evaluation
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import Metrics, Task, TaskData
 
@@ -45,7 +45,12 @@ class FewShotExperiment:
         check_members(self.learner.behaviour(), FewShotBehaviour, what="the method's behaviour")
         for suite in evaluation.suites:
             self.check_suite(suite)  # now, not after the training
-        self.report = FewShotReport("mse" if source.spec.regression else "accuracy", evaluation.held_out)
+        measure = "mse" if source.spec.regression else "accuracy"
+        self.report = Report(
+            columns=("meta_loss", f"{measure}/post", "grad_norm"),
+            condition="queries",
+            note="" if evaluation.held_out == "test" else f" ({evaluation.held_out} classes)",
+        )
 
     def check_suite(self, suite: str) -> None:
         """Raises UserError for a suite that the data or the learner do not allow."""
@@ -108,11 +113,11 @@ class FewShotExperiment:
         """The learner's own metrics hold the query accuracy."""
         return {}
 
-    def evaluate(self, *, seed: SeedKey) -> FewShotResult:
+    def evaluate(self, *, seed: SeedKey) -> Evaluation:
         """On tasks that follow from the evaluation's own seed: the same for all runs."""
         return few_shot_evaluate(self.learner.behaviour(), self.source, self.evaluation)
 
-    def evaluate_untrained(self, *, seed: SeedKey) -> FewShotResult:
+    def evaluate_untrained(self, *, seed: SeedKey) -> Evaluation:
         return few_shot_evaluate(self._make_learner().behaviour(), self.source, self.evaluation)
 
     def evaluate_on_training_tasks(self, *, seed: SeedKey) -> None:

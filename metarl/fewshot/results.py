@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metarl.errors import UserError
-from metarl.fewshot.data.stored_episodes import digest
-from metarl.fewshot.evaluation import normal_interval
-from metarl.fewshot.report import format_score, format_value
+from metarl.fewshot.data.stored_episodes import digest, packed_episodes
 from metarl.files import replace_file
 from metarl.runs.same_config import settings_of, stored_config, tested_on
+from metarl.scores.format import cell, number
+from metarl.scores.table import Scores, out_of_scope, over_seeds, suites_from_json
 
-KIND = "few-shot"
 TRAINED = "meta-trained"
 
 
 def is_few_shot(record: dict[str, Any]) -> bool:
     """Whether an evaluation.json is of a few-shot run."""
-    return any(policy.get("kind") == KIND for policy in record["policies"].values())
-
-
-def section(name: str, records: list[dict[str, Any]]) -> list[str]:
-    """Lines of Markdown for one result: the policies, suites, modes and steps of its seeds' records."""
-    seconds = ", ".join(f"{record['training_seconds']:.0f}" for record in records)
-    iterations = ", ".join(f"{record['iterations']:,}" for record in records)
-    machine = records[0]["environment"]
-    lines = [
-        f"## {name}",
-        "",
-        f"{len(records)} seed(s); iterations {iterations}; training wall-clock {seconds} s on {machine['cpu_count']} "
-        f"cores; torch {machine['torch']}.",
-        "",
-        f"| policy | suite | queries | steps | {records[0]['policies'][TRAINED]['measure']} |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for policy, suite, mode, steps in _rows(records[0]):
-        lines.append(f"| {policy} | {suite} | {mode} | {steps} | {_cell(records, policy, suite, mode, steps)} |")
-    return [*lines, "", *_rejection_section(records)]
+    return bool(packed_episodes(record["policies"][TRAINED]))
 
 
 def overview(results: Path) -> list[str]:
@@ -57,9 +36,10 @@ def overview(results: Path) -> list[str]:
         "",
         "Made by `metarl fewshot table` from the records in `results/`; not written by hand. Each is the mean over "
         "held-out episodes, fixed by a seed, ± its 95 % interval over episodes (1.96 s / √n); with several seeds the "
-        "mean over seeds and, in brackets, each seed's. The figure is of the final theta after the last reported inner "
-        "step, never the best of a run. Queries: *inductive* ones do not see each other, *transductive* ones share "
-        "their batch statistics. Results stand in one table where they were scored on the very same episodes.",
+        "mean over seeds, ± its interval over seeds and episodes, and in brackets each seed's. The figure is of the "
+        "final theta after the last reported inner step, never the best of a run. Queries: *inductive* ones do not see "
+        "each other, *transductive* ones share their batch statistics. Results stand in one table where they were "
+        "scored on the very same episodes.",
         "",
     ]
     data = {name: _data(results / name) for name in found}
@@ -109,7 +89,7 @@ def _on_the_same_episodes(
 def _digests(name: str, records: list[dict[str, Any]]) -> dict[str, str]:
     """By suite, which episodes all seeds were scored on. Raises UserError if they differ."""
     first, *others = (
-        {suite: digest(scores["episodes"]) for suite, scores in record["policies"][TRAINED]["suites"].items()}
+        {suite: digest(episodes) for suite, episodes in packed_episodes(record["policies"][TRAINED]).items()}
         for record in records
     )
     if any(other != first for other in others):
@@ -122,35 +102,18 @@ def write_overview(results: Path, target: Path) -> None:
 
 
 def _overview_rows(name: str, records: list[dict[str, Any]], suites: tuple[str, ...]) -> Iterator[str]:
-    trained = records[0]["policies"][TRAINED]["suites"]
-    for mode in next(iter(trained.values()))["scores"]:
-        cells = []
-        for suite in suites:
-            if suite in trained:
-                last = max(trained[suite]["scores"][mode], key=int)
-                cells.append(_cell(records, TRAINED, suite, mode, last))
-            else:
-                cells.append("")
+    seeds = [suites_from_json(record["policies"][TRAINED]) for record in records]
+    for condition in next(iter(seeds[0].values())).conditions:
+        cells = [_cell([s[suite] for s in seeds], condition) if suite in seeds[0] else "" for suite in suites]
         seconds = np.mean([record["training_seconds"] for record in records])
         iterations = records[0]["iterations"]
-        yield f"| {name} | {mode} | {' | '.join(cells)} | {iterations:,} | {seconds:.0f} | {len(records)} |"
-
-
-def _rejection_section(records: list[dict[str, Any]]) -> list[str]:
-    """Lines for one result, none where no out-of-scope requests were asked."""
-    rows = [
-        f"| {policy} | {suite} | {' | '.join(_rejection_cells(records, policy, suite))} |"
-        for policy, entry in records[0]["policies"].items()
-        for suite in entry["suites"]
-        if _has_rejection(records, policy, suite)
-    ]
-    head = ["| policy | suite | AUROC, out of scope | let through at 95 % |", "| --- | --- | --- | --- |"]
-    return [*head, *rows, ""] if rows else []
+        yield f"| {name} | {condition} | {' | '.join(cells)} | {iterations:,} | {seconds:.0f} | {len(records)} |"
 
 
 def _rejection_overview(found: dict[str, list[dict[str, Any]]], suites: tuple[str, ...]) -> list[str]:
     """Lines for all results of the same suites, none where no out-of-scope requests were asked."""
-    asked = [suite for suite in suites if any(_has_rejection(records, TRAINED, suite) for records in found.values())]
+    by_name = {n: [suites_from_json(r["policies"][TRAINED]) for r in records] for n, records in found.items()}
+    asked = [suite for suite in suites if any(out_of_scope(suite) in s for seeds in by_name.values() for s in seeds)]
     if not asked:
         return []
     lines = [
@@ -160,25 +123,12 @@ def _rejection_overview(found: dict[str, list[dict[str, Any]]], suites: tuple[st
         f"| result | {' | '.join(f'{suite} AUROC | {suite} let through' for suite in asked)} |",
         "| --- |" + " --- |" * (2 * len(asked)),
     ]
-    for name, records in found.items():
-        if all(_has_rejection(records, TRAINED, suite) for suite in asked):
-            cells = [cell for suite in asked for cell in _rejection_cells(records, TRAINED, suite)]
+    for name, seeds in by_name.items():
+        if all(out_of_scope(suite) in s for suite in asked for s in seeds):  # older ones were made without
+            told = [[s[out_of_scope(suite)] for s in seeds] for suite in asked]
+            cells = [_cell(scores, "inductive", measure) for scores in told for measure in scores[0].measures]
             lines.append(f"| {name} | {' | '.join(cells)} |")
     return [*lines, ""]
-
-
-def _has_rejection(records: list[dict[str, Any]], policy: str, suite: str) -> bool:
-    """In the records of all seeds: older ones were made without."""
-    return all("out_of_scope" in record["policies"][policy]["suites"].get(suite, {}) for record in records)
-
-
-def _rejection_cells(records: list[dict[str, Any]], policy: str, suite: str) -> Iterator[str]:
-    for measure in ("auroc", "false_acceptance_at_95"):
-        scores = [
-            np.array(record["policies"][policy]["suites"][suite]["out_of_scope"]["scores"][measure])
-            for record in records
-        ]
-        yield _with_seeds(scores, "accuracy")
 
 
 def _few_shot_records(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -189,26 +139,11 @@ def _few_shot_records(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]
             yield directory.name, records
 
 
-def _rows(record: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    for policy, entry in record["policies"].items():
-        for suite, result in entry["suites"].items():
-            for mode, curve in result["scores"].items():
-                for steps in curve:
-                    yield policy, suite, mode, steps
-
-
-def _cell(records: list[dict[str, Any]], policy: str, suite: str, mode: str, steps: str) -> str:
-    """Mean over seeds and its interval over episodes, then each seed's mean."""
-    entries = [record["policies"][policy] for record in records]
-    scores = [np.array(entry["suites"][suite]["scores"][mode][steps]) for entry in entries]
-    return _with_seeds(scores, entries[0]["measure"])
-
-
-def _with_seeds(scores: list[NDArray], measure: str) -> str:
-    """scores: of each seed, on the same episodes. An episode is hard for all seeds alike, so that seeds together are no
-    larger sample of episodes than one."""
-    text = format_score(normal_interval(np.mean(scores, axis=0)), measure)
-    if len(scores) == 1:
+def _cell(seeds: Sequence[Scores], condition: str, measure: str | None = None) -> str:
+    """After the last step: the mean with its interval, then each seed's mean where there are several."""
+    measure = measure or seeds[0].measures[0]
+    text = cell(measure, over_seeds(seeds, condition, measure)[-1])
+    if len(seeds) == 1:
         return text
-    means = ", ".join(format_value(float(s.mean()), measure).removesuffix(" %") for s in scores)
+    means = ", ".join(number(measure, float(scores.of(condition, measure)[-1].mean())) for scores in seeds)
     return f"{text} ({means})"

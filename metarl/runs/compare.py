@@ -15,8 +15,8 @@ from metarl.errors import UserError
 from metarl.runs.finished import check_finished
 from metarl.runs.log import env_steps_of, read_metrics
 from metarl.runs.same_config import differences, settings_of, tested_on
-from metarl.scores.rl import Measure, Mode
-from metarl.scores.stats import Interval, iqm
+from metarl.scores.stats import Interval, iqm, over_seeds_and_tasks
+from metarl.scores.table import Scores, suites_from_json
 
 POLICY = "meta-trained"
 SAMPLES = 2000
@@ -34,13 +34,15 @@ class Entry:
     strata: tuple[str, ...]
     tested_on: dict[str, Any]
     """Settings of the held-out tasks."""
-    scores: dict[Mode, dict[Measure, NDArray[np.float64]]]
-    """(seeds, rounds + 1, tasks): means over a task's test episodes."""
+    scores: tuple[Scores, ...]
+    """Of each seed."""
 
-    def values(self, mode: Mode, measure: Measure) -> NDArray[np.float64]:
-        if mode not in self.scores:
-            raise UserError(f"{self.label} was not evaluated with {mode} actions; compare its {', '.join(self.scores)}")
-        return self.scores[mode][measure]
+    def values(self, condition: str, measure: str) -> NDArray[np.float64]:
+        """(seeds, steps, tasks): means over a task's test episodes. Raises UserError for what was not scored."""
+        if condition not in self.scores[0].conditions:
+            known = ", ".join(self.scores[0].conditions)
+            raise UserError(f"{self.label} was not evaluated with {condition} actions; compare its {known}")
+        return np.array([scores.of(condition, measure) for scores in self.scores])
 
 
 def read_entries(paths: Sequence[Path]) -> list[Entry]:
@@ -53,7 +55,7 @@ def read_entries(paths: Sequence[Path]) -> list[Entry]:
     for path in (run for given in paths for run in _runs_in(given)):
         config, evaluation = _read(path / "config.json"), _read(path / "evaluation.json")
         check_finished(evaluation, config, path)
-        if "kind" in evaluation.get("policies", {}).get(POLICY, {"kind": None}):
+        if "" not in suites_from_json(evaluation["policies"][POLICY]):
             raise UserError(f"{path} is no meta-RL run; `metarl fewshot table` compares the supervised ones")
         key = json.dumps(settings_of(config), sort_keys=True)
         groups.setdefault(key, []).append((path, config, evaluation))
@@ -71,7 +73,9 @@ def iqm_interval(values: NDArray, strata: Sequence[str], *, seed: int = 0) -> In
 
 
 def mean_interval(values: NDArray, strata: Sequence[str], *, level: float = 0.95, seed: int = 0) -> Interval:
-    """As `iqm_interval`, of the mean, at a level of one's choice."""
+    """Of the mean: of several seeds over seeds and tasks, of one a bootstrap over tasks."""
+    if len(values) > 1:
+        return over_seeds_and_tasks(values, strata, level=level)
     means = [float(v.mean()) for (v,) in _resampled([values], strata, seed=seed)]
     return _interval(float(values.mean()), means, level=level)
 
@@ -143,26 +147,19 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _entry(runs: Sequence[tuple[Path, dict[str, Any], dict[str, Any]]]) -> Entry:
-    path, config, first = runs[0]
+    path, config, _ = runs[0]
     seeds = [config["config"]["trainer"]["seed"] for _, config, _ in runs]
     if len(set(seeds)) < len(seeds):
         twice = ", ".join(str(run) for run, _, _ in runs)
         raise UserError(f"{twice} are of one experiment and of the seeds {sorted(seeds)}; give each seed once")
-    policies = [evaluation["policies"][POLICY] for _, _, evaluation in runs]
-    scores: dict[Mode, dict[Measure, NDArray[np.float64]]] = {
-        mode: {
-            measure: np.array([np.mean(policy["outcomes"][mode][measure], axis=-1) for policy in policies])
-            for measure in by_measure
-        }
-        for mode, by_measure in policies[0]["outcomes"].items()
-    }
+    scores = tuple(suites_from_json(evaluation["policies"][POLICY])[""] for _, _, evaluation in runs)
     stored = path.name.startswith("seed")
     return Entry(
         label=path.parent.name if stored else Path(config["experiment"]).stem,
         paths=tuple(run for run, _, _ in runs),
         env_steps=tuple(evaluation["training_env_steps"] for _, _, evaluation in runs),
-        task_ids=tuple(first["policies"][POLICY]["tasks"]),
-        strata=tuple(first["policies"][POLICY]["strata"]),
+        task_ids=scores[0].tasks,
+        strata=scores[0].strata or ("",) * len(scores[0].tasks),
         tested_on=tested_on(config),
         scores=scores,
     )

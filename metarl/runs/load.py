@@ -13,16 +13,11 @@ import numpy as np
 from metarl.config import apply_overrides, config_from_dict, config_to_dict
 from metarl.errors import UserError, nearest
 from metarl.experiment import ChecksData, RLExperiment
-from metarl.learner import RLBehaviour
-from metarl.rl.returns import masked_mean
-from metarl.rollout.collect import collect_episodes
-from metarl.rollout.pool import RolloutPool
 from metarl.runs.checkpoint import load_latest
 from metarl.runs.directory import CHECKPOINTS, read_run_config
 from metarl.runs.find import load_experiment
-from metarl.seeding import SeedKey
 from metarl.tasks import MakesTask, TaskDistribution, check_like
-from metarl.types import Episodes, Phi, Task
+from metarl.types import Episodes, Task
 
 
 @dataclass(frozen=True)
@@ -126,62 +121,6 @@ def _task_of(tasks: TaskDistribution, params: Mapping[str, Any]) -> Task:
             f"{json.dumps(dict(example))[:150]}"
         ) from error
     return Task(json.dumps(params), params)
-
-
-@dataclass(frozen=True)
-class Adaptation:
-    """What became of a behaviour on one task."""
-
-    phis: list[Phi]
-    """After 0, 1, ..., K adaptation rounds."""
-    tests: list[Episodes]
-    """Test episodes with each of them."""
-    seeds: list[SeedKey]
-    """Of the rollout job behind each test."""
-    env_steps: int
-
-    def returns(self) -> list[float]:
-        return [float(masked_mean(e.returns_undiscounted(), e.kept)) for e in self.tests]
-
-    def success(self) -> list[float]:
-        return [float(masked_mean(e.success_any().float(), e.kept)) for e in self.tests]
-
-
-def adapt_to(
-    pool: RolloutPool,
-    behaviour: RLBehaviour,
-    task: Task,
-    *,
-    rounds: int,
-    episodes: int,
-    test_episodes: int,
-    seed: SeedKey,
-    deterministic: bool = False,
-) -> Adaptation:
-    """Test, then adapt on `episodes` episodes and test again, `rounds` times; theta is untouched."""
-    before = pool.stats.env_steps
-    phis: list[Phi] = [behaviour.prior()]
-    tests, seeds = [], []
-    for round_index in range(rounds + 1):
-        test_seed = (*seed, 1, round_index)
-        tests += collect_episodes(
-            pool,
-            behaviour,
-            [task],
-            [phis[-1]],
-            num_episodes=test_episodes,
-            seed=test_seed,
-            deterministic=deterministic,
-            # as in the evaluator: a memory must not learn from one test episode for the next
-            one_trial=False,
-        )
-        seeds.append((*test_seed, 0))  # the first and only job
-        if round_index < rounds:
-            support = collect_episodes(
-                pool, behaviour, [task], [phis[-1]], num_episodes=episodes, seed=(*seed, 0, round_index)
-            )
-            phis += behaviour.adapt([phis[-1]], support)
-    return Adaptation(phis, tests, seeds, pool.stats.env_steps - before)
 
 
 def actions_of(episodes: Episodes, index: int) -> np.ndarray:

@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from metarl.errors import UserError
-from metarl.fewshot.data.stored_episodes import share_episodes
-from metarl.fewshot.results import is_few_shot, section
+from metarl.fewshot.data.stored_episodes import shared_episodes
+from metarl.fewshot.results import is_few_shot
 from metarl.files import replace_file
 from metarl.runs.finished import check_finished
 from metarl.runs.same_config import differences, settings_of, stored_config
 from metarl.runs.side_by_side import side_by_side
-from metarl.scores.rl import MEASURES
-from metarl.scores.stats import Interval, stratified_bootstrap
+from metarl.scores.format import number
+from metarl.scores.table import Scores, over_seeds, suites_from_json
 
 PUBLISHED_MUJOCO = "3.3.0"
 """metaworld 3.1.1's own pin; other versions give other numbers."""
-HEADINGS = {"return": "return", "success_any": "success, any step", "success_last": "success, last step"}
+HEADINGS = {
+    "success_any": "success, any step",
+    "success_last": "success, last step",
+    "accuracy": "accuracy, %",
+    "auroc": "AUROC, %",
+    "false_acceptance_at_95": "let through at 95 %, %",
+}
 COPIED = ("config.json", "versions.json", "metrics.jsonl")
 FILES = (*COPIED, "evaluation.json")
 
@@ -46,8 +50,7 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     evaluation = json.loads((run / "evaluation.json").read_text())
     check_finished(evaluation, stored, run)
     target.mkdir(parents=True, exist_ok=True)
-    small = share_episodes(evaluation, results) if is_few_shot(evaluation) else condensed(evaluation)
-    replace_file(target / "evaluation.json", json.dumps(small).encode())
+    replace_file(target / "evaluation.json", json.dumps(condensed(evaluation, results)).encode())
     for file in COPIED:
         shutil.copyfile(run / file, target / file)
     return target
@@ -76,25 +79,18 @@ def _check_same_settings(stored: dict[str, Any], run: Path, target: Path) -> Non
             )
 
 
-def condensed(evaluation: dict[str, Any]) -> dict[str, Any]:
+def condensed(evaluation: dict[str, Any], results: Path) -> dict[str, Any]:
     """With each task's mean over its test episodes in place of them all, to keep the record small.
 
-    Tasks are the independent units of every interval here; the run directory keeps the episodes.
+    Tasks are the independent units of every interval here; the run directory keeps the episodes. The few-shot tasks
+    themselves, the same for many records, go into RESULTS/episodes.
     """
-    policies = {
-        name: policy
-        | {
-            "outcomes": {
-                mode: {
-                    measure: [[[float(np.mean(episodes))] for episodes in tasks] for tasks in rounds]
-                    for measure, rounds in measures.items()
-                }
-                for mode, measures in policy["outcomes"].items()
-            }
-        }
-        for name, policy in evaluation["policies"].items()
-    }
-    return {**evaluation, "policies": policies, "outcomes_are": "means over a task's test episodes"}
+    policies = {}
+    for name, policy in evaluation["policies"].items():
+        suites = {suite: scores.condensed().to_json() for suite, scores in suites_from_json(policy).items()}
+        kept = {key: value for key, value in policy.items() if key != "outcomes"}
+        policies[name] = kept | {"suites": suites} | shared_episodes(policy, results)
+    return {**evaluation, "policies": policies}
 
 
 def write_table(results: Path, readme: Path) -> None:
@@ -103,16 +99,17 @@ def write_table(results: Path, readme: Path) -> None:
         "# Results",
         "",
         "Made by `metarl results` from the records in `results/`; not written by hand. Rows are of held-out tasks, but "
-        "for those that say `on training tasks`: mean over seeds and tasks, in brackets the 95 % bootstrap interval "
-        "over tasks, each averaged over the seeds and drawn within its class; then the mean of each seed. Success and "
-        "return are of the final policy, never the best of a run.",
+        "for those that say `on training tasks`: mean over seeds and tasks, in brackets its 95 % interval, then the "
+        "mean of each seed. Of several seeds the interval is over seeds and tasks; of one it is over tasks alone, of "
+        "this theta. Tasks are drawn within their class: the classes are those of the task list, and no sample of all. "
+        "Scores are of the final policy, never the best of a run.",
         "",
     ]
     stored = dict(_stored(results))
     of_episodes = {name: records for name, records in stored.items() if not is_few_shot(records[0])}
     lines += side_by_side(of_episodes, {name: stored_config(results / name) for name in of_episodes})
     for name, records in stored.items():
-        lines += section(name, records) if is_few_shot(records[0]) else _section(results / name, records)
+        lines += _section(results / name, records)
     replace_file(readme, "\n".join(lines).encode())
 
 
@@ -125,8 +122,8 @@ def _stored(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def _section(directory: Path, records: list[dict[str, Any]]) -> list[str]:
+    """Of one result: a table for each set of measures, a row for each policy, suite, condition and number of steps."""
     name = directory.name
-    steps = ", ".join(f"{record['training_env_steps']:,}" for record in records)
     seconds = ", ".join(f"{record['training_seconds']:.0f}" for record in records)
     machine = records[0]["environment"]
     for library in ("mujoco", "metaworld"):
@@ -135,54 +132,68 @@ def _section(directory: Path, records: list[dict[str, Any]]) -> list[str]:
                 f"the seeds of {name} were run with {library} {' and '.join(sorted(found))}, whose numbers differ; "
                 "store them under different names"
             )
-    measures = [measure for measure in MEASURES if measure == "return" or _any_success(records)]
+    counted = "training_env_steps" if records[0]["training_env_steps"] else "iterations"
+    amount = f"{counted.removeprefix('training_').replace('_', ' ')} of meta-training "
+    amount += ", ".join(f"{record[counted]:,}" for record in records)
     lines = [
         f"## {name}",
         "",
-        f"{len(records)} seed(s); env steps of meta-training {steps}; training wall-clock {seconds} s on "
-        f"{machine['cpu_count']} cores; mujoco {machine['mujoco']}, metaworld {machine['metaworld']}, "
-        f"torch {machine['torch']}.",
+        f"{_seeds_of(records)}; {amount}; training wall-clock {seconds} s on {machine['cpu_count']} cores; "
+        f"mujoco {machine['mujoco']}, metaworld {machine['metaworld']}, torch {machine['torch']}.",
         "",
-        f"| policy | actions | steps | {' | '.join(HEADINGS[measure] for measure in measures)} |",
-        f"| --- | --- | --- |{' --- |' * len(measures)}",
     ]
+    rows: dict[tuple[str, ...], list[str]] = {}
     for policy in records[0]["policies"]:
-        entries = [record["policies"][policy] for record in records]
-        outcomes, classes = [entry["outcomes"] for entry in entries], entries[0].get("strata")
-        for mode in outcomes[0]:
-            for k in range(len(outcomes[0][mode]["return"])):
-                cells = [_cell([o[mode][measure][k] for o in outcomes], measure, classes) for measure in measures]
-                lines.append(f"| {policy} | {mode} | {k} | {' | '.join(cells)} |")
-    return [*lines, "", *_asides(records), *_maxima(directory)]
+        seeds = [suites_from_json(record["policies"][policy]) for record in records]
+        for suite, first in seeds[0].items():
+            if not all(suite in suites for suites in seeds):
+                continue  # older records were made without it
+            scores = [suites[suite] for suites in seeds]
+            measures = tuple(m for m in first.measures if not m.startswith("success") or _any_success(records))
+            for condition in first.conditions:
+                curves = {measure: _cells(scores, condition, measure) for measure in measures}
+                for k, step in enumerate(first.steps):
+                    cells = (policy, suite, condition, str(step), *(curves[measure][k] for measure in measures))
+                    rows.setdefault(measures, []).append(f"| {' | '.join(cells)} |")
+    for measures, lines_of in rows.items():
+        headings = " | ".join(HEADINGS.get(measure, measure) for measure in measures)
+        lines += [
+            f"| policy | suite | with | steps | {headings} |",
+            f"| --- | --- | --- | --- |{' --- |' * len(measures)}",
+        ]
+        lines += [*lines_of, ""]
+    return [*lines, *_first_come(records), *_maxima(directory)]
+
+
+def _seeds_of(records: Sequence[dict[str, Any]]) -> str:
+    return "one seed: intervals are over tasks alone" if len(records) == 1 else f"{len(records)} seeds"
 
 
 def _any_success(records: list[dict[str, Any]]) -> bool:
     """False where the tasks know no success."""
-    policies = [policy["outcomes"] for record in records for policy in record["policies"].values()]
-    return any(value for outcomes in policies for mode in outcomes.values() for value in np.ravel(mode["success_any"]))
+    suites = [suites_from_json(policy) for record in records for policy in record["policies"].values()]
+    return any(
+        scores.values["success_any"].any()
+        for by_name in suites
+        for scores in by_name.values()
+        if "success_any" in scores.values
+    )
 
 
-def _asides(records: list[dict[str, Any]]) -> Iterator[str]:
-    """The final success without classes that were trained on as well, and as metaworld's own evaluator counts it."""
+def _first_come(records: list[dict[str, Any]]) -> Iterator[str]:
+    """The final success as metaworld's own evaluator counts it."""
     for policy in records[0]["policies"]:
         entries = [record["policies"][policy] for record in records]
-        for mode, outcomes in entries[0]["outcomes"].items():
-            trained = entries[0].get("also_without", [])
-            kept = [i for i, stratum in enumerate(entries[0].get("strata", [])) if stratum not in trained]
-            if trained and kept:
-                final = [np.asarray(e["outcomes"][mode]["success_any"][-1])[kept].tolist() for e in entries]
-                yield f"- {policy}, {mode}, without {', '.join(trained)} (trained on with other goals), after the last "
-                classes = [entries[0]["strata"][i] for i in kept]
-                yield f"  step: success, any step {_cell(final, 'success_any', classes)}"
-            if all(e.get("success_first_come", {}).get(mode) for e in entries):
-                if (mujoco := records[0]["environment"]["mujoco"]) != PUBLISHED_MUJOCO:
-                    yield f"- {policy}, {mode}: not compared with published scores: they are mujoco"
-                    yield f"  {PUBLISHED_MUJOCO}'s, and these runs had {mujoco}"
-                    continue
-                counted = _seeds((e["success_first_come"][mode][-1] for e in entries), "success_any")
-                steps = len(outcomes["success_any"]) - 1
-                yield f"- {policy}, {mode}, after {steps} step(s), counted as metaworld 3.1.1 does (first come, biased "
-                yield f"  upwards): {counted}"
+        for condition, counted in entries[0].get("success_first_come", {}).items():
+            if not all(e.get("success_first_come", {}).get(condition) for e in entries):
+                continue
+            if (mujoco := records[0]["environment"]["mujoco"]) != PUBLISHED_MUJOCO:
+                yield f"- {policy}, {condition}: not compared with published scores: they are mujoco"
+                yield f"  {PUBLISHED_MUJOCO}'s, and these runs had {mujoco}"
+                continue
+            of_seeds = ", ".join(number("success_any", e["success_first_come"][condition][-1]) for e in entries)
+            yield f"- {policy}, {condition}, after {len(counted) - 1} step(s), counted as metaworld 3.1.1 does (first "
+            yield f"  come, biased upwards): {of_seeds}"
     yield ""
 
 
@@ -203,24 +214,11 @@ def _maxima(directory: Path) -> Iterator[str]:
     yield ""
 
 
-def _cell(by_seed: list[list[list[float]]], measure: str, classes: Sequence[str] | None) -> str:
-    """by_seed: seeds of tasks of episodes. The tasks of all seeds are the same, so that a task is one unit, and not one
-    a seed; every class keeps its share of each resample."""
-    per_task = np.mean(by_seed, axis=-1)
-    interval = stratified_bootstrap(per_task.mean(0), classes)
-    return f"{_text(interval, measure)} ({_seeds(map(float, per_task.mean(1)), measure)})"
-
-
-def _text(interval: Interval, measure: str) -> str:
-    mean, low, high = (_number(x, measure) for x in interval)
-    return f"**{mean}** [{low}, {high}]"
-
-
-def _seeds(means: Iterable[float], measure: str) -> str:
-    return ", ".join(_number(x, measure) for x in means)
-
-
-def _number(x: float, measure: str) -> str:
-    if measure != "return":
-        return f"{x:.3f}"
-    return f"{x:.0f}" if abs(x) >= 100 else f"{x:.2f}"
+def _cells(seeds: Sequence[Scores], condition: str, measure: str) -> list[str]:
+    """After each number of steps: the mean with its interval, then the mean of each seed."""
+    cells = []
+    for k, interval in enumerate(over_seeds(seeds, condition, measure)):
+        mean, low, high = (number(measure, x) for x in interval)
+        means = ", ".join(number(measure, float(scores.of(condition, measure)[k].mean())) for scores in seeds)
+        cells.append(f"**{mean}** [{low}, {high}] ({means})")
+    return cells

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from metarl.runs.compare import POLICY, mean_interval
 from metarl.runs.same_config import tested_on
 from metarl.scores.stats import Interval
+from metarl.scores.table import Scores, suites_from_json
 
 MODE = "stochastic"
 LEGEND = (
@@ -33,7 +34,7 @@ def side_by_side(results: Mapping[str, Records], configs: Mapping[str, dict[str,
     """
     groups: dict[tuple[tuple[str, ...], str], dict[str, Records]] = {}
     for name, records in results.items():
-        tasks = tuple(records[0]["policies"][POLICY]["tasks"])
+        tasks = _scores(records[0]).tasks
         key = tasks, json.dumps(tested_on(configs[name]), sort_keys=True)
         groups.setdefault(key, {})[name] = records
     shared = [(tasks, group) for (tasks, _), group in groups.items() if len(group) > 1]
@@ -54,7 +55,7 @@ def _episodes_a_step(config: Mapping[str, Any]) -> str:
 
 
 def _table(tasks: tuple[str, ...], group: Mapping[str, Records], episodes: Mapping[str, str]) -> Iterator[str]:
-    rounds = max(len(_outcomes(records[0], "return")) for records in group.values())
+    rounds = max(len(_scores(records[0]).steps) for records in group.values())
     yield f"### On the same {len(tasks)} held-out tasks: {', '.join(group)}"
     yield ""
     steps = " | ".join(str(k) for k in range(rounds))
@@ -82,24 +83,22 @@ def verdict(values: Sequence[NDArray], strata: Sequence[str]) -> str:
     return "yes, then falls" if rose else "no"
 
 
+def _scores(record: dict[str, Any]) -> Scores:
+    return suites_from_json(record["policies"][POLICY])[""]
+
+
 def _values(records: Records) -> list[NDArray]:
     """(seeds, tasks) after 0, 1, ... steps."""
-    seeds = [[np.mean(points, axis=-1) for points in _outcomes(record, "return")] for record in records]
-    return [np.array(points) for points in zip(*seeds, strict=True)]
+    return list(np.array([_scores(record).of(MODE, "return") for record in records]).swapaxes(0, 1))
 
 
 def _strata(records: Records) -> Sequence[str]:
-    policy = records[0]["policies"][POLICY]
-    return policy.get("strata") or [""] * len(policy["tasks"])
+    scores = _scores(records[0])
+    return scores.strata or [""] * len(scores.tasks)
 
 
 def _final(records: Records) -> float:
-    return float(np.mean([np.mean(_outcomes(record, "return")[-1]) for record in records]))
-
-
-def _outcomes(record: dict[str, Any], measure: str) -> list[list[list[float]]]:
-    """Rounds of tasks of episodes."""
-    return record["policies"][POLICY]["outcomes"][MODE][measure]
+    return float(_values(records)[-1].mean())
 
 
 def _text(interval: Interval) -> str:

@@ -24,18 +24,30 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
-def plot_adaptation(path: Path, *, returns: Curves, success: Curves, title: str = "") -> None:
-    """Return and, where there is such a thing, success rate per adaptation step, with 95 % intervals as bars."""
-    figure = new_figure(width=10.0 if success else 6.5, height=4.2)
-    left, *others = figure.subplots(1, 2 if success else 1, squeeze=False).flat
-    draw_curves(left, returns)
-    left.set(xlabel="adaptation steps", ylabel="return per episode (undiscounted)")
-    for right in others:
-        draw_curves(right, success)
-        right.set(xlabel="adaptation steps", ylabel="success rate", ylim=(-0.04, 1.04))
+PLOTTED = {
+    "return": "return per episode (undiscounted)",
+    "success_any": "success rate",
+    "accuracy": "accuracy",
+    "mse": "mean squared error",
+}
+"""Measures that are drawn, as their axes are labelled."""
+
+
+def plot_adaptation(path: Path, panels: Mapping[str, tuple[str, Sequence[int], Curves]], *, title: str = "") -> None:
+    """A panel for each label: (measure, numbers of steps, curves), with 95 % intervals as bars."""
+    figure = new_figure(width=5.2 * max(len(panels), 1) if len(panels) > 1 else 6.5, height=4.2)
+    axes = figure.subplots(1, max(len(panels), 1), squeeze=False)[0]
+    for panel, (label, (measure, steps, curves)) in zip(axes, panels.items(), strict=False):
+        draw_curves(panel, curves)
+        panel.set(xlabel="adaptation steps", ylabel=label, xticks=range(len(steps)))
+        panel.set_xticklabels([str(step) for step in steps])
+        if measure.startswith("success"):
+            panel.set_ylim(-0.04, 1.04)
+        if measure == "mse":
+            panel.set_yscale("log")
     figure.suptitle(title or "Adaptation to tasks never seen (mean and 95 % interval)")
-    labels = left.get_legend_handles_labels()
-    figure.legend(*labels, loc="outside lower center", ncols=min(max(len(returns), 1), 2), frameon=False)
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=min(max(len(handles[1]), 1), 2), frameon=False)
     save_figure(figure, path)
 
 

@@ -7,27 +7,27 @@ finish first, and successes finish early: a policy that solves 9 % was reported 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from metarl.errors import NonFiniteError
 from metarl.learner import RLBehaviour
+from metarl.rl.returns import masked_mean
 from metarl.rollout.collect import collect_episodes
 from metarl.rollout.pool import RolloutPool
+from metarl.scores.format import CONDITIONS
 from metarl.scores.metaworld_compat import KEPT_EPISODES, first_come_success
-from metarl.scores.stats import Interval, stratified_bootstrap
+from metarl.scores.table import Evaluation, Scores, without_trained
 from metarl.seeding import SeedKey
 from metarl.types import Episodes, Phi, Task
 from metarl.validate import check_range
 
 Mode = Literal["stochastic", "deterministic"]
-Measure = Literal["return", "success_any", "success_last", "steps_to_success"]
-MEASURES: tuple[Measure, ...] = ("return", "success_any", "success_last")
-"""Those that a mean makes sense of; `steps_to_success` is 0 where there was none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,81 +65,70 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True)
-class EvaluationResult:
-    """Raw outcomes of each test episode, so that every later statistic can be taken from them."""
+class Adaptation:
+    """What became of a behaviour on some tasks."""
 
-    task_ids: list[str]
-    strata: list[str]
-    """Each task's class (Meta-World env name), or its distribution's name."""
-    outcomes: dict[Mode, dict[Measure, NDArray[np.float64]]]
-    """(rounds + 1, tasks, test_episodes): row k is after k adaptation rounds."""
+    phis: list[list[Phi]]
+    """After 0, 1, ..., K adaptation rounds, of each task."""
+    tests: dict[Mode, list[list[Episodes]]]
+    """By kind of action, test episodes after each number of rounds, of each task."""
+    test_seeds: dict[Mode, list[SeedKey]]
+    """Of the rollout jobs behind them, without the task's place."""
     env_steps: int
-    first_come: dict[Mode, list[float]]
-    """Success after each round as metaworld 3.1.1 counts it (see first_come.py); empty if not asked for."""
-    also_without: tuple[str, ...] = ()
-    """Strata that were trained on as well: `without_trained` leaves them out."""
-    dropped_episodes: int = 0
-    """Test episodes left out for a NaN (`drop_episode`); in `outcomes` each has the mean of its task's others, which
-    leaves the task's mean as it is without it, and no success in `steps_to_success`."""
 
-    def without_trained(self) -> EvaluationResult | None:
-        """The tasks of classes never trained on, None where that is all of them or none.
+    def returns(self, mode: Mode, task: int = 0) -> list[float]:
+        """Mean return of one task's test episodes after each number of rounds."""
+        tests = [row[task] for row in self.tests[mode]]
+        return [float(masked_mean(e.returns_undiscounted(), e.kept)) for e in tests]
 
-        The first-come count is of all classes and not given.
-        """
-        kept = [i for i, stratum in enumerate(self.strata) if stratum not in self.also_without]
-        if len(kept) in (0, len(self.strata)):
-            return None
-        return EvaluationResult(
-            task_ids=[self.task_ids[i] for i in kept],
-            strata=[self.strata[i] for i in kept],
-            outcomes={
-                mode: {measure: values[:, kept] for measure, values in by_measure.items()}
-                for mode, by_measure in self.outcomes.items()
-            },
-            env_steps=self.env_steps,
-            first_come={},
-            dropped_episodes=self.dropped_episodes,
-        )
+    def success(self, mode: Mode, task: int = 0) -> list[float]:
+        """As `returns`, of success at any step."""
+        tests = [row[task] for row in self.tests[mode]]
+        return [float(masked_mean(e.success_any().float(), e.kept)) for e in tests]
 
-    def curve(self, mode: Mode, measure: Measure) -> list[Interval]:
-        """Mean and 95 % interval over tasks, after 0, 1, ... adaptation rounds."""
-        per_task = self.outcomes[mode][measure].mean(-1)
-        return [stratified_bootstrap(row, self.strata) for row in per_task]
 
-    def metrics(self) -> dict[str, float]:
-        """`eval/<mode>/<measure>/<rounds>` of the mean, for the log."""
-        corrected = {
-            f"eval/{mode}/{measure}/{k}": point.mean
-            for mode in self.outcomes
-            for measure in MEASURES
-            for k, point in enumerate(self.curve(mode, measure))
-        }
-        compat = {
-            f"eval/{mode}/success_first_come/{k}": value
-            for mode, values in self.first_come.items()
-            for k, value in enumerate(values)
-        }
-        return corrected | compat
+def adapt_and_test(
+    pool: RolloutPool,
+    behaviour: RLBehaviour,
+    tasks: Sequence[Task],
+    *,
+    rounds: int,
+    episodes: int,
+    test_episodes: int,
+    modes: Sequence[Mode],
+    seed: SeedKey,
+    same_start: bool = False,
+) -> Adaptation:
+    """Test, then adapt on `episodes` episodes of each task and test again, `rounds` times; theta is untouched.
 
-    def to_json(self) -> dict[str, Any]:
-        """Summary and raw outcomes as JSON values."""
-        return {
-            "tasks": self.task_ids,
-            "strata": self.strata,
-            "also_without": list(self.also_without),
-            "dropped_episodes": self.dropped_episodes,
-            "env_steps": self.env_steps,
-            "success_first_come": self.first_come,
-            "summary": {
-                mode: {measure: [p._asdict() for p in self.curve(mode, measure)] for measure in MEASURES}
-                for mode in self.outcomes
-            },
-            "outcomes": {
-                mode: {measure: values.tolist() for measure, values in by_measure.items()}
-                for mode, by_measure in self.outcomes.items()
-            },
-        }
+    With `same_start` the test episodes start alike after each number of rounds, to be looked at beside each other.
+    """
+    before = pool.stats.env_steps
+    phis: list[list[Phi]] = [[behaviour.prior()] * len(tasks)]
+    tests: dict[Mode, list[list[Episodes]]] = {mode: [] for mode in modes}
+    # test and adaptation episodes never share a seed
+    seeds: dict[Mode, list[SeedKey]] = {
+        mode: [(*seed, 1 + i, 0 if same_start else k) for k in range(rounds + 1)] for i, mode in enumerate(modes)
+    }
+    for k in range(rounds + 1):
+        for mode in modes:
+            tests[mode].append(
+                collect_episodes(
+                    pool,
+                    behaviour,
+                    tasks,
+                    phis[-1],
+                    num_episodes=test_episodes,
+                    seed=seeds[mode][k],
+                    deterministic=mode == "deterministic",
+                    # a memory must not learn from one test episode for the next
+                    one_trial=False,
+                )
+            )
+        if k < rounds:
+            support = collect_episodes(pool, behaviour, tasks, phis[-1], num_episodes=episodes, seed=(*seed, 0, k))
+            phis.append(behaviour.adapt(phis[-1], support))
+    return Adaptation(phis, tests, seeds, pool.stats.env_steps - before)
 
 
 def meta_evaluate(
@@ -149,62 +138,64 @@ def meta_evaluate(
     config: EvaluationConfig,
     *,
     seed: SeedKey,
-) -> EvaluationResult:
+) -> Evaluation:
     """Adapt to each of `tasks` from the prior and test before and after every round; theta is untouched."""
     tasks = evenly(tasks, config.max_tasks)
     modes: tuple[Mode, ...] = ("stochastic", "deterministic") if config.deterministic_too else ("stochastic",)
-    rows: dict[Mode, list[list[Episodes]]] = {mode: [] for mode in modes}
-    phis: Sequence[Phi] = [behaviour.prior()] * len(tasks)
-    env_steps = pool.stats.env_steps
-    for round_index in range(config.adaptation_rounds + 1):
-        for mode_index, mode in enumerate(modes):
-            rows[mode].append(
-                collect_episodes(
-                    pool,
-                    behaviour,
-                    tasks,
-                    phis,
-                    num_episodes=config.test_episodes,
-                    # test and adaptation episodes never share a seed
-                    seed=(*seed, 1 + mode_index, round_index),
-                    deterministic=mode == "deterministic",
-                    # a memory must not learn from one test episode for the next
-                    one_trial=False,
-                )
-            )
-        if round_index < config.adaptation_rounds:
-            support = collect_episodes(
-                pool,
-                behaviour,
-                tasks,
-                phis,
-                num_episodes=config.adaptation_episodes,
-                seed=(*seed, 0, round_index),
-            )
-            phis = behaviour.adapt(phis, support)
-    strata = [task.stratum or "all" for task in tasks]
-    outcomes: dict[Mode, dict[Measure, NDArray[np.float64]]] = {mode: _outcomes(rows[mode], tasks) for mode in modes}
-    return EvaluationResult(
-        task_ids=[task.id for task in tasks],
-        strata=strata,
-        outcomes=outcomes,
-        env_steps=pool.stats.env_steps - env_steps,
-        first_come={
-            mode: [
-                first_come_success(
-                    steps,
-                    strata,
-                    envs_per_class=config.first_come_envs,
-                    horizon_steps=pool.spec.horizon_steps,
-                )
-                for steps in outcomes[mode]["steps_to_success"]
-            ]
-            for mode in modes
-            if config.first_come_envs is not None and config.test_episodes == KEPT_EPISODES
-        },
-        also_without=config.also_without,
-        dropped_episodes=sum(int((~e.kept).sum()) for mode in modes for row in rows[mode] for e in row),
+    found = adapt_and_test(
+        pool,
+        behaviour,
+        tasks,
+        rounds=config.adaptation_rounds,
+        episodes=config.adaptation_episodes,
+        test_episodes=config.test_episodes,
+        modes=modes,
+        seed=seed,
     )
+    scores = Scores(
+        values=_outcomes([found.tests[mode] for mode in modes], tasks),
+        conditions=modes,
+        steps=tuple(range(config.adaptation_rounds + 1)),
+        tasks=tuple(task.id for task in tasks),
+        strata=tuple(task.stratum or "all" for task in tasks),
+    )
+    dropped = sum(int((~e.kept).sum()) for rows in found.tests.values() for row in rows for e in row)
+    counted = _first_come(scores, config, horizon_steps=pool.spec.horizon_steps)
+    return Evaluation(
+        suites={"": scores, **without_trained(scores, config.also_without)},
+        notes=tuple(_notes(dropped, counted)),
+        logged={
+            f"eval/{mode}/success_first_come/{k}": value
+            for mode, values in counted.items()
+            for k, value in enumerate(values)
+        },
+        record={
+            "env_steps": found.env_steps,
+            "dropped_episodes": dropped,
+            "success_first_come": counted,
+        },
+    )
+
+
+def _first_come(scores: Scores, config: EvaluationConfig, *, horizon_steps: int) -> dict[str, list[float]]:
+    """By condition, success after each round as metaworld 3.1.1 counts it; empty if not asked for."""
+    if config.first_come_envs is None or config.test_episodes != KEPT_EPISODES:
+        return {}
+    return {
+        condition: [
+            first_come_success(steps, scores.strata, envs_per_class=config.first_come_envs, horizon_steps=horizon_steps)
+            for steps in by_round
+        ]
+        for condition, by_round in zip(scores.conditions, scores.values["steps_to_success"], strict=True)
+    }
+
+
+def _notes(dropped: int, counted: dict[str, list[float]]) -> Iterator[str]:
+    if dropped:
+        yield f"{dropped} test episodes had a NaN and are left out"
+    if counted:
+        last = ", ".join(f"{CONDITIONS[condition]} {values[-1]:.0%}" for condition, values in counted.items())
+        yield f"counted as metaworld 3.1.1 does (first come, biased upwards): {last}"
 
 
 def evenly(tasks: Sequence[Task], most: int | None) -> list[Task]:
@@ -219,18 +210,24 @@ def evenly(tasks: Sequence[Task], most: int | None) -> list[Task]:
     return [tasks[index] for index in sorted(index for _, index in sorted(places)[:most])]
 
 
-def _outcomes(rows: Sequence[Sequence[Episodes]], tasks: Sequence[Task]) -> dict[Measure, NDArray[np.float64]]:
-    """Rounds of tasks of episodes -> each measure as (rounds, tasks, episodes)."""
+def _outcomes(
+    by_condition: Sequence[Sequence[Sequence[Episodes]]], tasks: Sequence[Task]
+) -> dict[str, NDArray[np.float64]]:
+    """Conditions of rounds of tasks of episodes -> each measure as (C, K, B, N).
 
-    def table(values: list[list[Any]]) -> NDArray[np.float64]:
-        return np.array([[v.numpy().astype(np.float64) for v in row] for row in values])
+    An episode that was left out for a NaN (`drop_episode`) has the mean of its task's others, which leaves the task's
+    mean as it is without it, and no success in `steps_to_success`.
+    """
 
-    kept = np.array([[e.kept.numpy() for e in row] for row in rows])
+    def table(of: Callable[[Episodes], Tensor]) -> NDArray[np.float64]:
+        return np.array([[[of(e).numpy().astype(np.float64) for e in row] for row in rows] for rows in by_condition])
+
+    kept = table(lambda e: e.kept).astype(bool)
     for i, task in enumerate(tasks):
-        if not kept[:, i].any(-1).all():
+        if not kept[:, :, i].any(-1).all():
             raise NonFiniteError(
                 f"all test episodes of task {task.id!r} had a NaN or infinity, so there is nothing to score; "
-                "mend the environment"
+                "fix the environment"
             )
 
     def without_dropped(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -238,8 +235,8 @@ def _outcomes(rows: Sequence[Sequence[Episodes]], tasks: Sequence[Task]) -> dict
         return np.where(kept, values, mean)
 
     return {
-        "return": without_dropped(table([[e.returns_undiscounted() for e in row] for row in rows])),
-        "success_any": without_dropped(table([[e.success_any() for e in row] for row in rows])),
-        "success_last": without_dropped(table([[e.success_last() for e in row] for row in rows])),
-        "steps_to_success": table([[e.steps_to_success() for e in row] for row in rows]),
+        "return": without_dropped(table(Episodes.returns_undiscounted)),
+        "success_any": without_dropped(table(Episodes.success_any)),
+        "success_last": without_dropped(table(Episodes.success_last)),
+        "steps_to_success": table(Episodes.steps_to_success),
     }

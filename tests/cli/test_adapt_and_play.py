@@ -109,8 +109,10 @@ def test_play_draws_both_sides(point: Path, tmp_path: Path) -> None:
     out = tmp_path / "play.gif"
     assert main(["play", str(point), "--task", "1", "--rounds", "1", "--every", "10", "--out", str(out)]) == 0
     with Image.open(out) as video:
-        assert video.size == (480, 262) and video.n_frames == 11
-        first, last = (np.asarray(frame.convert("RGB"), int) for frame in (seek(video, 0), seek(video, 10)))
+        assert video.size == (480, 262) and 2 <= video.n_frames <= 11  # frames in which nothing moves are one
+        first, last = (
+            np.asarray(frame.convert("RGB"), int) for frame in (seek(video, 0), seek(video, video.n_frames - 1))
+        )
     assert np.abs(first[22:, :240] - last[22:, :240]).max() > 100  # the path has grown
     assert np.abs(first[22:, 240:] - last[22:, 240:]).max() > 100
 

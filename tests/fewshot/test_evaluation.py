@@ -15,7 +15,7 @@ from metarl.fewshot.evaluation import (
     DIVERGED_ERROR,
     FewShotEvaluationConfig,
     few_shot_evaluate,
-    normal_interval,
+    held_out_tasks,
     pack_episodes,
     unpack_episodes,
 )
@@ -25,6 +25,8 @@ from metarl.fewshot.methods.prototypical import PrototypicalConfig
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.results import overview
 from metarl.runs.results import add_result, write_table
+from metarl.scores.stats import normal_interval
+from metarl.scores.table import over_seeds, suites_from_json
 from metarl.seeding import numpy_rng, torch_rng
 from metarl.types import Task
 from tests.fewshot.problems import SMALL_IMAGE_NET, SMALL_MLP, batch_of, image_source, snapshot
@@ -44,11 +46,10 @@ def test_an_evaluation_is_the_same_each_time_and_leaves_theta_alone():
     before = snapshot(learner.state_dict())
     first, second = (few_shot_evaluate(learner.behaviour(), source, CONFIG).to_json() for _ in range(2))
     assert first == second and snapshot(learner.state_dict()) == before
-    assert first["kind"] == "few-shot" and first["measure"] == "accuracy"
-    assert list(first["suites"]) == ["3w1s", "2w3s"]
+    assert list(first["suites"]) == list(first["episodes"]) == ["3w1s", "2w3s"]
     for suite in first["suites"].values():
-        assert set(suite["scores"]) == {"inductive", "transductive"}
-        assert all(len(values) == 7 for curve in suite["scores"].values() for values in curve.values())
+        assert suite["conditions"] == ["inductive", "transductive"]
+        assert np.shape(suite["values"]["accuracy"]) == (2, 1, 7, 1)
 
 
 def test_a_task_whose_adaptation_diverges_is_scored_as_one_and_the_others_are_too():
@@ -57,12 +58,11 @@ def test_a_task_whose_adaptation_diverges_is_scored_as_one_and_the_others_are_to
     config = MAMLConfig(inner_lr=1e20, test_steps=(1, 40), net=SMALL_MLP)
     learner = METHODS["maml"].make(source.spec, torch_rng((0,)), config=config)
     result = few_shot_evaluate(learner.behaviour(), source, FewShotEvaluationConfig(suites=("5s",), num_episodes=3))
-    scores = result.suites["5s"]
-    assert scores.diverged[40] == 3 and (scores.scores["inductive"][40] == DIVERGED_ERROR).all()
-    assert 0 not in scores.diverged and (scores.scores["inductive"][0] < DIVERGED_ERROR).all()
+    errors = result.suites["5s"].of("inductive", "mse")  # after 0, 1 and 40 steps
+    assert (errors[2] == DIVERGED_ERROR).all() and (errors[0] < DIVERGED_ERROR).all()
     stored = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert stored["suites"]["5s"]["diverged"]["40"] == 3
-    support = source.data(scores.episodes[:1], rng=numpy_rng((0,)))[0].supports[0]
+    assert "5s: adaptation diverged 3 times in 40 steps" in stored["notes"]
+    support = source.data(source.test_tasks("5s", 1, rng=numpy_rng((0,))), rng=numpy_rng((0,)))[0].supports[0]
     with pytest.raises(NonFiniteError, match="40 inner steps gave non-finite parameters; lower inner_lr"):
         learner.behaviour().adapt([learner.behaviour().prior()], [support])
 
@@ -72,11 +72,11 @@ def test_scores_are_those_of_each_stored_episode():
     source = image_source()
     learner = prototypical(source)
     result = few_shot_evaluate(learner.behaviour(), source, CONFIG)
-    record = json.loads(json.dumps(result.to_json()))["suites"]["3w1s"]
-    tasks = unpack_episodes(record["episodes"])
-    assert tasks == [dict(task.params) for task in result.suites["3w1s"].episodes]
-    for params, expected in zip(tasks, record["scores"]["inductive"]["1"], strict=True):
-        data = source.task_data(type(result.suites["3w1s"].episodes[0])("again", params))
+    record = json.loads(json.dumps(result.to_json()))
+    tasks = unpack_episodes(record["episodes"]["3w1s"])
+    assert tasks == [dict(task.params) for task in held_out_tasks(source, CONFIG, "3w1s")]
+    for params, expected in zip(tasks, suites_from_json(record)["3w1s"].of("inductive", "accuracy")[0], strict=True):
+        data = source.task_data(Task("again", params))
         phis = learner.behaviour().adapt([learner.behaviour().prior()], [data.supports[0]])
         (scores,) = learner.behaviour().predict(phis, [data.query.x])
         assert float((scores.argmax(1) == data.query.y).float().mean()) == pytest.approx(expected, abs=1e-5)
@@ -90,7 +90,7 @@ def test_a_suites_episodes_do_not_depend_on_the_others():
         )
         for suites in (("3w1s", "2w3s"), ("2w3s",))
     )
-    assert both.suites["2w3s"].episodes == alone.suites["2w3s"].episodes
+    assert both.record["episodes"]["2w3s"] == alone.record["episodes"]["2w3s"]
     assert both.to_json()["suites"]["2w3s"] == alone.to_json()["suites"]["2w3s"]
 
 
@@ -104,7 +104,7 @@ def test_different_seeds_give_different_episodes():
         )
         for s in (0, 1)
     )
-    assert one.suites["3w1s"].episodes != other.suites["3w1s"].episodes
+    assert one.record["episodes"]["3w1s"] != other.record["episodes"]["3w1s"]
 
 
 def test_a_regression_is_scored_after_every_reported_step():
@@ -112,11 +112,12 @@ def test_a_regression_is_scored_after_every_reported_step():
     config = MAMLConfig(net=SMALL_MLP, inner_lr=0.01, test_steps=(1, 5))
     learner = METHODS["maml"].make(source.spec, torch_rng((0,)), config=config)
     result = few_shot_evaluate(learner.behaviour(), source, FewShotEvaluationConfig(suites=("5s",), num_episodes=4))
-    assert list(result.suites["5s"].scores) == ["inductive"]  # no batch normalisation: the modes are one
-    assert list(result.suites["5s"].scores["inductive"]) == [0, 1, 5]
+    assert result.suites["5s"].conditions == ("inductive",)  # no batch normalisation: the modes are one
+    assert result.suites["5s"].steps == (0, 1, 5)
     assert set(result.metrics()) == {f"eval/5s/inductive/mse/{k}" for k in (0, 1, 5)}
-    packed = json.loads(json.dumps(result.to_json()))["suites"]["5s"]["episodes"]
-    assert unpack_episodes(packed) == [dict(task.params) for task in result.suites["5s"].episodes]
+    packed = json.loads(json.dumps(result.to_json()))["episodes"]["5s"]
+    config = FewShotEvaluationConfig(suites=("5s",), num_episodes=4)
+    assert unpack_episodes(packed) == [dict(task.params) for task in held_out_tasks(source, config, "5s")]
 
 
 def test_a_regressions_suite_may_say_how_many_queries():
@@ -242,8 +243,8 @@ def test_a_finished_run_is_evaluated_anew_after_other_numbers_of_steps(tmp_path)
     train = ["train", "sinusoid_maml", "--out", str(run), "--iterations", "1", "--num-episodes", "2"]
     assert main([*train, "--suites", "5s", "--test-steps", "1,2"]) == 0
     assert main([*train, "--suites", "5s", "--test-steps", "2,3", "--resume"]) == 0
-    scores = json.loads((run / "evaluation.json").read_text())["policies"]["meta-trained"]["suites"]["5s"]["scores"]
-    assert set(scores["inductive"]) == {"0", "2", "3"}
+    suites = json.loads((run / "evaluation.json").read_text())["policies"]["meta-trained"]["suites"]
+    assert suites["5s"]["steps"] == [0, 2, 3]
     add_result(tmp_path / "results", run)
     assert main([*train, "--inner-steps", "3", "--resume"]) == 2
 
@@ -253,7 +254,7 @@ def test_records_go_into_a_directory_of_ones_own_and_leave_its_readme_alone(runs
     assert main(["results", str(runs[0]), "--into", str(own)]) == 0
     (own / "README.md").write_text("my own words")
     assert main(["results", str(runs[1]), "--into", str(own)]) == 0
-    assert "2 seed(s)" in (own / "RESULTS.md").read_text() and (own / "README.md").read_text() == "my own words"
+    assert "2 seeds" in (own / "RESULTS.md").read_text() and (own / "README.md").read_text() == "my own words"
     assert main(["fewshot", "table", "--into", str(own)]) == 0
     assert "| digits_prototypical | inductive |" in (own / "FEW_SHOT.md").read_text()
     assert main(["results", "--into", str(own / "README.md")]) == 2
@@ -267,17 +268,15 @@ def test_stored_runs_make_the_tables(runs, tmp_path):
         add_result(tmp_path / "results", run)
     write_table(tmp_path / "results", tmp_path / "README.md")
     text = (tmp_path / "README.md").read_text()
-    assert "## digits_prototypical" in text and "2 seed(s); iterations 4, 4" in text
+    assert "## digits_prototypical" in text and "2 seeds; iterations of meta-training 4, 4" in text
     records = [json.loads((run / "evaluation.json").read_text()) for run in runs]
-    scores = [np.array(r["policies"]["meta-trained"]["suites"]["5w5s"]["scores"]["inductive"]["1"]) for r in records]
-    mean = 100 * np.concatenate(scores).mean()
+    seeds = [suites_from_json(r["policies"]["meta-trained"])["5w5s"] for r in records]
+    means = [100 * scores.of("inductive", "accuracy")[0].mean() for scores in seeds]
     (row,) = [line for line in text.splitlines() if line.startswith("| meta-trained | 5w5s | inductive")]
-    per_episode = np.mean(scores, axis=0)  # an episode is hard for all seeds alike
-    half = 100 * 1.96 * per_episode.std(ddof=1) / len(per_episode) ** 0.5
-    assert f"{mean:.2f} ± {half:.2f} %" in row
-    assert f"({100 * scores[0].mean():.2f}, {100 * scores[1].mean():.2f})" in row
+    mean, low, high = (100 * x for x in over_seeds(seeds, "inductive", "accuracy")[0])
+    assert f"**{mean:.2f}** [{low:.2f}, {high:.2f}] ({means[0]:.2f}, {means[1]:.2f})" in row
     table = "\n".join(overview(tmp_path / "results"))
-    assert "| digits_prototypical | inductive |" in table and f"{mean:.2f} ±" in table
+    assert "| digits_prototypical | inductive |" in table and f"{np.mean(means):.2f} ±" in table
 
 
 def test_episodes_of_stored_runs_lie_there_once_and_come_back(runs, tmp_path):
@@ -288,13 +287,12 @@ def test_episodes_of_stored_runs_lie_there_once_and_come_back(runs, tmp_path):
         stored = json.loads((target / "evaluation.json").read_text())["policies"]
         for name, policy in json.loads((run / "evaluation.json").read_text())["policies"].items():
             for suite, scores in policy["suites"].items():
-                found = stored[name]["suites"][suite]
-                assert stored_episodes(found["episodes"], results) == scores["episodes"]
-                assert found["scores"] == scores["scores"]
+                assert stored_episodes(stored[name]["episodes"][suite], results) == policy["episodes"][suite]
+                assert stored[name]["suites"][suite]["values"] == scores["values"]
     suites = json.loads((runs[0] / "evaluation.json").read_text())["policies"]["meta-trained"]["suites"]
     files = list((results / "episodes").iterdir())
     assert len(files) == len(suites)
-    reference = stored["untrained"]["suites"]["5w5s"]["episodes"]
+    reference = stored["untrained"]["episodes"]["5w5s"]
     damaged = results / "episodes" / f"{reference['sha256']}.json"
     damaged.write_bytes(damaged.read_bytes().replace(b"shape", b"shame"))
     with pytest.raises(UserError, match="was changed, its SHA-256"):
@@ -335,9 +333,9 @@ def edit(run: Path, *, drop: str, redraw: bool) -> None:
     file = run / "evaluation.json"
     record = json.loads(file.read_text())
     for policy in record["policies"].values():
-        del policy["suites"][drop]
-        for scores in policy["suites"].values():
-            scores["episodes"]["classes"]["deflated"] += "" if not redraw else "AAAA"
+        del policy["suites"][drop], policy["episodes"][drop]
+        for episodes in policy["episodes"].values():
+            episodes["classes"]["deflated"] += "" if not redraw else "AAAA"
     file.write_text(json.dumps(record))
 
 

@@ -39,10 +39,11 @@ def learner_of(method: str):
 @pytest.mark.parametrize("method", PICTURES)
 def test_a_task_scores_as_it_does_in_the_evaluation(method: str, tmp_path: Path) -> None:
     learner = learner_of(method)
-    evaluated = few_shot_evaluate(learner.behaviour(), SOURCE, EVALUATION).suites["3w2s"].scores["inductive"]
+    evaluated = few_shot_evaluate(learner.behaviour(), SOURCE, EVALUATION).suites["3w2s"]
     for index in (0, 28):
         explanation = explain(learner.behaviour(), held_out_task(SOURCE, EVALUATION, "3w2s", index))
-        assert explanation.scores == {steps: pytest.approx(scores[index]) for steps, scores in evaluated.items()}
+        rows = zip(evaluated.steps, evaluated.of("inductive", "accuracy"), strict=True)
+        assert explanation.scores == {steps: pytest.approx(scores[index]) for steps, scores in rows}
         rows = answers_by_class(explanation, {0: "a", 1: "b", 2: "c"})
         assert [row.queries for row in rows] == [3, 3, 3] and [row.name for row in rows] == ["a", "b", "c"]
         assert sum(row.right for row in rows) == round(9 * explanation.scores[max(explanation.scores)])
@@ -56,9 +57,10 @@ def test_a_sinusoid_is_the_one_that_is_scored_and_is_drawn(tmp_path: Path) -> No
     """Its points are drawn for a batch of tasks together: the 27th is the second of the second batch."""
     source, config = Sinusoid(SinusoidConfig()), FewShotEvaluationConfig(suites=("5s",), num_episodes=30)
     learner = METHODS["maml"].make(source.spec, torch_rng((0,)), config=MAMLConfig(net=NetConfig(norm="none")))
-    evaluated = few_shot_evaluate(learner.behaviour(), source, config).suites["5s"].scores["inductive"]
+    evaluated = few_shot_evaluate(learner.behaviour(), source, config).suites["5s"]
     explanation = explain(learner.behaviour(), held_out_task(source, config, "5s", 26))
-    assert explanation.scores == {steps: pytest.approx(scores[26]) for steps, scores in evaluated.items()}
+    rows = zip(evaluated.steps, evaluated.of("inductive", "mse"), strict=True)
+    assert explanation.scores == {steps: pytest.approx(scores[26]) for steps, scores in rows}
     assert {path.name for path in draw(explanation, learner.behaviour(), tmp_path)} == {"layers.png", "fit.png"}
     with pytest.raises(UserError, match="a regression has no classes"):
         answers_by_class(explanation, {})

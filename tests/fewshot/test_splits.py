@@ -103,7 +103,7 @@ SMALL = ["--iterations", "2", "--num-episodes", "3", "--suites", "3w1s", "--filt
 
 def classes_scored(evaluation):
     """Their numbers, as in a run's evaluation.json."""
-    episodes = evaluation["policies"]["meta-trained"]["suites"]["3w1s"]["episodes"]
+    episodes = evaluation["policies"]["meta-trained"]["episodes"]["3w1s"]
     return {c // 4 for episode in unpack_episodes(episodes) for c in episode["classes"]}
 
 

@@ -21,8 +21,9 @@ from metarl.fewshot.data.source import EpisodeConfig, HasOutOfScope
 from metarl.fewshot.evaluation import FewShotEvaluationConfig, few_shot_evaluate
 from metarl.fewshot.out_of_scope import auroc, draw_strangers, false_acceptance, tell_apart
 from metarl.fewshot.registry import METHODS
-from metarl.fewshot.report import FewShotReport
-from metarl.fewshot.results import overview, section
+from metarl.fewshot.results import overview
+from metarl.scores.report import Report
+from metarl.scores.table import suites_from_json
 from metarl.seeding import numpy_rng, torch_rng
 
 needs_data = pytest.mark.skipif(not os.environ.get("METARL_DATA"), reason="METARL_DATA is not set")
@@ -163,17 +164,15 @@ def test_an_evaluation_asks_out_of_scope_requests_of_the_wide_suites(made_up, tm
         suites=("2w1s", "3w2s"), num_episodes=5, out_of_scope_ways=3, out_of_scope_queries=20
     )
     result = few_shot_evaluate(nearest_centroid(source).behaviour(), source, evaluation)
-    assert result.suites["2w1s"].rejection is None and result.metrics()["eval/3w2s/auroc"] > 0.9
-    record = json.loads(json.dumps(result.to_json()))["suites"]
-    assert "out_of_scope" not in record["2w1s"]
-    scores, summary = record["3w2s"]["out_of_scope"]["scores"], record["3w2s"]["out_of_scope"]["summary"]
-    assert set(scores) == set(summary) == {"auroc", "false_acceptance_at_95"}
-    assert len(scores["auroc"]) == 5 and summary["auroc"]["mean"] == pytest.approx(np.mean(scores["auroc"]), abs=1e-6)
-    FewShotReport("accuracy").print_table({"meta-trained": result}, title="t")
+    assert list(result.suites) == ["2w1s", "3w2s", "3w2s out of scope"]
+    assert result.metrics()["eval/3w2s out of scope/inductive/auroc/1"] > 0.9
+    told = suites_from_json(json.loads(json.dumps(result.to_json())))["3w2s out of scope"]
+    assert told.measures == ("auroc", "false_acceptance_at_95") and told.values["auroc"].shape == (1, 1, 5, 1)
+    Report(columns=(), condition="queries").print_table({"meta-trained": result}, title="t")
     printed = capsys.readouterr().out
-    assert "Out-of-scope requests" in printed and f"{100 * np.mean(scores['auroc']):.2f} ±" in printed
+    assert "3w2s out of scope" in printed and f"{100 * told.values['auroc'].mean():.2f} ±" in printed
     without = dataclasses.replace(evaluation, out_of_scope_queries=0)
-    assert few_shot_evaluate(nearest_centroid(source).behaviour(), source, without).suites["3w2s"].rejection is None
+    assert list(few_shot_evaluate(nearest_centroid(source).behaviour(), source, without).suites) == ["2w1s", "3w2s"]
 
 
 def test_fewer_strangers_than_asked_for_are_all_asked(made_up):
@@ -182,7 +181,7 @@ def test_fewer_strangers_than_asked_for_are_all_asked(made_up):
     evaluation = FewShotEvaluationConfig(suites=("3w2s",), num_episodes=3, out_of_scope_ways=3)
     assert evaluation.out_of_scope_queries > source.num_out_of_scope
     result = few_shot_evaluate(nearest_centroid(source).behaviour(), source, evaluation)
-    assert result.suites["3w2s"].rejection is not None
+    assert "3w2s out of scope" in result.suites
 
 
 def test_stored_rejections_make_tables_beside_records_without(made_up, tmp_path):
@@ -206,9 +205,9 @@ def test_stored_rejections_make_tables_beside_records_without(made_up, tmp_path)
     table = overview(tmp_path)
     assert [sum(line.startswith(f"| {name} |") for line in table) for name in ("old", "new")] == [1, 2]
     assert "| result | 3w2s AUROC | 3w2s let through |" in table
-    auroc_mean = policy["suites"]["3w2s"]["out_of_scope"]["summary"]["auroc"]["mean"]
-    rows = [line for line in section("new", [record]) if line.startswith("| untrained | 3w2s |")]
-    assert len(rows) == 2 and f"{100 * auroc_mean:.2f} ±" in rows[1]
+    auroc_mean = policy["suites"]["3w2s out of scope"]["summary"]["auroc"]["inductive"][0]["mean"]
+    (row,) = [line for line in table if line.startswith("| new |") and line.count("±") == 2 and "inductive" not in line]
+    assert f"{100 * auroc_mean:.2f} ±" in row
     config["config"]["data"]["name"] = "another data set"  # of which the same numbers are other examples
     (tmp_path / "new" / "seed0" / "config.json").write_text(json.dumps(config))
     assert sum(line.startswith("| result | queries |") for line in overview(tmp_path)) == 2

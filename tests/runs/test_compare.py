@@ -76,8 +76,8 @@ def test_runs_that_differ_in_their_seed_alone_are_one_entry(tmp_path):
     entries = read_entries(paths)
     assert [len(entry.paths) for entry in entries] == [2, 1, 1]
     assert [entry.label for entry in entries] == [str(tmp_path / "a1"), str(tmp_path / "b1"), "stored"]
-    assert entries[0].scores["stochastic"]["return"].shape == (2, 2, 4)
-    assert entries[0].scores["stochastic"]["return"].mean() == 2.0
+    assert entries[0].values("stochastic", "return").shape == (2, 2, 4)
+    assert entries[0].values("stochastic", "return").mean() == 2.0
 
 
 def test_settings_without_effect_and_later_fields_do_not_part_the_seeds(tmp_path):

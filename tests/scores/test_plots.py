@@ -13,6 +13,7 @@ RETURNS = {
     "random": [(-41.0, -43.0, -39.0)] * 2,
 }
 SUCCESS = {"meta-trained": [(0.1, 0.05, 0.2), (0.95, 0.9, 0.99)], "random": [(0.1, 0.0, 0.2)] * 2}
+PANELS = {"return per episode": ("return", (0, 1), RETURNS), "success rate": ("success_any", (0, 1), SUCCESS)}
 PNG = b"\x89PNG"
 
 
@@ -27,7 +28,7 @@ def saved(monkeypatch):
 def test_adaptation(tmp_path, saved):
     path = tmp_path / "größe 1" / "adaptation.png"
     path.parent.mkdir()
-    plot_adaptation(path, returns=RETURNS, success=SUCCESS)
+    plot_adaptation(path, PANELS)
     assert path.read_bytes().startswith(PNG)
     assert list(path.parent.iterdir()) == [path]
     (figure,) = saved
@@ -43,7 +44,7 @@ def test_adaptation(tmp_path, saved):
 def test_curves_of_unequal_length_and_a_rounded_bound(tmp_path):
     """A mean may lie outside its interval by a rounding error, which matplotlib refuses."""
     curves = {"a": [(1.0, 1.0 + 1e-16, 1.0 - 1e-16)], "b": [(0.5, 0.4, 0.6)] * 4}
-    plot_adaptation(tmp_path / "a.png", returns=curves, success=curves)
+    plot_adaptation(tmp_path / "a.png", {"a": ("return", range(4), curves), "b": ("success_any", range(4), curves)})
     assert (tmp_path / "a.png").exists()
 
 
@@ -75,18 +76,18 @@ def test_nothing_to_draw(tmp_path):
 
 def test_bad_place_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match=r"cannot write .*missing/a.png: No such file"):
-        plot_adaptation(tmp_path / "missing" / "a.png", returns=RETURNS, success=SUCCESS)
+        plot_adaptation(tmp_path / "missing" / "a.png", PANELS)
 
 
 def test_without_matplotlib(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UserError, match="pip install matplotlib"):
-        plot_adaptation(tmp_path / "a.png", returns=RETURNS, success=SUCCESS)
+        plot_adaptation(tmp_path / "a.png", PANELS)
 
 
-def test_without_success_there_is_one_panel(tmp_path):
+def test_one_panel_is_narrower_than_two(tmp_path):
     both, one = tmp_path / "both.png", tmp_path / "one.png"
-    plot_adaptation(both, returns=RETURNS, success=SUCCESS)
-    plot_adaptation(one, returns=RETURNS, success={})
+    plot_adaptation(both, PANELS)
+    plot_adaptation(one, dict([*PANELS.items()][:1]))
     widths = [int.from_bytes(path.read_bytes()[16:20], "big") for path in (both, one)]  # of the PNG header
-    assert widths == [1500, 975]
+    assert widths == [1560, 975]

@@ -11,7 +11,7 @@ from metarl.envs.metaworld.ml import ML
 from metarl.errors import NonFiniteError
 from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.scores.rl import MEASURES, EvaluationConfig, evenly, meta_evaluate
+from metarl.scores.rl import EvaluationConfig, evenly, meta_evaluate
 from metarl.types import Task
 from tests.rollout.envs import HORIZON, Scripted
 
@@ -33,6 +33,9 @@ class RoundsActor:
     def act(self, memory, inputs, noise):
         actions = torch.stack([memory, torch.full_like(memory, float(self.deterministic))], -1)
         return actions, torch.zeros(len(memory)), memory
+
+
+MEASURES = ("return", "success_any", "success_last")
 
 
 class StubLearner:
@@ -89,29 +92,30 @@ def evaluate(pool, learner=None, **config):
 
 def test_each_task_has_its_quota_however_early_its_episodes_end(pool):
     result = evaluate(pool)
-    assert result.task_ids == ["easy", "hard", "passing"] and result.strata == ["a", "b", "b"]
-    assert set(result.outcomes) == {"stochastic", "deterministic"}
-    for by_measure in result.outcomes.values():
-        assert set(by_measure) == {*MEASURES, "steps_to_success"}
-        for values in by_measure.values():
-            assert values.shape == (3, 3, 4)  # (rounds + 1, tasks, test episodes)
-        assert by_measure["success_any"].mean(-1).tolist() == [[1, 0, 1]] * 3
-        assert by_measure["success_last"].mean(-1).tolist() == [[1, 0, 0]] * 3
+    scores = result.scores
+    assert scores.tasks == ("easy", "hard", "passing") and scores.strata == ("a", "b", "b")
+    assert scores.conditions == ("stochastic", "deterministic") and scores.steps == (0, 1, 2)
+    assert scores.measures == MEASURES and set(scores.values) == {*MEASURES, "steps_to_success"}
+    for values in scores.values.values():
+        assert values.shape == (2, 3, 3, 4)  # (modes, rounds + 1, tasks, test episodes)
+    assert scores.per_task("success_any").tolist() == [[[1, 0, 1]] * 3] * 2
+    assert scores.per_task("success_last").tolist() == [[[1, 0, 0]] * 3] * 2
 
 
 def test_the_curve_has_a_point_before_adaptation_and_one_after_each_round(pool):
     result = evaluate(pool)
     curve = result.curve("stochastic", "success_any")
     assert len(curve) == 3 and all(point.mean == pytest.approx(2 / 3) for point in curve)
-    assert evaluate(pool, adaptation_rounds=0).outcomes["stochastic"]["return"].shape == (1, 3, 4)
+    assert evaluate(pool, adaptation_rounds=0).scores.values["return"].shape == (2, 1, 3, 4)
 
 
 def test_row_k_is_tested_with_the_phi_of_k_rounds_and_the_actor_of_its_mode(pool):
     """The reward of a scripted task holds the action: round + deterministic, at each of 6 steps."""
     result = evaluate(pool)
-    for mode, extra in (("stochastic", 0), ("deterministic", 1)):
-        hard = result.outcomes[mode]["return"][:, 1, :].mean(-1)
-        u = result.outcomes[mode]["return"][:, 1, :] - hard[:, None]
+    for extra in (0, 1):
+        returns = result.scores.values["return"][extra, :, 1]
+        hard = returns.mean(-1)
+        u = returns - hard[:, None]
         assert np.abs(u).max() < HORIZON
         for k in range(3):
             base = 10 * sum(range(1, HORIZON + 1)) + HORIZON * (k + extra)
@@ -125,7 +129,7 @@ def test_adaptation_episodes_are_sampled_with_the_current_phi_and_never_counted(
     for k, supports in enumerate(learner.supports):
         for support in supports:
             assert (support.actions[support.mask] == torch.tensor([float(k), 0.0])).all()
-    counted = sum(values["return"].size for values in result.outcomes.values())
+    counted = result.scores.values["return"].size
     assert counted == 2 * 3 * 3 * 4  # modes x rounds x tasks x test episodes
 
 
@@ -134,7 +138,7 @@ def test_all_environment_steps_are_counted_once(pool):
     first = pool.stats.env_steps
     result = evaluate(pool)
     per_episode = 2 + HORIZON + HORIZON
-    assert result.env_steps == first == (2 * 3 * 4 + 2 * 5) * per_episode
+    assert result.record["env_steps"] == first == (2 * 3 * 4 + 2 * 5) * per_episode
 
 
 def test_no_two_jobs_share_a_seed(pool):
@@ -148,9 +152,8 @@ def test_no_two_jobs_share_a_seed(pool):
 def test_evaluation_repeats_itself_and_leaves_theta_alone(pool):
     learner = StubLearner()
     first, second = evaluate(pool, learner), evaluate(pool, learner)
-    for mode in first.outcomes:
-        for measure in MEASURES:
-            np.testing.assert_array_equal(first.outcomes[mode][measure], second.outcomes[mode][measure])
+    for measure in MEASURES:
+        np.testing.assert_array_equal(first.scores.values[measure], second.scores.values[measure])
     assert torch.equal(learner.theta, torch.ones(3))
 
 
@@ -163,10 +166,11 @@ def test_a_dropped_episode_leaves_its_tasks_mean_to_the_others():
         with RolloutPool(Scripted(), PoolConfig(workers=0, non_finite="drop_episode")) as pool:
             results.append(meta_evaluate(pool, StubLearner(), tasks, config, seed=SEED))
     whole, holed = results
-    assert whole.dropped_episodes == 0 and holed.dropped_episodes == 4  # of two modes
-    for mode in ("stochastic", "deterministic"):
+    assert whole.record["dropped_episodes"] == 0 and holed.record["dropped_episodes"] == 4  # of two modes
+    assert holed.notes == ("4 test episodes had a NaN and are left out",) and whole.notes == ()
+    for mode in (0, 1):
         for measure in MEASURES:
-            expected, values = whole.outcomes[mode][measure][0], holed.outcomes[mode][measure][0]
+            expected, values = whole.scores.values[measure][mode, 0], holed.scores.values[measure][mode, 0]
             np.testing.assert_array_equal(values[0], expected[0])
             np.testing.assert_array_equal(values[1, [0, 2]], expected[1, [0, 2]])
             assert values[1].mean() == pytest.approx(expected[1, [0, 2]].mean())
@@ -184,12 +188,13 @@ def test_metrics_and_json_say_the_same(pool):
     result = evaluate(pool, deterministic_too=False)
     metrics, stored = result.metrics(), json.loads(json.dumps(result.to_json()))
     assert set(metrics) == {f"eval/stochastic/{m}/{k}" for m in MEASURES for k in range(3)}
+    suite = stored["suites"][""]
     for measure in MEASURES:
-        np.testing.assert_array_equal(stored["outcomes"]["stochastic"][measure], result.outcomes["stochastic"][measure])
-        for k, point in enumerate(stored["summary"]["stochastic"][measure]):
+        np.testing.assert_allclose(suite["values"][measure], result.scores.values[measure], atol=1e-6)
+        for k, point in enumerate(suite["summary"][measure]["stochastic"]):
             assert metrics[f"eval/stochastic/{measure}/{k}"] == pytest.approx(point["mean"])
             assert point["low"] <= point["mean"] <= point["high"]
-    assert stored["env_steps"] == result.env_steps
+    assert stored["env_steps"] == result.record["env_steps"]
 
 
 @pytest.mark.parametrize("field, value", [("adaptation_episodes", 0), ("test_episodes", 0), ("adaptation_rounds", -1)])
@@ -214,17 +219,19 @@ def test_a_meta_batch_holds_a_support_for_each_round_and_a_query_of_the_adapted_
 
 def test_classes_trained_on_are_left_out_on_demand(pool):
     result = evaluate(pool, also_without=("a",))
-    rest = result.without_trained()
-    assert rest.task_ids == ["hard", "passing"] and rest.strata == ["b", "b"]
-    assert rest.outcomes["stochastic"]["success_any"].mean(-1).tolist() == [[0, 1]] * 3
-    assert result.outcomes["stochastic"]["success_any"].shape == (3, 3, 4)  # itself untouched
-    assert json.loads(json.dumps(result.to_json()))["also_without"] == ["a"]
-    assert evaluate(pool, also_without=("a", "b")).without_trained() is None  # no class is left
+    rest = result.suites["without a"]
+    assert rest.tasks == ("hard", "passing") and rest.strata == ("b", "b")
+    assert rest.of("stochastic", "success_any").tolist() == [[0, 1]] * 3
+    assert result.scores.values["success_any"].shape == (2, 3, 3, 4)  # itself untouched
+    assert list(evaluate(pool, also_without=("a", "b")).suites) == [""]  # no class is left
 
 
 def test_episodes_are_counted_first_come_in_metaworlds_own_number_alone(pool):
-    assert evaluate(pool, first_come_envs=1, test_episodes=3).first_come.keys() == {"stochastic", "deterministic"}
-    assert evaluate(pool, first_come_envs=1, test_episodes=4).first_come == {}
+    counted = evaluate(pool, first_come_envs=1, test_episodes=3)
+    assert counted.record["success_first_come"].keys() == {"stochastic", "deterministic"}
+    assert counted.metrics()["eval/stochastic/success_first_come/2"] == pytest.approx(0.75)  # the mean over classes
+    assert counted.notes == ("counted as metaworld 3.1.1 does (first come, biased upwards): sampled 75%, mean 75%",)
+    assert evaluate(pool, first_come_envs=1, test_episodes=4).record["success_first_come"] == {}
 
 
 def test_a_few_tasks_are_taken_evenly_from_the_strata():

@@ -17,21 +17,23 @@ DIRECTORY = "episodes"
 """Below the results."""
 
 
-def share_episodes(evaluation: dict[str, Any], results: Path) -> dict[str, Any]:
-    """`evaluation` with the digest in place of each suite's packed episodes, which go into RESULTS/episodes."""
+def shared_episodes(policy: dict[str, Any], results: Path) -> dict[str, Any]:
+    """{"episodes": ...} of a policy with digests in place of each suite's packed episodes, which go into
+    RESULTS/episodes; {} of a policy without."""
+    packed = packed_episodes(policy)
+    if not packed:
+        return {}
     directory = results / DIRECTORY
     directory.mkdir(parents=True, exist_ok=True)
-    policies = {
-        name: policy
-        | {
-            "suites": {
-                suite: scores | {"episodes": _store(scores["episodes"], directory)}
-                for suite, scores in policy["suites"].items()
-            }
-        }
-        for name, policy in evaluation["policies"].items()
-    }
-    return evaluation | {"policies": policies}
+    return {"episodes": {suite: _store(episodes, directory) for suite, episodes in packed.items()}}
+
+
+def packed_episodes(policy: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By suite; version 0.1 kept them with each suite's scores."""
+    if "episodes" in policy:
+        return policy["episodes"]
+    suites = policy.get("suites", {})
+    return {suite: scores["episodes"] for suite, scores in suites.items() if "episodes" in scores}
 
 
 def stored_episodes(reference: dict[str, str], results: Path) -> dict[str, Any]:
