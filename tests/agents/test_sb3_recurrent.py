@@ -32,11 +32,11 @@ def by_predict(model, tasks, num_trials):
     returns = np.zeros((num_trials, EPISODES))
     for trial in range(num_trials):
         obs, _ = env.reset(seed=0 if trial == 0 else None)
-        state, truncated = None, False
-        while not truncated:
+        state, terminated = None, False
+        while not terminated:
             start = np.array([state is None])
             action, state = model.predict(obs, state=state, episode_start=start, deterministic=True)
-            obs, reward, _, truncated, info = env.step(action)
+            obs, reward, terminated, _, info = env.step(action)
             returns[trial, info["trial_episode"]] += reward
     return returns
 
