@@ -232,7 +232,7 @@ class FastWeights:
         theta, metrics = self.meta_step.step(meta_batch, self.theta)
         if not P.is_finite(theta):
             raise NonFiniteError("the meta-step gave non-finite parameters; theta was left as it was")
-        self.theta = theta
+        self.theta = self.policy.project(theta)
         return metrics | {
             "entropy": float(masked_mean(meta_batch.old_dist.entropy(), query["mask"])),
             "explained_variance/support": sum(variances) / len(variances),

@@ -122,7 +122,7 @@ class MultiTaskPPO:
             adapted, _ = adam.step(lambda phi: self._losses(phi, batch).sum(), adapted)
         if not P.is_finite(adapted):
             raise NonFiniteError(f"fine-tuning gave non-finite parameters; lower adaptation_lr={self.adaptation.lr}")
-        return P.unstack(P.to(adapted, CPU))
+        return P.unstack(P.to(self.policy.project(adapted), CPU))
 
     def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
         data, variance = self._prepare([task_data.query for task_data in batch])
@@ -151,7 +151,7 @@ class MultiTaskPPO:
             history.append(step)
         if not P.is_finite(theta):
             raise NonFiniteError(f"the update gave non-finite parameters; lower lr={self.config.lr}")
-        self.theta = theta
+        self.theta = self.policy.project(theta)
         self._num_updates += 1
         with torch.no_grad():
             log_probs = self.policy.dist(theta, data["obs"]).log_prob(data["actions"])

@@ -15,7 +15,7 @@ from torch import Tensor
 from metarl.rl.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.rl.memory import Memory, MemoryKind, make_memory
 from metarl.rl.normalizers import mean_and_std
-from metarl.rl.policies import MAX_STD, init_mlp, linear, mlp
+from metarl.rl.policies import MAX_STD, clamped, init_mlp, linear, mlp, projected
 from metarl.types import EnvSpec, Params
 
 REWARD = -2
@@ -147,8 +147,12 @@ class RecurrentPolicy:
         mean = linear(outputs, params["policy.w0"], params["policy.b0"])
         if self.spec.discrete:
             return Categorical(mean)
-        log_std = params["log_std"].clamp(math.log(self.min_std), math.log(self.max_std))
+        log_std = clamped(params["log_std"], min_std=self.min_std, max_std=self.max_std)
         return Gaussian(mean, log_std.expand_as(mean))
+
+    def project(self, params: Params) -> Params:
+        """As `Policy.project`."""
+        return params if self.spec.discrete else projected(params, min_std=self.min_std, max_std=self.max_std)
 
     def value(self, params: Params, outputs: Tensor) -> Tensor:
         """(..., L, H) -> (..., L)."""
