@@ -9,11 +9,12 @@ from typing import Protocol, Self
 
 import torch
 
+from metarl.errors import UserError, WorkerError
 from metarl.learner import Actor
 from metarl.rollout.buffer import episodes_by_job, new_arrays
 from metarl.rollout.jobs import RolloutJob, cut_groups
 from metarl.rollout.lockstep import GroupRunner, NonFinite
-from metarl.rollout.process_runner import Group, GroupResult, ProcessRunner
+from metarl.rollout.process_runner import CLOSED, Group, GroupResult, ProcessRunner, Waits
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes
 from metarl.validate import check_choices, check_range
@@ -56,7 +57,9 @@ class PoolStats:
     policy_seconds: float = 0.0
     busy_seconds: float = 0.0
     collect_seconds: float = 0.0
-    """Wall-clock time inside `collect`."""
+    """Wall-clock time from the submission of jobs to their last episode."""
+    wait_seconds: float = 0.0
+    """Wall-clock time inside `Pending.wait`, which is what collecting costs the caller."""
 
 
 class Runner(Protocol):
@@ -64,11 +67,29 @@ class Runner(Protocol):
 
     restarts: int
 
-    def start(self, groups: Sequence[Group], actor: Actor) -> Callable[[], list[GroupResult]]:
-        """What it returns waits for the groups' results, or runs them then."""
+    def start(self, groups: Sequence[Group], actor: Actor) -> Waits:
+        """What it returns waits for the groups, or runs them then."""
         ...
 
     def close(self) -> None: ...
+
+
+class Pending:
+    """Jobs that have been submitted."""
+
+    def __init__(self, finish: Callable[[], list[Episodes]]) -> None:
+        self._finish: Callable[[], list[Episodes]] | None = finish
+
+    def wait(self) -> list[Episodes]:
+        """The episodes of each job, in the order of the jobs; the same bytes whatever `workers` is. To be called once.
+
+        Raises NonFiniteError for a NaN in obs or reward, an env's own UserError, and WorkerError after `max_tries`
+        failures of a group or where the pool was closed.
+        """
+        if self._finish is None:
+            raise UserError("wait() was called before on this submission, and gives its episodes once; keep them")
+        finish, self._finish = self._finish, None
+        return finish()
 
 
 class RolloutPool:
@@ -77,6 +98,7 @@ class RolloutPool:
     def __init__(self, tasks: TaskDistribution, config: PoolConfig) -> None:
         self.spec, self.config = tasks.spec, config
         self.stats = PoolStats()
+        self._pending: Pending | None = None
         self._runner: Runner = (
             InProcessRunner(tasks, config)
             if config.workers == 0
@@ -90,17 +112,34 @@ class RolloutPool:
         )
 
     def collect(self, jobs: Sequence[RolloutJob], actor: Actor) -> list[Episodes]:
-        """The episodes of each job, in the order of the jobs; the same bytes whatever `workers` is.
+        """`submit(jobs, actor).wait()`."""
+        return self.submit(jobs, actor).wait()
 
-        Raises NonFiniteError for a NaN in obs or reward, an env's own UserError, and WorkerError after `max_tries`
-        failures of a group.
+    def submit(self, jobs: Sequence[RolloutJob], actor: Actor) -> Pending:
+        """Let the workers run while the caller does something else; without workers the jobs run at `wait`.
+
+        Neither the actor nor a phi may be changed in place before `wait`. Raises UserError for a second submission
+        before that.
         """
-        started = time.perf_counter()
+        if self._pending is not None:
+            raise UserError(
+                f"{len(jobs)} jobs were submitted while others are pending, and a pool takes one submission at a time; "
+                "call wait() on what submit returned before the next"
+            )
         groups = [[jobs[i] for i in group] for group in cut_groups(jobs, lanes_per_group=self.config.lanes_per_group)]
+        waits = self._runner.start(groups, actor)
+        pending = self._pending = Pending(lambda: self._finish(pending, waits))
+        return pending
+
+    def _finish(self, pending: Pending, waits: Waits) -> list[Episodes]:
+        started = time.perf_counter()
         try:
-            results = self._runner.start(groups, actor)()
+            results, seconds = waits()
         finally:
+            if self._pending is pending:
+                self._pending = None
             self.stats.restarts = self._runner.restarts
+            self.stats.wait_seconds += time.perf_counter() - started
         episodes = [e for group_episodes, _ in results for e in group_episodes]
         for _, times in results:
             self.stats.env_seconds += times.env
@@ -108,11 +147,13 @@ class RolloutPool:
             self.stats.busy_seconds += times.total
         self.stats.env_steps += sum(e.num_steps for e in episodes)
         self.stats.dropped_episodes += sum(int((~e.mask.any(-1)).sum()) for e in episodes)
-        self.stats.collect_seconds += time.perf_counter() - started
+        self.stats.collect_seconds += seconds
         return episodes
 
     def close(self) -> None:
+        """End the workers. A submission that is pending is given up: its `wait` raises WorkerError."""
         self._runner.close()
+        self._pending = None
 
     def __enter__(self) -> Self:
         return self
@@ -129,17 +170,22 @@ class InProcessRunner:
     def __init__(self, tasks: TaskDistribution, config: PoolConfig) -> None:
         self._spec = tasks.spec
         self._runner = GroupRunner(tasks, non_finite=config.non_finite)
+        self._times_closed = 0
 
-    def start(self, groups: Sequence[Group], actor: Actor) -> Callable[[], list[GroupResult]]:
-        return lambda: self._run_all(groups, actor)
+    def start(self, groups: Sequence[Group], actor: Actor) -> Waits:
+        closed_before = self._times_closed
 
-    def _run_all(self, groups: Sequence[Group], actor: Actor) -> list[GroupResult]:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # as in a worker: a product split over threads may round differently
-        try:
-            return [self._run(group, actor) for group in groups]
-        finally:
-            torch.set_num_threads(threads)
+        def run() -> tuple[list[GroupResult], float]:
+            if self._times_closed > closed_before:
+                raise WorkerError(CLOSED)
+            started, threads = time.perf_counter(), torch.get_num_threads()
+            torch.set_num_threads(1)  # as in a worker: a product split over threads may round differently
+            try:
+                return [self._run(group, actor) for group in groups], time.perf_counter() - started
+            finally:
+                torch.set_num_threads(threads)
+
+        return run
 
     def _run(self, jobs: Group, actor: Actor) -> GroupResult:
         per_job = jobs[0].num_episodes
@@ -148,4 +194,5 @@ class InProcessRunner:
         return episodes_by_job(arrays, len(jobs), per_job=per_job), times
 
     def close(self) -> None:
+        self._times_closed += 1
         self._runner.close()

@@ -29,6 +29,10 @@ from metarl.types import Episodes
 
 Group = list[RolloutJob]
 GroupResult = tuple[list[Episodes], GroupTimes]
+Waits = Callable[[], tuple[list[GroupResult], float]]
+"""Waits for groups that were started: their results, in order, and the seconds that they took in all."""
+
+CLOSED = "the pool was closed before the episodes of a submission were there; wait for them before closing it"
 
 START_SECONDS = 600.0
 """A worker that is not ready by then is taken for hung. Imports alone take 10 s and more on a busy machine."""
@@ -41,11 +45,11 @@ class _Cancelled(Exception):
 
 
 class _Order:
-    """Groups to run, and what becomes of them: texts of warnings, at last the results or what was raised."""
+    """Groups to run, and what becomes of them: texts of warnings, at last results and seconds, or what was raised."""
 
     def __init__(self, groups: Sequence[Group], actor: Actor) -> None:
         self.groups, self.actor = groups, actor
-        self.outcomes: SimpleQueue[str | list[GroupResult] | BaseException] = SimpleQueue()
+        self.outcomes: SimpleQueue[str | tuple[list[GroupResult], float] | BaseException] = SimpleQueue()
         self.began_at = time.monotonic()
         self.is_cancelled = False
 
@@ -81,9 +85,9 @@ class ProcessRunner:
 
     # ---- in the caller's thread
 
-    def start(self, groups: Sequence[Group], actor: Actor) -> Callable[[], list[GroupResult]]:
-        """Begin to run the groups; the function returned waits for them, gives their results in order, and raises
-        what made them fail, after which the runner can be used again.
+    def start(self, groups: Sequence[Group], actor: Actor) -> Waits:
+        """Begin to run the groups; the function returned waits for them, and raises what made them fail, after which
+        the runner can be used again.
         """
         if self._thread is None:
             self._wake_up = Pipe(duplex=False)
@@ -93,10 +97,10 @@ class ProcessRunner:
         self._orders.put(order)
         return lambda: self._wait_for(order)
 
-    def _wait_for(self, order: _Order) -> list[GroupResult]:
+    def _wait_for(self, order: _Order) -> tuple[list[GroupResult], float]:
         try:
             while isinstance(outcome := order.outcomes.get(), str):
-                warnings.warn(outcome, RuntimeWarning, stacklevel=4)
+                warnings.warn(outcome, RuntimeWarning, stacklevel=6)  # who called collect
         except BaseException:  # Ctrl-C, or a warning that is an error: nobody will ask for the rest
             self._cancel(order)
             raise
@@ -131,16 +135,14 @@ class ProcessRunner:
 
     def _serve(self) -> None:
         while (order := self._orders.get()) is not None:
+            results = None
             try:
-                order.outcomes.put(self._run(order))
+                results = self._run(order)
+                order.outcomes.put((results, time.monotonic() - order.began_at))
             except BaseException as error:
                 self._end_workers(idle=[])  # one in the middle of a group would answer what nobody asks any more
-                order.outcomes.put(
-                    WorkerError("the pool was closed before its episodes were there; collect before closing it")
-                    if isinstance(error, _Cancelled)
-                    else error
-                )
-            del order  # its results are the caller's: here they would stay until the next order
+                order.outcomes.put(WorkerError(CLOSED) if isinstance(error, _Cancelled) else error)
+            order = results = None  # they are the caller's: here they would stay until the next order
         self._end_workers(idle=[worker for worker in self._workers if worker.is_ready])
 
     def _run(self, order: _Order) -> list[GroupResult]:

@@ -98,6 +98,8 @@ def misbehave(params, step: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "hang":
             time.sleep(1000)
+        case "nap":
+            time.sleep(1)
         case "stop":
             os.kill(os.getpid(), signal.SIGSTOP)
         case "user error":

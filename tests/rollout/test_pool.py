@@ -23,6 +23,7 @@ from metarl.rl.policies import GaussianMLP
 from metarl.rollout import shared_block
 from metarl.rollout.actor import PolicyActor
 from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.runs.stop import Stopped, StopSignal
 from metarl.types import Task
 from tests.rollout.envs import NoisyActor, Scripted, SlowToImport, Unmakeable, job, same_bytes
 
@@ -266,6 +267,68 @@ def test_a_worker_that_hangs_while_idle_and_takes_no_message_is_replaced():
         with pytest.warns(RuntimeWarning, match=r"hung: no answer within deadline_seconds=7"):
             episodes = pool.collect(jobs, actor)
         assert pool.stats.restarts == 1 and same_bytes(episodes, reference)
+
+
+# Submissions: the workers run while the caller does something else.
+
+
+def test_workers_run_before_anybody_waits(pool, faultless, tmp_path):
+    marker, stats = tmp_path / "marker", pool.stats
+    waited, collected = stats.wait_seconds, stats.collect_seconds
+    pending = pool.submit(jobs_with({"kind": "nap", "at": 2, "marker": str(marker)}), NoisyActor())
+    wait_until(marker.exists, seconds=60, what="a worker was in its episode")
+    time.sleep(3)  # the caller trains
+    assert same_bytes(pending.wait(), faultless)
+    assert stats.collect_seconds - collected > 1  # the nap
+    assert stats.wait_seconds - waited < stats.collect_seconds - collected
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_submit_and_wait_are_collect_and_take_one_submission_at_a_time(faultless, workers):
+    with RolloutPool(Scripted(), PoolConfig(workers=workers, lanes_per_group=4)) as pool:
+        pending = pool.submit(jobs_with(None), NoisyActor())
+        with pytest.raises(UserError, match=r"12 jobs were submitted while others are pending.*call wait\(\)"):
+            pool.submit(jobs_with(None), NoisyActor())
+        assert same_bytes(pending.wait(), faultless)
+        with pytest.raises(UserError, match="gives its episodes once"):
+            pending.wait()
+        assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
+        assert pool.stats.env_steps == 2 * sum(e.num_steps for e in faultless)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_is_raised_by_wait_and_the_pool_can_be_used_again(workers):
+    with RolloutPool(Scripted(), PoolConfig(workers=workers)) as pool:
+        pending = pool.submit([job(Task("bad", {"nan_obs_at": 3}), seed=(9, 99))], NoisyActor())
+        with pytest.raises(NonFiniteError, match="task 'bad'"):
+            pending.wait()
+        assert len(pool.collect([job({})], NoisyActor())) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_closing_gives_a_pending_submission_up(workers):
+    before = psutil.Process().children()
+    with RolloutPool(Scripted(), PoolConfig(workers=workers)) as pool:
+        fault = {"kind": "hang", "at": 0, "marker": None}
+        pending = pool.submit([job({"fault": fault})], NoisyActor())
+    started = [p for p in psutil.Process().children() if p not in before]
+    assert not [p for p in started if "spawn_main" in " ".join(p.cmdline())]
+    with pytest.raises(WorkerError, match="closed before the episodes of a submission were there; wait for them"):
+        pending.wait()
+
+
+def test_a_signal_ends_the_waiting_and_the_group(faultless, tmp_path):
+    """As Ctrl-C in a run: Stopped is raised at once, and the worker in its episode does not go on."""
+    marker = tmp_path / "marker"
+    with RolloutPool(Scripted(), PoolConfig(workers=1, lanes_per_group=4)) as pool:
+        pending = pool.submit([job({"fault": {"kind": "hang", "at": 1, "marker": str(marker)}})], NoisyActor())
+        wait_until(marker.exists, seconds=60, what="the worker was in its episode")
+        (worker,) = (psutil.Process(worker.pid) for worker in pool._runner._workers)
+        with StopSignal() as stop, pytest.raises(Stopped), stop.interruptible():
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            pending.wait()
+        wait_until(lambda: not alive([worker]), seconds=10, what="the worker was gone")
+        assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
 
 
 def test_opening_and_closing_leaves_nothing_behind(capfd):
