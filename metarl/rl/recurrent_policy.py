@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +26,13 @@ SMALLEST_STD = 1e-3
 LARGEST_INPUT = 10.0
 """Normalised inputs are clipped to it, lest one far out saturates the memory."""
 NOT_LEARNED = ("input.mean", "input.std")
+
+
+class Acting(NamedTuple):
+    """What an actor carries on from step to step."""
+
+    memory: Any  # the memory's own
+    last: Tensor  # (L, I + 1) as in `RecurrentPolicy.state_dim`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +128,18 @@ class RecurrentPolicy:
         x = self._encode(params, features.squeeze(0))
         output, memory = self.memory.step(_module(params, "memory"), x, memory)
         return self.dist(params, output), torch.cat([memory, last], dim=-1)
+
+    def for_acting(self, params: Params, state: Tensor) -> Acting:
+        """What `act` carries on instead of the state (L, S), under the same params."""
+        memory, last = self._split(state)
+        return Acting(self.memory.for_acting(_module(params, "memory"), memory), last)
+
+    def act(self, params: Params, obs: Tensor, previous: Tensor, carried: Acting) -> tuple[ActionDistribution, Acting]:
+        """`step` without gradients: obs (L, O), previous (L, A + 2) -> a distribution a lane, what to carry on."""
+        features, last = self.features(torch.cat([obs, previous], dim=-1).unsqueeze(0), carried.last)
+        x = self._encode(params, features.squeeze(0))
+        output, memory = self.memory.act(_module(params, "memory"), x, carried.memory)
+        return self.dist(params, output), Acting(memory, last)
 
     def sequence(self, params: Params, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """inputs (T, L, O + A + 2), state (L, S) -> the memory's outputs (T, L, H), last state (L, S)."""

@@ -110,7 +110,7 @@ def test_adapt_and_going_on_equals_one_long_trial(memory, input_changes):
     obs = torch.stack([trial.obs[2, 0] for trial in whole])
     action, _, memory_after = actor.act(start, _no_previous(obs), torch.zeros(2, 0))
     full = learner.adapt([learner.prior()] * 2, [_first(trial, 2, plus_step=True) for trial in whole])
-    torch.testing.assert_close(memory_after.state, torch.stack([phi["state"] for phi in full]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(memory_after.carried, actor.start(full, 1).carried, atol=1e-6, rtol=0)
     assert action.shape == (2, 2)
 
 
