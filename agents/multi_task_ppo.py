@@ -137,7 +137,7 @@ class OnePolicy:
             adapted, _ = adam.apply(grads, adapted, loss=float(losses.detach().nan_to_num().sum()))
         if not P.is_finite(adapted):
             raise NonFiniteError(f"fine-tuning gave non-finite parameters; lower adaptation_lr={self.adaptation.lr}")
-        return P.unstack(P.to(adapted, CPU))
+        return P.unstack(P.to(self.problem.policy.project(adapted), CPU))
 
 
 def of_finite_tasks(grads: Params) -> Params:
@@ -203,7 +203,7 @@ class MultiTaskPPO:
             history.append(step)
         if not P.is_finite(theta):
             raise NonFiniteError(f"the update gave non-finite parameters; lower lr={self.config.lr}")
-        self.theta = theta
+        self.theta = self.policy.project(theta)
         self._num_updates += 1
         with torch.no_grad():
             log_probs = self.policy.dist(theta, data["obs"]).log_prob(data["actions"])

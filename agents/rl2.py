@@ -168,7 +168,7 @@ class RL2:
         if self.config.normalize_inputs:  # for the next trials: these ones were collected with the scales before
             self.input_moments = self.input_moments + sums(self.data.features(trials)[trials.mask])
             theta = theta | P.to(self.policy.input_scales(self.input_moments), self.device)
-        self.theta, self.return_units = theta, new_units
+        self.theta, self.return_units = self.policy.project(theta), new_units
         self._num_updates += 1
         norms = outputs.norm(dim=-1)
         return metrics | before | update_metrics | {"memory_norm": float(masked_mean(norms, chunks.mask))}

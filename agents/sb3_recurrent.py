@@ -71,7 +71,7 @@ class SB3Recurrent:
         state, previous = phi["state"], phi["previous"]
         transitions = self._in_trials.encode_transitions(trials.actions, trials.rewards, trials.ended)
         for t in range(trials.mask.shape[1]):
-            _, after = self._in_trials.step({}, trials.obs[:, t], previous, state)
+            _, after = self._in_trials.act({}, trials.obs[:, t], previous, state)
             is_step = trials.mask[:, t, None]  # a shorter trial is over and keeps what it has
             state, previous = torch.where(is_step, after, state), torch.where(is_step, transitions[:, t], previous)
         return P.unstack({"state": state, "previous": previous})
@@ -99,10 +99,13 @@ class SB3TrialPolicy:
             actions = torch.nn.functional.one_hot(actions, self.spec.action_dim).to(rewards.dtype)
         return torch.cat([actions.clamp(-1, 1), rewards.unsqueeze(-1), ended.to(rewards.dtype).unsqueeze(-1)], dim=-1)
 
-    def step(self, params: Params, obs: Tensor, previous: Tensor, state: Tensor) -> tuple[ActionDistribution, Tensor]:
+    def for_acting(self, params: Params, state: Tensor) -> Tensor:
+        return state
+
+    def act(self, params: Params, obs: Tensor, previous: Tensor, carried: Tensor) -> tuple[ActionDistribution, Tensor]:
         """obs (L, O), previous (L, A + 2), flat LSTM states (L, S) -> action distributions, the next states."""
         lstm = self.policy.lstm_actor
-        hidden, cell = state.unflatten(-1, (2, lstm.num_layers, lstm.hidden_size)).permute(1, 2, 0, 3).contiguous()
+        hidden, cell = carried.unflatten(-1, (2, lstm.num_layers, lstm.hidden_size)).permute(1, 2, 0, 3).contiguous()
         x = torch.cat([obs, previous], -1)
         dist, after = self.policy.get_distribution(x, (hidden, cell), torch.zeros(len(x)))
         its = dist.distribution  # torch's Normal or Categorical

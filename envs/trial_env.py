@@ -22,7 +22,8 @@ class TrialEnv(gym.Env):
 
     observation (O + A + 2,) float32: the task's own observation, the real previous action (one-hot if discrete), its
     reward, and whether it ended an episode; all zero but the first at the start of a trial. At an inner episode's end
-    the observation is already the next episode's first; the trial itself is truncated after its last.
+    the observation is already the next episode's first; the trial itself is terminated after its last, whatever
+    ended that: nothing is earned behind it, so that a learner must not bootstrap there, as our own RL² does not.
 
     action: the task's, Box(-1, 1) or Discrete. info: `task` (its id), `trial_episode` (0, 1, ... within the trial; SB3
     takes `episode` for its Monitor's) and `success` of the step taken.
@@ -74,12 +75,12 @@ class TrialEnv(gym.Env):
             self._episode += 1
             if self._episode < self._episodes_per_trial:
                 obs = self._begin_episode()
-        # the trial's end is a limit that we set, whatever ended its last episode
-        truncated = self._episode >= self._episodes_per_trial
+        # the trial is RL²'s episode: truncated, SB3 would add the value of trials that go on, which none does
+        terminated = self._episode >= self._episodes_per_trial
         observation = self._observation(obs, action, reward, ended)
-        if truncated:
+        if terminated:
             self._task = None
-        return observation, reward, False, truncated, info
+        return observation, reward, terminated, False, info
 
     def close(self) -> None:
         self._lanes.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from metarl.envs.single_task_env import env_of
+from metarl.errors import UserError
 from metarl.learner import ActorInput
 from metarl.rl.policies import Policy
 from metarl.rollout.actor import PolicyActor
@@ -34,14 +36,31 @@ def sb3_vector(tasks: TaskDistribution, drawn: Sequence[Task]) -> Any:
     return SubprocVecEnv([partial(env_of, tasks, task) for task in drawn])
 
 
-def drive(envs: Any, policy: Policy, phis: list[Params], *, num_steps: int) -> float:
-    """Env steps/s: one env a task, one message a step, after a warm-up; the envs are closed."""
+def started(name: str, make: Callable[[], Any], *, tries: int = 3) -> tuple[Any, Any]:
+    """Vector envs and their first reset's answer; made anew, with a warning, where a process is lost at its start.
+
+    Raises UserError after `tries` losses: one cause that no try gets round is a child that cannot import what the
+    parent has imported, for instance mujoco under a MUJOCO_GL that does not work.
+    """
+    for attempt in range(1, tries + 1):
+        try:
+            envs = make()
+            return envs, envs.reset()
+        except (ConnectionError, EOFError) as error:
+            lost = f"{name} lost a process at its start ({type(error).__name__}, try {attempt} of {tries})"
+            if attempt == tries:
+                raise UserError(f"{lost}; its own traceback is above: correct what it names") from error
+            warnings.warn(f"{lost} and is started again", RuntimeWarning, stacklevel=2)
+    raise AssertionError(f"tries={tries} must be >= 1")
+
+
+def drive(envs: Any, first: Any, policy: Policy, phis: list[Params], *, num_steps: int) -> float:
+    """Env steps/s from `started`: one env a task, one message a step, after a warm-up; the envs are closed."""
     # torch's second thread would fight with the environments' processes for the cores
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        started = envs.reset()
-        obs = started[0] if isinstance(started, tuple) else started
+        obs = first[0] if isinstance(first, tuple) else first
         actor = PolicyActor(policy)
         memory = actor.start(phis, 1)
         rng = numpy_rng((0, Stream.COLLECT))

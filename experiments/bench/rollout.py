@@ -10,6 +10,7 @@ import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from metarl.envs.mujoco_v5.tasks import RobotTasks
 from metarl.envs.registry import all_envs
 from metarl.errors import UserError, nearest
 from metarl.experiments.bench._bare_physics import bare_steps_per_second
-from metarl.experiments.bench._vector_envs import drive, gymnasium_vector, sb3_vector
+from metarl.experiments.bench._vector_envs import drive, gymnasium_vector, sb3_vector, started
 from metarl.files import replace_file
 from metarl.rl.policies import Policy, mlp_policy
 from metarl.rollout.actor import PolicyActor
@@ -129,7 +130,7 @@ def _registered_samplers(arguments: Arguments, tasks: TaskDistribution) -> list[
         return {"metarl pool": timing, BARE: Timing(bare, {})}
 
     def vector(name: str, make: Callable[[], Any]) -> Sampler:
-        return lambda: {name: Timing(drive(make(), policy, phis, num_steps=num_steps), {})}
+        return lambda: {name: Timing(drive(*started(name, make), policy, phis, num_steps=num_steps), {})}
 
     return [
         pool,
@@ -150,7 +151,8 @@ def _metaworld_samplers(arguments: Arguments, make: Callable[[Stepping], ML1 | M
         return lambda: {name: time_pool(arguments, tasks, policy, phis)[0]}
 
     def vector(name: str, strategy: str) -> Sampler:
-        return lambda: {name: Timing(drive(_metaworld_vector(arguments, strategy), policy, phis, num_steps=500), {})}
+        make = partial(_metaworld_vector, arguments, strategy)
+        return lambda: {name: Timing(drive(*started(name, make), policy, phis, num_steps=500), {})}
 
     return [
         pool("metarl pool, fast stepping", "fast"),

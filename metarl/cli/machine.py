@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import metarl
+from metarl.rollout.shared_block import HAS_ANONYMOUS
 
 Status = Literal["ok", "warn", "fail"]
 Row = tuple[str, str, Status]
@@ -119,14 +120,18 @@ def _start_methods() -> Iterator[Row]:
 
 
 def _shared_memory() -> Iterator[Row]:
-    """Episodes come back from the workers through it; Docker gives 64 MB unless told otherwise."""
+    """Episodes come back from the workers through it where there is no anonymous shared memory; Docker gives 64 MB
+    unless told otherwise.
+    """
     place = Path("/dev/shm")
     if not place.is_dir():
         yield "/dev/shm", "absent on this platform", "ok" if sys.platform != "linux" else "warn"
         return
     free = shutil.disk_usage(place).free
     value = f"{free / 2**20:,.0f} MiB free"
-    if free < SHM_BYTES:
+    if HAS_ANONYMOUS:
+        yield "/dev/shm", f"{value}; not needed, shared memory has no name here", "ok"
+    elif free < SHM_BYTES:
         yield "/dev/shm", f"{value}, {SHM_BYTES // 2**20} are advised; docker run --shm-size 1g", "warn"
     else:
         yield "/dev/shm", value, "ok"

@@ -9,7 +9,7 @@ from typing import Any
 import tyro
 from tyro.conf import Positional
 
-from metarl.cli.rendering import Frame, check_can_write, choose_gl, side_by_side, write_video
+from metarl.cli.rendering import Frame, check_can_write, offscreen_gl, side_by_side, write_video
 from metarl.config import parse_flags
 from metarl.errors import UserError
 from metarl.seeding import Stream
@@ -46,13 +46,18 @@ def main(rest: list[str]) -> int:
     out = arguments.out or arguments.run_dir / "play.gif"
     check_counts(rounds=arguments.rounds, episodes=arguments.episodes, size=arguments.size, every=arguments.every)
     check_can_write(out)
-    backend = choose_gl()  # before anything imports mujoco
-    # imported here for that reason
+    with offscreen_gl() as backend:  # before anything imports mujoco
+        _play(arguments, parse_flags(flags), out, backend)
+    return 0
+
+
+def _play(arguments: PlayArguments, flags: list[tuple[str, str]], out: Path, backend: str | None) -> None:
+    # imported here because mujoco reads at its import which GL to use
     from metarl.runs.load import find_task, load_trained
     from metarl.scores.rl import adapt_and_test
     from metarl.tasks import Replays
 
-    trained = load_trained(arguments.run_dir, parse_flags(flags))
+    trained = load_trained(arguments.run_dir, flags)
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation
     try:
         tasks: Any = experiment.tasks
@@ -78,7 +83,6 @@ def main(rest: list[str]) -> int:
     captions = (f"before: return {returns[0]:.1f}", f"after round {len(returns) - 1}: return {returns[-1]:.1f}")
     write_video(out, side_by_side(before, after, captions), frames_per_second=max(1.0, 30 / arguments.every))
     print(f"{task.id}: return {returns[0]:.2f} before adaptation, {returns[-1]:.2f} after; the video is {out}")
-    return 0
 
 
 def _frames(

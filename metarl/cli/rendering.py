@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 
@@ -18,13 +19,29 @@ from metarl.errors import UserError
 
 Frame = NDArray[np.uint8]
 """(H, W, 3)"""
+GL_VARIABLES = ("MUJOCO_GL", "PYOPENGL_PLATFORM")
+"""Which GL mujoco and PyOpenGL take; each reads its own when it is imported."""
 
 
-def choose_gl(timeout_seconds: float = 30.0) -> str | None:
-    """Set MUJOCO_GL to what works here without a screen: egl, else osmesa; None where neither does.
+@contextmanager
+def offscreen_gl(timeout_seconds: float = 30.0) -> Iterator[str | None]:
+    """MUJOCO_GL is what works here without a screen inside the `with`: egl, else osmesa; None where neither does.
 
-    To be called before mujoco is imported, which reads it then. What the user has set is left as it is.
+    To be entered before mujoco is imported, which reads it then. What the user has set is left as it is. Afterwards
+    both variables are as before: a process started later would import mujoco for a GL that was only tried.
     """
+    before = {name: os.environ.get(name) for name in GL_VARIABLES}
+    try:
+        yield _choose_gl(timeout_seconds)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _choose_gl(timeout_seconds: float) -> str | None:
     wanted = os.environ.get("MUJOCO_GL")
     for backend in [wanted] if wanted else ["egl", "osmesa"]:
         if gl_works(backend, timeout_seconds):

@@ -47,6 +47,10 @@ class Problem(Protocol[B_co]):
         """The tasks' data as tensors, on theta's device. Raises UserError for data that cannot be learned from."""
         ...
 
+    def project(self, theta: Params) -> Params:
+        """The nearest theta that an update can start from; most often theta itself."""
+        ...
+
     def behaviour(self, theta: Params, *, version: int) -> B_co:
         """What acts or answers with theta; see `metarl.learner.Behaviour`."""
         ...
@@ -82,7 +86,7 @@ class GradientLearner(Generic[B_co]):
         theta, metrics = self.outer_step.step(meta_batch, self.theta)
         if not P.is_finite(theta):
             raise NonFiniteError("the meta-step gave non-finite parameters; theta was left as it was, lower the steps")
-        self.theta = theta
+        self.theta = self.problem.project(theta)
         self._num_updates += 1
         return metrics | meta_batch.metrics
 

@@ -109,6 +109,10 @@ class PolicyProblem:
         batch, variance = flat_batch(episodes, gamma=self.config.gamma, gae_lambda=self.config.gae_lambda)
         return P.to(batch, device), variance
 
+    def project(self, theta: Params) -> Params:
+        """With the noise within its range."""
+        return self.policy.project(theta)
+
     def behaviour(self, theta: Params, *, version: int) -> FastWeights:
         return FastWeights(self, theta, version)
 

@@ -1,8 +1,8 @@
 """Memories as pure functions of (params, inputs, state): one step for rollouts, whole sequences for learning.
 
-A memory's state is one flat vector a lane, so that actors, stored states and checkpoints need not know its kind.
-Both ways of running it give the same numbers (a test holds them to 1e-6): the step of GRU and LSTM is written out,
-their sequence is torch's fused kernel.
+A memory's state is one flat vector a lane, so that stored states need not know its kind. All ways of running it give
+the same numbers (a test holds them to 1e-6): the step of GRU and LSTM is written out, their sequence is torch's fused
+kernel; an actor, whose parameters do not change, may carry on what it has computed of the state (`for_acting`, `act`).
 
     S  state size        H  output size        I  input size
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -40,6 +40,14 @@ class Memory(Protocol):
 
     def sequence(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """x (T, L, I), state (L, S) -> outputs (T, L, H), the state after the last step (L, S)."""
+        ...
+
+    def for_acting(self, params: Params, state: Tensor) -> Any:
+        """What `act` carries on instead of the state (L, S), under the same params."""
+        ...
+
+    def act(self, params: Params, x: Tensor, carried: Any) -> tuple[Tensor, Any]:
+        """`step` without gradients: x (L, I) -> output (L, H), what to carry on; `carried` stays as it is."""
         ...
 
 
@@ -103,6 +111,12 @@ class GRU:
         outputs, last = torch.gru(x, start, _kernel_weights(params), *_ONE_LAYER)
         return outputs, last.squeeze(0)
 
+    def for_acting(self, params: Params, state: Tensor) -> Tensor:
+        return state
+
+    def act(self, params: Params, x: Tensor, carried: Tensor) -> tuple[Tensor, Tensor]:
+        return self.step(params, x, carried)
+
 
 @dataclass(frozen=True)
 class LSTM:
@@ -137,6 +151,20 @@ class LSTM:
         start = [part.unsqueeze(0).contiguous() for part in state.chunk(2, dim=-1)]
         outputs, hidden, cell = torch.lstm(x, start, _kernel_weights(params), *_ONE_LAYER)
         return outputs, torch.cat([hidden, cell], dim=-1).squeeze(0)
+
+    def for_acting(self, params: Params, state: Tensor) -> Tensor:
+        return state
+
+    def act(self, params: Params, x: Tensor, carried: Tensor) -> tuple[Tensor, Tensor]:
+        return self.step(params, x, carried)
+
+
+class Cache(NamedTuple):
+    """Keys and values of an attention's last W inputs, d = H / heads, and whether there were such inputs."""
+
+    keys: Tensor  # (L, heads, W, d)
+    values: Tensor  # (L, heads, W, d)
+    exists: Tensor  # (L, W) bool
 
 
 @dataclass(frozen=True)
@@ -193,14 +221,41 @@ class Attention:
         steps, lanes = x.shape[:2]
         flagged = torch.cat([x, x.new_ones(steps, lanes, 1)], dim=-1).transpose(0, 1)
         tokens = torch.cat([state.view(lanes, self.window, -1), flagged], dim=1)  # (L, window + T, I + 1)
-        embedded = torch.tanh(tokens[..., :-1] @ params["w_in"] + params["b_in"])
-        heads = (embedded @ params["w_qkv"]).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        embedded, heads = self._heads(params, tokens[..., :-1])
         attended = torch.nn.functional.scaled_dot_product_attention(
             heads[0][:, :, self.window :], heads[1], heads[2], attn_mask=self._bias(params, tokens[..., -1], steps)
         )
-        hidden = embedded[:, self.window :] + attended.transpose(1, 2).flatten(2) @ params["w_heads"]
-        hidden = hidden + torch.tanh(hidden @ params["w_up"] + params["b_up"]) @ params["w_down"]
+        hidden = self._output(params, embedded[:, self.window :], attended.transpose(1, 2).flatten(2))
         return hidden.transpose(0, 1), tokens[:, steps:].reshape(lanes, -1)
+
+    def for_acting(self, params: Params, state: Tensor) -> Cache:
+        tokens = state.view(len(state), self.window, -1)
+        _, (_, keys, values) = self._heads(params, tokens[..., :-1])
+        return Cache(keys, values, tokens[..., -1] > 0)
+
+    def act(self, params: Params, x: Tensor, carried: Cache) -> tuple[Tensor, Cache]:
+        """Only x is embedded: W times less than a step embeds."""
+        embedded, (query, key, value) = self._heads(params, x.unsqueeze(1))
+        new = Cache(
+            torch.cat([carried.keys[:, :, 1:], key], dim=2),
+            torch.cat([carried.values[:, :, 1:], value], dim=2),
+            torch.cat([carried.exists[:, 1:], torch.ones_like(carried.exists[:, :1])], dim=1),
+        )
+        bias = params["distance_bias"].flip(-1).unsqueeze(1)  # the last of the window is x itself, at distance 0
+        bias = bias.masked_fill(~new.exists[:, None, None, :], -math.inf)
+        attended = torch.nn.functional.scaled_dot_product_attention(query, new.keys, new.values, attn_mask=bias)
+        return self._output(params, embedded, attended.transpose(1, 2).flatten(2)).squeeze(1), new
+
+    def _heads(self, params: Params, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """inputs (L, N, I) -> embedded (L, N, H); queries, keys and values (3, L, heads, N, d)."""
+        embedded = torch.tanh(inputs @ params["w_in"] + params["b_in"])
+        heads = (embedded @ params["w_qkv"]).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return embedded, heads
+
+    def _output(self, params: Params, embedded: Tensor, attended: Tensor) -> Tensor:
+        """(L, T, H) both -> (L, T, H)."""
+        hidden = embedded + attended @ params["w_heads"]
+        return hidden + torch.tanh(hidden @ params["w_up"] + params["b_up"]) @ params["w_down"]
 
     def _bias(self, params: Params, exists: Tensor, steps: int) -> Tensor:
         """What is added to the attention of query t for key j, (L, heads, T, window + T); -inf out of sight."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -29,13 +29,15 @@ class TrialPolicy(Protocol):
 
     def encode_transitions(self, actions: Tensor, rewards: Tensor, ended: Tensor) -> Tensor: ...
 
-    def step(
-        self, params: Params, obs: Tensor, previous: Tensor, state: Tensor
-    ) -> tuple[ActionDistribution, Tensor]: ...
+    def for_acting(self, params: Params, state: Tensor) -> Any:
+        """What `act` carries on instead of the state (L, S)."""
+        ...
+
+    def act(self, params: Params, obs: Tensor, previous: Tensor, carried: Any) -> tuple[ActionDistribution, Any]: ...
 
 
 class ActorMemory(NamedTuple):
-    state: Tensor  # (L, S)
+    carried: Any  # by the policy, made of the states (L, S)
     previous: Tensor | None  # (L, A + 2) the transition before the job's first step, None after it
 
 
@@ -55,15 +57,15 @@ class MemoryActor:
 
     def start(self, phis: Sequence[Params], lanes_per_job: int) -> ActorMemory:
         lanes = {name: p.repeat_interleave(lanes_per_job, dim=0) for name, p in P.stack(phis).items()}
-        return ActorMemory(lanes["state"], lanes["previous"])
+        return ActorMemory(self.policy.for_acting(self.theta, lanes["state"]), lanes["previous"])
 
     def act(self, memory: ActorMemory, inputs: ActorInput, noise: Tensor) -> tuple[Tensor, Tensor, ActorMemory]:
         previous = memory.previous
         if previous is None:
             previous = self.policy.encode_transitions(inputs.prev_actions, inputs.prev_rewards, inputs.prev_ended)
-        dist, state = self.policy.step(self.theta, inputs.obs, previous, memory.state)
+        dist, carried = self.policy.act(self.theta, inputs.obs, previous, memory.carried)
         actions = dist.mode() if self.deterministic else dist.sample(noise)
-        return actions, dist.log_prob(actions), ActorMemory(state, None)
+        return actions, dist.log_prob(actions), ActorMemory(carried, None)
 
 
 def checked_trials(episodes: Episodes) -> Trials:

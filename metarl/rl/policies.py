@@ -18,7 +18,7 @@ from metarl.rl.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.types import EnvSpec, Params
 
 MAX_STD = 10.0
-"""Of a Gaussian policy's noise; a log_std beyond it, or below min_std, would have no gradient."""
+"""Of a Gaussian policy's noise."""
 
 
 class Policy(Protocol):
@@ -34,12 +34,31 @@ class Policy(Protocol):
 
     def dist(self, params: Params, obs: Tensor) -> ActionDistribution: ...
 
+    def project(self, params: Params) -> Params:
+        """The nearest parameters that are no different to `dist` and that an update can start from."""
+        ...
+
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W + b for x (..., n, in), W (..., in, out), b (..., out): one product, or one for each of B tasks."""
     if weight.dim() == 3 and x.dim() == 3:
         return torch.baddbmm(bias.unsqueeze(-2), x, weight)
     return x @ weight + bias.unsqueeze(-2)
+
+
+def clamped(log_std: Tensor, *, min_std: float, max_std: float) -> Tensor:
+    """log_std within log(min_std) .. log(max_std), with the gradient of the identity (Bengio et al. 2013, section 4).
+
+    torch.clamp's is 0 outside: a log_std that one step has taken there could never come back. The same everywhere
+    because J' F J of a trust region must be linear; what keeps theta from going further and further out is `project`.
+    """
+    inside = log_std.clamp(math.log(min_std), math.log(max_std))
+    return inside.detach() + (log_std - log_std.detach())
+
+
+def projected(params: Params, *, min_std: float, max_std: float) -> Params:
+    """params with `log_std` within its range; the same to the bit where it is."""
+    return params | {"log_std": params["log_std"].clamp(math.log(min_std), math.log(max_std))}
 
 
 def init_mlp(sizes: tuple[int, ...], generator: torch.Generator, *, last_gain: float = 1.0) -> Params:
@@ -84,8 +103,11 @@ class GaussianMLP:
     def dist(self, params: Params, obs: Tensor) -> Gaussian:
         """obs (..., n, O) -> mean (..., n, A); log_std is clamped so that no step makes the noise vanish."""
         mean = mlp(params, obs, len(self.hidden) + 1)
-        log_std = params["log_std"].clamp(math.log(self.min_std), math.log(self.max_std))
+        log_std = clamped(params["log_std"], min_std=self.min_std, max_std=self.max_std)
         return Gaussian(mean, log_std.unsqueeze(-2).expand_as(mean))
+
+    def project(self, params: Params) -> Params:
+        return projected(params, min_std=self.min_std, max_std=self.max_std)
 
 
 @dataclass(frozen=True)
@@ -103,6 +125,9 @@ class CategoricalMLP:
 
     def dist(self, params: Params, obs: Tensor) -> Categorical:
         return Categorical(mlp(params, obs, len(self.hidden) + 1))
+
+    def project(self, params: Params) -> Params:
+        return params
 
 
 def mlp_policy(spec: EnvSpec, *, hidden: tuple[int, ...], init_std: float, min_std: float) -> Policy:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch import Tensor
 from metarl.rl.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.rl.memory import Memory, MemoryKind, make_memory
 from metarl.rl.normalizers import mean_and_std
-from metarl.rl.policies import MAX_STD, init_mlp, linear, mlp
+from metarl.rl.policies import MAX_STD, clamped, init_mlp, linear, mlp, projected
 from metarl.types import EnvSpec, Params
 
 REWARD = -2
@@ -25,6 +26,13 @@ SMALLEST_STD = 1e-3
 LARGEST_INPUT = 10.0
 """Normalised inputs are clipped to it, lest one far out saturates the memory."""
 NOT_LEARNED = ("input.mean", "input.std")
+
+
+class Acting(NamedTuple):
+    """What an actor carries on from step to step."""
+
+    memory: Any  # the memory's own
+    last: Tensor  # (L, I + 1) as in `RecurrentPolicy.state_dim`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +129,18 @@ class RecurrentPolicy:
         output, memory = self.memory.step(_module(params, "memory"), x, memory)
         return self.dist(params, output), torch.cat([memory, last], dim=-1)
 
+    def for_acting(self, params: Params, state: Tensor) -> Acting:
+        """What `act` carries on instead of the state (L, S), under the same params."""
+        memory, last = self._split(state)
+        return Acting(self.memory.for_acting(_module(params, "memory"), memory), last)
+
+    def act(self, params: Params, obs: Tensor, previous: Tensor, carried: Acting) -> tuple[ActionDistribution, Acting]:
+        """`step` without gradients: obs (L, O), previous (L, A + 2) -> a distribution a lane, what to carry on."""
+        features, last = self.features(torch.cat([obs, previous], dim=-1).unsqueeze(0), carried.last)
+        x = self._encode(params, features.squeeze(0))
+        output, memory = self.memory.act(_module(params, "memory"), x, carried.memory)
+        return self.dist(params, output), Acting(memory, last)
+
     def sequence(self, params: Params, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """inputs (T, L, O + A + 2), state (L, S) -> the memory's outputs (T, L, H), last state (L, S)."""
         memory, last = self._split(state)
@@ -147,8 +167,12 @@ class RecurrentPolicy:
         mean = linear(outputs, params["policy.w0"], params["policy.b0"])
         if self.spec.discrete:
             return Categorical(mean)
-        log_std = params["log_std"].clamp(math.log(self.min_std), math.log(self.max_std))
+        log_std = clamped(params["log_std"], min_std=self.min_std, max_std=self.max_std)
         return Gaussian(mean, log_std.expand_as(mean))
+
+    def project(self, params: Params) -> Params:
+        """As `Policy.project`."""
+        return params if self.spec.discrete else projected(params, min_std=self.min_std, max_std=self.max_std)
 
     def value(self, params: Params, outputs: Tensor) -> Tensor:
         """(..., L, H) -> (..., L)."""

@@ -1,42 +1,50 @@
 """One worker process and the parent's handle on it.
 
-They talk over a pipe, a message for a group, never for a step; episodes come back through shared memory.
+They talk over a pipe, a few messages for a group, never one for a step; episodes come back through a `SharedBlock`.
 """
 
 from __future__ import annotations
 
+import ctypes
 import io
 import multiprocessing
 import os
 import pickle
-import shutil
 import signal
+import sys
 import threading
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.shared_memory import SharedMemory
-from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
 
 from metarl.errors import UserError
 from metarl.learner import Actor
-from metarl.rollout.buffer import arrays_in, episodes_by_job, num_bytes
+from metarl.rollout.buffer import Arrays, arrays_in, episodes_by_job, num_bytes
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
+from metarl.rollout.shared_block import SharedBlock, new_block, receive_block
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes
 
 # spawn: safe with threads and the same on every platform; fork under torch's threads can deadlock
 _CONTEXT = multiprocessing.get_context("spawn")
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
-class Attached:
-    """The worker holds the shared memory: the parent can unlink its name."""
+class Ready:
+    """The worker has imported all it needs and waits for its first group."""
+
+
+@dataclass(frozen=True)
+class Began:
+    """The worker has taken a group, and holds the shared block for it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,12 @@ class Finished:
 class Failed:
     traceback: str
     for_people: UserError | None = None
-    """Says itself what to mend. The same seeds would give it again, so it is not tried again."""
+    """Says itself what to fix. The same seeds would give it again, so it is not tried again."""
+    died: bool = False
+    """The process has ended, rather than told this."""
+
+
+Answer = Ready | Began | Finished | Failed
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
@@ -74,49 +87,91 @@ def _receive(connection: Connection) -> object:
     return pickle.loads(connection.recv_bytes())  # from our own child or parent, never from a file
 
 
-def _exit_with_parent() -> None:
-    """Wait for the parent's death, then end this process at once, in the middle of a group if need be."""
+# ---- in the worker
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent does, in the middle of a group, in C code or stopped, if need be."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+    if parent is None:
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent.pid:  # it died before the call: no signal will come
+            os._exit(1)
+    threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> NoReturn:
+    wait([sentinel])
+    os._exit(1)
+
+
+def _of_its_text(error: UserError) -> UserError:
+    """The error without its cause, which may hold what cannot be pickled, and of its own class if text makes one."""
+    try:
+        copy = type(error)(str(error))
+        if str(pickle.loads(pickle.dumps(copy))) == str(error):
+            return copy
+    except Exception:  # its constructor wants something else, or its class cannot be found by name
+        pass
+    return UserError(str(error))
 
 
 def worker_main(connection: Connection, tasks: TaskDistribution, non_finite: NonFinite) -> None:
     # Ctrl-C goes to the whole process group; the parent alone decides what becomes of its workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _die_with_parent()
     torch.set_num_threads(1)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
     runner = GroupRunner(tasks, non_finite=non_finite)
-    memory: SharedMemory | None = None
+    try:
+        _send(connection, Ready())
+        _serve(connection, tasks, runner)
+    except (EOFError, ConnectionError):
+        pass  # the parent is gone
+    sys.stdout.flush()
+    os._exit(0)  # at once: taking torch down in order takes longer, and frees nothing that this does not
+
+
+def _serve(connection: Connection, tasks: TaskDistribution, runner: GroupRunner) -> None:
+    """Run one group after another, until asked to close. Raises EOFError or ConnectionError if the parent is gone."""
+    block: SharedBlock | None = None
     while True:
         try:
             kind, *content = _receive(connection)  # type: ignore[misc]
         except (EOFError, ConnectionError):
-            os._exit(0)
-        try:
-            if kind == "attach":
-                memory = SharedMemory(name=content[0])
-                answer: object = Attached()
-            else:
-                jobs, actor = content
-                assert memory is not None and memory.buf is not None, "attach comes before run"
-                arrays = arrays_in(memory.buf, tasks.spec, sum(job.num_episodes for job in jobs))
-                answer = Finished(runner.run(jobs, actor, arrays))
-        except UserError as error:  # a NonFiniteError is one
-            # its cause stays here: it may hold what cannot be pickled
-            answer = Failed(traceback.format_exc(), for_people=type(error)(str(error)))
-        except Exception:
-            answer = Failed(traceback.format_exc())
-        try:
-            _send(connection, answer)
-        except (BrokenPipeError, ConnectionError):
-            os._exit(0)
+            raise
+        except Exception:  # a class that cannot be imported here
+            _send(connection, Failed(traceback.format_exc()))
+            continue
+        if kind == "close":
+            runner.close()
+            return
+        if kind == "attach":
+            block = receive_block(connection, *content)
+            continue
+        _send(connection, Began())
+        jobs, actor = content
+        assert block is not None, "attach comes before run"
+        arrays = arrays_in(block.bytes, tasks.spec, sum(job.num_episodes for job in jobs))
+        _send(connection, _run(runner, jobs, actor, arrays))
+
+
+def _run(runner: GroupRunner, jobs: Sequence[RolloutJob], actor: Actor, arrays: Arrays) -> Finished | Failed:
+    try:
+        return Finished(runner.run(jobs, actor, arrays))
+    except UserError as error:  # a NonFiniteError is one
+        return Failed(traceback.format_exc(), for_people=_of_its_text(error))
+    except Exception:
+        return Failed(traceback.format_exc())
+
+
+# ---- in the parent
 
 
 class Worker:
-    """The parent's handle: start, hand over a group, read the answer, kill."""
+    """The parent's handle: start, hand over a group, read the answer, end it."""
 
     def __init__(self, tasks: TaskDistribution, *, non_finite: NonFinite) -> None:
         self._tasks = tasks
@@ -124,10 +179,15 @@ class Worker:
         self._process = _CONTEXT.Process(target=worker_main, args=(theirs, tasks, non_finite), daemon=True)
         self._process.start()
         theirs.close()
-        self._memory: SharedMemory | None = None
-        self._linked = False
-        self.has_answered = False
-        """False until the first message: a death before it points to the start-up, not to an episode."""
+        self.started_at = time.monotonic()
+        self._block: SharedBlock | None = None
+        self._handing_over: threading.Thread | None = None
+        self.fault: Exception | None = None
+        """Of a group that could not be pickled."""
+        self.is_ready = False
+        """It has said so: its imports are done."""
+        self.has_begun = False
+        """It has taken the group handed over last."""
 
     @property
     def pid(self) -> int | None:
@@ -142,80 +202,69 @@ class Worker:
     def is_alive(self) -> bool:
         return self._process.is_alive()
 
-    def send(self, jobs: Sequence[RolloutJob], actor: Actor) -> None:
-        """Hand over a group. Raises ConnectionError where the worker is gone."""
-        needed = num_bytes(self._tasks.spec, sum(job.num_episodes for job in jobs))
-        if self._memory is None or self._memory.size < needed:
-            self._release_memory()
-            self._memory = _new_shared_memory(needed)
-            self._linked = True
-            _send(self.connection, ("attach", self._memory.name))
-        _send(self.connection, ("run", list(jobs), actor))
+    def hand_over(self, jobs: Sequence[RolloutJob], actor: Actor, *, on_fault: Callable[[], None]) -> None:
+        """Send a group without waiting: a pipe holds no more than its buffer, and a stopped worker reads nothing.
 
-    def receive(self) -> Finished | Failed | None:
-        """The next answer, or None for an acknowledgement. Raises EOFError or ConnectionError if it died."""
-        message = _receive(self.connection)
-        self.has_answered = True
-        if isinstance(message, Attached):
-            self._unlink()
-            return None
-        assert isinstance(message, Finished | Failed)
-        return message
+        Where the group cannot be pickled `on_fault` is called, in another thread, once `fault` is set. Raises
+        UserError where there is no memory for the episodes.
+        """
+        self.has_begun = False
+        needed = num_bytes(self._tasks.spec, sum(job.num_episodes for job in jobs))
+        new = None
+        if self._block is None or self._block.size < needed:
+            self._release_block()
+            new = self._block = new_block(needed)
+
+        def send() -> None:
+            try:
+                if new is not None:
+                    _send(self.connection, ("attach", new.name, new.size))
+                    new.send(self.connection, self._process.pid or 0)
+                _send(self.connection, ("run", list(jobs), actor))
+            except OSError:
+                pass  # it is gone: its sentinel tells
+            except Exception as error:
+                self.fault = error
+                on_fault()
+
+        self._handing_over = threading.Thread(target=send, daemon=True)
+        self._handing_over.start()
+
+    def receive(self) -> Answer:
+        """The next answer. Raises EOFError or ConnectionError if it died."""
+        answer = _receive(self.connection)
+        assert isinstance(answer, Answer)
+        self.is_ready = True
+        if isinstance(answer, Began):
+            self.has_begun = True
+            if self._block is not None:
+                self._block.is_held_by_both()
+        return answer
 
     def episodes(self, jobs: Sequence[RolloutJob]) -> list[Episodes]:
         """A copy of the finished group's episodes, job by job."""
-        assert self._memory is not None and self._memory.buf is not None
+        assert self._block is not None
         per_job = jobs[0].num_episodes
-        arrays = arrays_in(self._memory.buf, self._tasks.spec, per_job * len(jobs))
+        arrays = arrays_in(self._block.bytes, self._tasks.spec, per_job * len(jobs))
         return episodes_by_job(arrays, len(jobs), per_job=per_job)
 
-    def stop(self) -> None:
-        """End the process now."""
-        self._process.kill()
+    def ask_to_close(self) -> None:
+        """An idle worker closes its environments and ends; `kill` is to follow."""
+        try:
+            _send(self.connection, ("close",))
+        except OSError:
+            pass
 
     def kill(self) -> None:
-        """End the process now and free what it held; safe to call twice."""
-        self.stop()
+        """End the process now, if it has not ended, and free what it held; safe to call twice."""
+        self._process.kill()
         self._process.join()
+        if self._handing_over is not None:
+            self._handing_over.join()  # with nobody to read the pipe its write has ended
         self.connection.close()
-        self._release_memory()
+        self._release_block()
 
-    def _release_memory(self) -> None:
-        if self._memory is not None:
-            self._unlink()
-            self._memory.close()
-            self._memory = None
-
-    def _unlink(self) -> None:
-        """Once both sides hold the memory its name is needless: without one, nothing can be left behind."""
-        if self._memory is not None and self._linked:
-            self._memory.unlink()
-            self._linked = False
-
-
-def _new_shared_memory(size: int) -> SharedMemory:
-    # a too small /dev/shm (64 MB in Docker) is found out by SIGBUS at the first write: ask before
-    shm = Path("/dev/shm")
-    if shm.is_dir() and (free := shutil.disk_usage(shm).free) < size:
-        raise UserError(
-            f"shared memory has {free >> 20} MiB free in /dev/shm and a rollout group needs {(size >> 20) + 1} MiB; "
-            "give the container more (docker run --shm-size=1g), lower lanes_per_group, or use --workers 0"
-        )
-    memory = SharedMemory(create=True, size=size)
-    try:
-        _reserve(shm / memory.name.lstrip("/"), size)
-    except OSError as error:
-        memory.close()
-        memory.unlink()
-        raise UserError(
-            f"shared memory in /dev/shm has no room left for another {(size >> 20) + 1} MiB ({error.strerror}); give "
-            "the container more (docker run --shm-size=1g), lower lanes_per_group, or use --workers 0"
-        ) from error
-    return memory
-
-
-def _reserve(file: Path, size: int) -> None:
-    """Take the pages now: what is free counts neither what other workers were promised nor what they write later."""
-    if hasattr(os, "posix_fallocate") and file.is_file():
-        with file.open("r+b") as opened:
-            os.posix_fallocate(opened.fileno(), 0, size)
+    def _release_block(self) -> None:
+        if self._block is not None:
+            self._block.close()
+            self._block = None

@@ -54,10 +54,12 @@ class Listening:
             spec = policy.spec
             encode_transitions = staticmethod(policy.encode_transitions)
 
+            for_acting = staticmethod(policy.for_acting)
+
             @staticmethod
-            def step(theta, obs, previous, state):
+            def act(theta, obs, previous, carried):
                 self.previous.append(previous.clone())
-                return policy.step(theta, obs, previous, state)
+                return policy.act(theta, obs, previous, carried)
 
         actor.policy = Policy()
 

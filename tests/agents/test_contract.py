@@ -1,6 +1,7 @@
 """What every agent must keep to; a new one is covered by its line in agents/registry.py."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import torch
 from metarl.agents.registry import AGENTS as REGISTRY
 from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
+from metarl.learn.gradient_learner import GradientLearner
+from metarl.rl.policies import MAX_STD
 from metarl.rollout.collect import collect_episodes, collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -62,6 +65,10 @@ def learner_of(name, seed=0):
     return AGENTS[name](TASKS.spec, seed)
 
 
+def config_of(learner):
+    return learner.problem.config if isinstance(learner, GradientLearner) else learner.config
+
+
 def support_of(pool, learner, *, seed=(3,)):
     phis = [learner.behaviour().prior()] * len(FAR_APART)
     return phis, collect_episodes(pool, learner.behaviour(), FAR_APART, phis, num_episodes=4, seed=seed)
@@ -95,6 +102,18 @@ def test_adapt_has_no_side_effect(pool, name):
     ) == before
     assert [snapshot(phi) for phi in first] == [snapshot(phi) for phi in second]
     assert not any(p.requires_grad for phi in first for p in phi.values())
+
+
+@pytest.mark.parametrize("name", [name for name in LEARNING if name != "random"])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_an_update_brings_log_std_back_into_its_range(pool, name, side):
+    """A step too long, or an old checkpoint, has taken it there: below min_std, or above MAX_STD."""
+    learner = learner_of(name)
+    batch = batch_of(pool, learner)
+    low, high = math.log(config_of(learner).min_std), math.log(MAX_STD)
+    learner.theta = learner.theta | {"log_std": torch.full((2,), low - 2 if side < 0 else high + 2)}
+    learner.meta_update(batch)
+    assert (learner.theta["log_std"] >= low - 1e-6).all() and (learner.theta["log_std"] <= high + 1e-6).all()
 
 
 @pytest.mark.parametrize("name", ADAPTING)

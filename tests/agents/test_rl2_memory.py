@@ -14,8 +14,7 @@ from metarl.rl.trials import join_episodes
 from metarl.rollout.collect import collect_episodes
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.runs.load import adapt_to
-from metarl.scores.rl import EvaluationConfig, meta_evaluate
+from metarl.scores.rl import EvaluationConfig, adapt_and_test, meta_evaluate
 from metarl.seeding import torch_rng
 from metarl.types import stack_episodes
 from tests.agents.rl2_trials import ENDS, Listening, collect, make, perturbed, scripted_task
@@ -121,7 +120,7 @@ def test_adapt_and_going_on_equals_one_long_trial(memory, input_changes):
     full = learner.behaviour().adapt(
         [learner.behaviour().prior()] * 2, [_first(trial, 2, plus_step=True) for trial in whole]
     )
-    torch.testing.assert_close(memory_after.state, torch.stack([phi["state"] for phi in full]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(memory_after.carried, actor.start(full, 1).carried, atol=1e-6, rtol=0)
     assert action.shape == (2, 2)
 
 
@@ -170,7 +169,7 @@ def test_the_evaluator_carries_the_memory():
     with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
         config = EvaluationConfig(adaptation_episodes=2, test_episodes=1, adaptation_rounds=2, max_tasks=4)
         result = meta_evaluate(pool, learner.behaviour(), tasks.meta_test(), config, seed=(1,))
-    returns = result.outcomes["deterministic"]["return"]
+    returns = result.scores.values["return"][-1]
     assert returns.shape == (3, 4, 1)
     assert (np.abs(np.diff(returns, axis=0)) > 1e-6).all()  # no noise: the memory alone makes the difference
 
@@ -182,7 +181,7 @@ def test_no_test_episode_has_the_memory_of_another():
     config = EvaluationConfig(adaptation_episodes=2, test_episodes=3)
     with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
         result = meta_evaluate(pool, learner.behaviour(), tasks.meta_test(), config, seed=(0,))
-    returns = result.outcomes["deterministic"]["return"]  # (rounds, tasks, episodes)
+    returns = result.scores.values["return"][-1]  # (rounds, tasks, episodes)
     np.testing.assert_allclose(returns[..., 1:], np.broadcast_to(returns[..., :1], returns[..., 1:].shape), rtol=1e-5)
     assert abs(returns[1, 0, 0] - returns[0, 0, 0]) > 1e-4  # while adaptation does change it
 
@@ -191,8 +190,8 @@ def test_nor_where_one_task_is_adapted_to():
     tasks = Navigation()
     learner = perturbed(make(tasks))
     with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
-        settings = {"rounds": 1, "episodes": 2, "test_episodes": 3, "seed": (0,), "deterministic": True}
-        tests = adapt_to(pool, learner.behaviour(), tasks.meta_test()[0], **settings).tests
-    for episodes in tests:
+        settings = {"rounds": 1, "episodes": 2, "test_episodes": 3, "seed": (0,), "modes": ["deterministic"]}
+        tests = adapt_and_test(pool, learner.behaviour(), tasks.meta_test()[:1], **settings).tests["deterministic"]
+    for (episodes,) in tests:
         returns = episodes.returns_undiscounted()
         torch.testing.assert_close(returns, returns[:1].expand(3), rtol=1e-5, atol=0)

@@ -32,11 +32,11 @@ def by_predict(model, tasks, num_trials):
     returns = np.zeros((num_trials, EPISODES))
     for trial in range(num_trials):
         obs, _ = env.reset(seed=0 if trial == 0 else None)
-        state, truncated = None, False
-        while not truncated:
+        state, terminated = None, False
+        while not terminated:
             start = np.array([state is None])
             action, state = model.predict(obs, state=state, episode_start=start, deterministic=True)
-            obs, reward, _, truncated, info = env.step(action)
+            obs, reward, terminated, _, info = env.step(action)
             returns[trial, info["trial_episode"]] += reward
     return returns
 
@@ -88,9 +88,9 @@ def test_the_evaluator_scores_it_on_discrete_actions_too():
         first, again = (
             meta_evaluate(pool, learner.behaviour(), tasks.meta_test(), config, seed=(1,)) for _ in range(2)
         )
-    returns = first.outcomes["stochastic"]["return"]
+    returns = first.scores.values["return"][0]
     assert returns.shape == (2, 5, 2) and 0 < returns.mean() < 10
-    np.testing.assert_array_equal(returns, again.outcomes["stochastic"]["return"])
+    np.testing.assert_array_equal(returns, again.scores.values["return"][0])
 
 
 def test_other_policies_are_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from metarl.cli import play, rendering
 from metarl.cli.main import main
-from metarl.cli.rendering import choose_gl, side_by_side, write_video
+from metarl.cli.rendering import offscreen_gl, side_by_side, write_video
 from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
 from metarl.runs.adapted import load_adapted
@@ -184,8 +185,9 @@ def test_only_frames_that_are_shown_are_rendered() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["cheetah_dir_maml", "skill_open_door"])
 def test_play_renders_robots_without_a_screen(experiment: str, tmp_path: Path) -> None:
-    if choose_gl() is None:
-        pytest.skip("neither EGL nor OSMesa here")
+    with offscreen_gl() as backend:
+        if backend is None:
+            pytest.skip("neither EGL nor OSMesa here")
     run, out = tmp_path / "run", tmp_path / "play.gif"
     assert main(["train", experiment, "--out", str(run), *SMALL]) == 0
     assert main(["play", str(run), "--rounds", "1", "--episodes", "2", "--every", "40", "--out", str(out)]) == 0
@@ -195,20 +197,32 @@ def test_play_renders_robots_without_a_screen(experiment: str, tmp_path: Path) -
 
 
 def test_gl_falls_back_to_osmesa_and_then_to_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MUJOCO_GL", raising=False)
-    monkeypatch.delenv("PYOPENGL_PLATFORM", raising=False)
+    """And the process is as before afterwards: a child started later would import mujoco for that GL."""
+    for name in rendering.GL_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(rendering, "gl_works", lambda backend, _: backend == "osmesa")
-    assert choose_gl() == "osmesa" == os.environ["MUJOCO_GL"]
-    monkeypatch.delenv("MUJOCO_GL")
+    with offscreen_gl() as backend:
+        assert backend == "osmesa" == os.environ["MUJOCO_GL"] == os.environ["PYOPENGL_PLATFORM"]
+    assert not os.environ.keys() & set(rendering.GL_VARIABLES)
     monkeypatch.setattr(rendering, "gl_works", lambda backend, _: False)
-    assert choose_gl() is None and "MUJOCO_GL" not in os.environ
+    with offscreen_gl() as backend:
+        assert backend is None and "MUJOCO_GL" not in os.environ
+
+
+def test_a_gl_the_user_has_set_stays_after_an_error_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    monkeypatch.setattr(rendering, "gl_works", lambda backend, _: True)
+    with pytest.raises(ZeroDivisionError), offscreen_gl() as backend:
+        assert backend == "egl"
+        raise ZeroDivisionError
+    assert os.environ["MUJOCO_GL"] == "egl"
 
 
 def test_what_cannot_be_rendered_is_said_with_the_remedy(point: Path, monkeypatch, capsys) -> None:
     def replay(self, task, seed, actions, *, size, every):
         raise RuntimeError("no display")
 
-    monkeypatch.setattr(play, "choose_gl", lambda: None)
+    monkeypatch.setattr(play, "offscreen_gl", nullcontext)
     monkeypatch.setattr(Navigation, "replay", replay)
     assert main(["play", str(point)]) == 2
     said = capsys.readouterr().err

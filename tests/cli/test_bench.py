@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from metarl.cli.main import main
+from metarl.errors import UserError
+from metarl.experiments.bench._vector_envs import started
 from metarl.experiments.bench.memory import Arguments, task_change_memory
 
 
@@ -53,6 +55,36 @@ def test_bench_rollout_on_any_registered_tasks(tmp_path: Path, capsys: pytest.Ca
     assert all(rate > 0 for rate in rates.values())
     assert main(["bench", "rollout", "--tasks", "reacher"]) == 2
     assert "did you mean 'reacher-goal-v0'" in capsys.readouterr().err
+
+
+class Losing:
+    """Vector envs whose first `losses` starts lose a process at the reset, as SB3 tells it."""
+
+    def __init__(self, losses: int) -> None:
+        self.losses, self.starts = losses, 0
+
+    def __call__(self) -> Losing:
+        self.starts += 1
+        return self
+
+    def reset(self) -> str:
+        if self.starts <= self.losses:
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return "obs"
+
+
+def test_vector_envs_that_lose_a_process_at_their_start_are_started_again_and_it_is_said() -> None:
+    make = Losing(1)
+    with pytest.warns(RuntimeWarning, match=r"SB3 subproc lost a process .*ConnectionResetError, try 1 of 3.* again"):
+        assert started("SB3 subproc", make) == (make, "obs")
+    assert make.starts == 2
+    always = Losing(99)
+    with (
+        pytest.warns(RuntimeWarning, match="is started again") as warned,
+        pytest.raises(UserError, match=r"SB3 subproc lost a process at its start .*try 3 of 3.*traceback is above"),
+    ):
+        started("SB3 subproc", always)
+    assert always.starts == 3 and len(warned) == 2
 
 
 def test_bench_memory(tmp_path: Path) -> None:

@@ -297,7 +297,8 @@ build = base.build
 '''
 
 
-def test_a_file_of_ones_own_runs_in_workers_too(tmp_path: Path) -> None:
+def test_a_file_of_ones_own_runs_in_workers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", sys.path.copy())  # the file's folder is put on it
     path = tmp_path / "my own" / "far_navigation_experiment.py"
     path.parent.mkdir()
     path.write_text(OWN_EXPERIMENT)

@@ -70,7 +70,10 @@ def test_foreign_and_missing_packages_are_named(rows, monkeypatch, tmp_path):
 def test_small_shared_memory(rows, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**26, 0, 2**26))
+    monkeypatch.setattr(doctor, "HAS_ANONYMOUS", False)
     assert rows()["/dev/shm"] == ("64 MiB free, 256 are advised; docker run --shm-size 1g", "warn")
+    monkeypatch.setattr(doctor, "HAS_ANONYMOUS", True)  # episodes do not go through it
+    assert rows()["/dev/shm"] == ("64 MiB free; not needed, shared memory has no name here", "ok")
 
 
 def test_data_directory(rows, monkeypatch, tmp_path):

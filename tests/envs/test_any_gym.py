@@ -290,7 +290,8 @@ def test_faults_of_the_module_itself_are_said(tmp_path, monkeypatch) -> None:
     (tmp_path / "half_written.py").write_text("class Env(\n")
     with pytest.raises(UserError, match=r"module 'half_written' cannot be imported \(SyntaxError: .*half_written.py"):
         _ = GymTasks("half_written:Env", vary=SPEED, horizon_steps=5).spec
-    gym.register("metarl-tests/Lost-v0", "no_such_package:Env")
+    lost = gym.envs.registration.EnvSpec("metarl-tests/Lost-v0", "no_such_package:Env")
+    monkeypatch.setitem(gym.registry, lost.id, lost)
     with pytest.raises(UserError, match="its entry point 'no_such_package:Env' cannot be loaded"):
         _ = GymTasks("metarl-tests/Lost-v0", vary=SPEED, horizon_steps=5).spec
 

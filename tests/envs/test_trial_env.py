@@ -39,13 +39,22 @@ def test_a_trial_shows_the_real_last_transition_of_each_episode():
         obs, reward, terminated, truncated, info = env.step(action)
         rows.append(obs[size:])
         rewards.append(reward)
-        assert not terminated and truncated == (t == 2 * HORIZON - 1)
+        assert terminated == (t == 2 * HORIZON - 1) and not truncated  # the horizon ended the episode, not the trial
         assert info["trial_episode"] == t // HORIZON
     for t, row in enumerate(rows):
         np.testing.assert_allclose(row[:2], 0.01 * t, rtol=1e-6)
         assert row[2] == pytest.approx(rewards[t]) and row[3] == float(t % HORIZON == HORIZON - 1)
     with pytest.raises(UserError, match="call reset first"):
         env.step(np.zeros(2, np.float32))
+
+
+def test_sb3_does_not_bootstrap_at_the_end_of_a_trial():
+    """RecurrentPPO adds gamma V(terminal_observation) to the reward where its vector env says TimeLimit.truncated."""
+    envs = DummyVecEnv([lambda: TrialEnv(Scripted(), episodes_per_trial=2)])
+    envs.reset()
+    for t in range(2 * HORIZON):
+        _, _, dones, infos = envs.step(np.zeros((1, 2), np.float32))
+        assert dones[0] == (t == 2 * HORIZON - 1) and not infos[0]["TimeLimit.truncated"]
 
 
 def test_seeds_decide_and_tasks_change_between_trials_only():
@@ -55,10 +64,10 @@ def test_seeds_decide_and_tasks_change_between_trials_only():
         for trial in range(3):
             obs, info = env.reset(seed=seed if trial == 0 else None)
             ids = {info["task"]}
-            truncated = False
-            while not truncated:
+            terminated = False
+            while not terminated:
                 obs_bytes += obs.tobytes()
-                obs, _, _, truncated, info = env.step(np.ones(2, np.float32))
+                obs, _, terminated, _, info = env.step(np.ones(2, np.float32))
                 ids.add(info["task"])
             assert len(ids) == 1
             seen.append(ids.pop())
@@ -103,10 +112,10 @@ def test_sb3_contribs_recurrent_ppo_learns_on_it_unmodified():
     totals = []
     for trial in range(100):
         obs, _ = env.reset(seed=0 if trial == 0 else None)
-        state, start, total, truncated = None, True, 0.0, False
-        while not truncated:
+        state, start, total, terminated = None, True, 0.0, False
+        while not terminated:
             action, state = model.predict(obs, state=state, episode_start=np.array([start]), deterministic=False)
-            obs, reward, _, truncated, _ = env.step(action)
+            obs, reward, terminated, _, _ = env.step(action)
             start, total = False, total + reward
         totals.append(total / 20)
     assert np.mean(totals) > 0.56  # knowing the better arm gives 0.67

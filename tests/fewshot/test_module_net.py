@@ -36,6 +36,48 @@ def test_norms_that_are_right_are_taken(layer):
     assert ModuleNet(nn.Sequential(nn.Conv2d(1, 4, 3, stride=2), layer, nn.Flatten()), (1, 6, 6)).output_dim == 16
 
 
+class Shifted(nn.Module):
+    """A layer, a frozen layer and a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.frozen = nn.Linear(4, 3), nn.Linear(3, 2).requires_grad_(False)
+        self.register_buffer("shift", torch.arange(2.0))
+
+    def forward(self, x):
+        return self.frozen(self.first(x)) + self.shift
+
+
+def test_buffers_and_frozen_weights_are_where_the_inputs_are():
+    """On another device, here `meta`, whose operations refuse tensors of the CPU as a GPU's do; and back again."""
+    net = ModuleNet(Shifted(), (4,))
+    params, x = net.init(torch.Generator()), torch.ones(5, 4)
+    on_cpu, _ = net.apply(params, x)
+    elsewhere, _ = net.apply({name: p.to("meta") for name, p in params.items()}, x.to("meta"))
+    assert elsewhere.device.type == "meta" and elsewhere.shape == (5, 2)
+    again, _ = net.apply(params, x)
+    assert torch.equal(again, on_cpu)
+
+
+def test_they_get_there_inside_vmap_and_second_order_too():
+    """The first call on a device may be inside transforms, and the next outside."""
+    net = ModuleNet(Shifted(), (4,))
+    params = {name: p.to("meta") for name, p in net.init(torch.Generator()).items()}
+    x = torch.ones(3, 5, 4, device="meta")
+
+    def loss(params, x):
+        return net.apply(params, x)[0].square().mean()
+
+    def after_a_step(params, x):
+        gradient = torch.func.grad(loss)(params, x)
+        return loss({name: p - 0.1 * gradient[name] for name, p in params.items()}, x)
+
+    for _ in range(2):
+        gradients = torch.func.vmap(torch.func.grad(after_a_step), in_dims=(None, 0))(params, x)
+        assert {name: g.shape for name, g in gradients.items()} == {n: (3, *p.shape) for n, p in params.items()}
+        assert net.apply(params, x[0])[0].device.type == "meta"
+
+
 def test_active_dropout_is_refused():
     module = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5))
     with pytest.raises(UserError, match=r"nn\.Dropout \(1\) with p=0\.5 in training mode.*call module\.eval\(\) first"):

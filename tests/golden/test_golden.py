@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ def words_of(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", STORED["cases"])
-def test_golden(name: str, words_of: dict[str, list[str]], tmp_path: Path) -> None:
+def test_golden(name: str, words_of: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", sys.path.copy())  # an experiment file's folder is put on it
     new = run_case(words_of[name], tmp_path / "run")
     tolerance = 0.0 if STORED["processor"] == processor() else TO_ROUNDING
     assert not differences(STORED["cases"][name], new, tolerance=tolerance)

@@ -40,6 +40,34 @@ def test_steps_equal_the_fused_sequence(kind, dtype, tolerance):
 
 
 @pytest.mark.parametrize("kind", MEMORY_KINDS)
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+def test_acting_equals_the_steps_and_leaves_what_was_carried(kind, dtype, tolerance):
+    """From a state of four inputs of the window's seven, far beyond the window; and from its middle."""
+    memory, params, x, state = random_memory(kind, dtype, scale=0.1)
+    outputs, _ = by_steps(memory, params, x, state)
+    carried = memory.for_acting(params, state)
+    for t, row in enumerate(x):
+        output, after = memory.act(params, row, carried)
+        again, _ = memory.act(params, row, carried)
+        torch.testing.assert_close(output, outputs[t], atol=tolerance, rtol=0)
+        assert torch.equal(again, output)
+        carried = after
+    _, middle = by_steps(memory, params, x[:20], state)
+    output, _ = memory.act(params, x[20], memory.for_acting(params, middle))
+    torch.testing.assert_close(output, outputs[20], atol=tolerance, rtol=0)
+
+
+def test_an_attention_embeds_one_input_a_step_when_acting(monkeypatch):
+    memory, params, x, state = random_memory("attention", torch.float32)
+    carried = memory.for_acting(params, state)
+    embedded, heads = [], Attention._heads
+    monkeypatch.setattr(Attention, "_heads", lambda self, p, x: embedded.append(x.shape[1]) or heads(self, p, x))
+    for row in x[:5]:
+        _, carried = memory.act(params, row, carried)
+    assert embedded == [1] * 5
+
+
+@pytest.mark.parametrize("kind", MEMORY_KINDS)
 def test_gradients_are_the_same_both_ways(kind):
     """Of the parameters, the inputs and the start state."""
     memory, params, x, state = random_memory(kind, torch.float64)

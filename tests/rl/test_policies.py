@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from metarl.learn.inner_loop import inner_step
 from metarl.learn.params import stack
 from metarl.rl.policies import CategoricalMLP, GaussianMLP, init_mlp, mlp_policy
 from metarl.types import EnvSpec
@@ -77,6 +78,55 @@ def test_log_std_is_clamped(log_std, std):
     dist = policy.dist(params, torch.zeros(2, D))
     torch.testing.assert_close(dist.log_std.exp(), torch.full((2, A), std))
     assert torch.isfinite(dist.log_prob(torch.ones(2, A))).all()
+
+
+def std_loss(policy, params, target):
+    """Squared distance of the policy's log_std from a target, one task."""
+    return (policy.dist(params, torch.zeros(1, policy.obs_dim, dtype=torch.float64)).log_std[0] - target).square().sum()
+
+
+@pytest.mark.parametrize("outside", [math.log(1e-6), math.log(1e4)])
+def test_a_log_std_outside_its_range_comes_back_by_gradient_steps(outside):
+    policy = GaussianMLP(1, 1, (), min_std=0.01, max_std=5.0)
+    params = {n: p.double() for n, p in policy.init(generator()).items()}
+    log_std = torch.full((1,), outside, dtype=torch.float64)
+    for _ in range(200):
+        gradient = torch.func.grad(lambda x: std_loss(policy, params | {"log_std": x}, 0.5))(log_std)
+        log_std = log_std - 0.1 * gradient
+    torch.testing.assert_close(log_std, torch.tensor([0.5], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+def test_the_meta_gradient_of_a_clamped_log_std_by_hand(first_order):
+    """l = (c(x) - a)^2, x' = x - lr 2 (c(x) - a), outer (c(x') - b)^2, c with the derivative of the identity:
+    d outer / dx = 2 (c(x') - b) (1 - 2 lr); to first order 2 (c(x') - b). x below, x' below or not; over and in range.
+    """
+    policy = GaussianMLP(1, 1, (), min_std=0.01, max_std=5.0)
+    params = {n: p.double() for n, p in policy.init(generator()).items()}
+    low, high = math.log(0.01), math.log(5.0)
+    x = torch.tensor([[low - 3], [low - 0.1], [0.3], [high + 0.2]], dtype=torch.float64, requires_grad=True)
+    a, b, lr = 1.0, -0.5, 0.1
+
+    def phi_of(x):
+        return inner_step(
+            lambda p, _: std_loss(policy, p, a), params | {"log_std": x}, None, inner_lr=lr, first_order=first_order
+        )["log_std"]
+
+    phi = torch.func.vmap(phi_of)(x)
+    outer = torch.func.vmap(lambda p: std_loss(policy, params | {"log_std": p}, b))(phi).sum()
+    (gradient,) = torch.autograd.grad(outer, x)
+    by_hand = x.detach() - lr * 2 * (x.detach().clamp(low, high) - a)
+    torch.testing.assert_close(phi.detach(), by_hand)
+    torch.testing.assert_close(gradient, 2 * (by_hand.clamp(low, high) - b) * (1 if first_order else 1 - 2 * lr))
+
+
+def test_inside_its_range_log_std_keeps_its_bits_and_project_too():
+    policy = GaussianMLP(D, A, min_std=0.01, max_std=5.0)
+    params = policy.init(generator()) | {"log_std": torch.empty(A).uniform_(-4, 1.5, generator=generator(1))}
+    assert torch.equal(policy.dist(params, torch.zeros(1, D)).log_std[0], params["log_std"])
+    assert all(torch.equal(p, params[name]) for name, p in policy.project(params).items())
+    outside = policy.project(params | {"log_std": torch.tensor([-9.0, 0.0, 9.0])})
+    torch.testing.assert_close(outside["log_std"].exp(), torch.tensor([0.01, 1.0, 5.0]))
 
 
 def test_the_policy_fits_the_action_space():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,14 +29,20 @@ class ScriptedLane:
 
     reward = 10 k + u + action. `lengths`: of each episode of a job, ended as `end` says; without them the
     horizon ends it. `nan_obs_at`, `nan_reward_at`, `huge_reward_at`: steps, 0 being the reset, of the
-    episodes in `bad_episodes`. `fault`: see `misbehave`.
+    episodes in `bad_episodes`. `fault`: see `misbehave`. `child`: a file for the id of a child process that it
+    starts, and ends when it is closed. `close`: "hang".
     """
+
+    child: subprocess.Popen | None = None
 
     def reset(self, task: Task, seed: SeedKey) -> np.ndarray:
         self.params, self.episode = task.params, seed[-2]
         self.u = numpy_rng(seed).random()
         self.k, self.sum = 0, 0.0
         misbehave(self.params, 0)
+        if "child" in self.params:
+            self.child = subprocess.Popen(["sleep", "1000"])
+            Path(self.params["child"]).write_text(str(self.child.pid))
         return self._obs()
 
     def step(self, action: np.ndarray) -> LaneStep:
@@ -59,7 +66,11 @@ class ScriptedLane:
         )
 
     def close(self) -> None:
-        pass
+        if self.params.get("close") == "hang":
+            time.sleep(1000)
+        if self.child is not None:
+            self.child.kill()
+            self.child.wait()
 
     def _bad(self, name: str) -> bool:
         return self.params.get(name) == self.k and self.episode in self.params.get("bad_episodes", [self.episode])
@@ -87,6 +98,19 @@ def misbehave(params, step: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "hang":
             time.sleep(1000)
+        case "nap":
+            time.sleep(1)
+        case "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case "user error":
+            raise GripperError(3, "open it")
+
+
+class GripperError(UserError):
+    """Not made of its text alone."""
+
+    def __init__(self, millimetres: int, remedy: str) -> None:
+        super().__init__(f"the gripper is at {millimetres} mm; {remedy}")
 
 
 @dataclass(frozen=True)
@@ -114,6 +138,18 @@ class Scripted:
 
     def make_env(self, num_lanes: int) -> BatchEnv:
         return LoopedLanes(ScriptedLane, num_lanes, self.spec)
+
+
+class SlowToImport(Scripted):
+    """Takes 3 s to be unpickled in a worker, as heavy imports do."""
+
+    def __reduce__(self):
+        return _slowly, ()
+
+
+def _slowly() -> SlowToImport:
+    time.sleep(3)
+    return SlowToImport()
 
 
 class Unmakeable(Scripted):

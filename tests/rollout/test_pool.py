@@ -20,10 +20,12 @@ from metarl.envs.metaworld.ml1 import ML1
 from metarl.envs.navigation import Navigation
 from metarl.errors import NonFiniteError, UserError, WorkerError
 from metarl.rl.policies import GaussianMLP
+from metarl.rollout import shared_block
 from metarl.rollout.actor import PolicyActor
 from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.runs.stop import Stopped, StopSignal
 from metarl.types import Task
-from tests.rollout.envs import NoisyActor, Scripted, Unmakeable, job, same_bytes
+from tests.rollout.envs import NoisyActor, Scripted, SlowToImport, Unmakeable, job, same_bytes
 
 ROOT = Path(__file__).parents[2]
 
@@ -141,9 +143,63 @@ def test_all_workers_killed_while_idle(pool, faultless):
     restarts = pool.stats.restarts
     for victim in victims:
         victim.kill()
-    with pytest.warns(RuntimeWarning, match="died"):
-        assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
+    assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)  # no try counted: that would warn
     assert pool.stats.restarts == restarts + 2
+
+
+def test_a_worker_that_dies_while_it_is_handed_a_group_costs_that_no_try():
+    """Killed, but not gone yet when the group is sent."""
+    with RolloutPool(Scripted(), PoolConfig(workers=1, max_tries=1)) as pool:
+        reference = pool.collect([job({})], NoisyActor())
+        (worker,) = pool._runner._workers
+        os.kill(worker.pid, signal.SIGSTOP)  # takes nothing
+        threading.Timer(0.5, os.kill, (worker.pid, signal.SIGKILL)).start()
+        assert same_bytes(pool.collect([job({})], NoisyActor()), reference)
+
+
+def test_the_jobs_of_a_large_group_are_not_all_named(pool):
+    jobs = [job(Task(f"t{i}", {}), seed=(9, i)) for i in range(3)]
+    jobs.append(job(Task("faulty", {"fault": {"kind": "raise", "at": 1, "marker": None}}), seed=(9, 3)))
+    with pytest.warns(RuntimeWarning, match="try 1 of 2"), pytest.raises(WorkerError) as caught:
+        pool.collect(jobs, NoisyActor())
+    held = str(caught.value).rpartition("The group held: ")[2]
+    assert held == "task 't0', seed (9, 0); task 't1', seed (9, 1); task 't2', seed (9, 2); and 1 more"
+
+
+def test_an_error_for_people_arrives_whatever_its_constructor(pool):
+    """One that cannot be made of its text alone is a plain UserError there; it is not tried again."""
+    fault = {"kind": "user error", "at": 1, "marker": None}
+    with warnings.catch_warnings(), pytest.raises(UserError, match=r"^the gripper is at 3 mm; open it$"):
+        warnings.simplefilter("error")
+        pool.collect([job({"fault": fault})], NoisyActor())
+
+
+def test_a_start_up_that_takes_longer_than_a_groups_deadline_is_no_fault():
+    """Imports take 10 s and more on a busy machine; a deadline of 1 s is for the group."""
+    with RolloutPool(SlowToImport(), PoolConfig(workers=1, deadline_seconds=1.5, max_tries=1)) as pool:
+        (episodes,) = pool.collect([job({})], NoisyActor())
+        assert pool.stats.restarts == 0
+    assert episodes.mask.any()
+
+
+def test_environments_are_closed_when_the_pool_is(tmp_path):
+    """So that their own child processes do not stay behind."""
+    marker = tmp_path / "child"
+    with RolloutPool(Scripted(), PoolConfig(workers=1)) as pool:
+        pool.collect([job({"child": str(marker)})], NoisyActor())
+        child = psutil.Process(int(marker.read_text()))
+        assert child.is_running()
+    assert not alive([child])
+
+
+def test_an_environment_that_hangs_in_its_close_is_ended_in_a_bounded_time():
+    before = psutil.Process().children()
+    with RolloutPool(Scripted(), PoolConfig(workers=1)) as pool:
+        pool.collect([job({"close": "hang"})], NoisyActor())
+        workers = [p for p in psutil.Process().children() if p not in before and "spawn" in " ".join(p.cmdline())]
+        started = time.monotonic()
+    assert time.monotonic() - started < 30
+    assert workers and not alive(workers)
 
 
 def test_two_pools_side_by_side_are_independent(pool, faultless):
@@ -213,6 +269,68 @@ def test_a_worker_that_hangs_while_idle_and_takes_no_message_is_replaced():
         assert pool.stats.restarts == 1 and same_bytes(episodes, reference)
 
 
+# Submissions: the workers run while the caller does something else.
+
+
+def test_workers_run_before_anybody_waits(pool, faultless, tmp_path):
+    marker, stats = tmp_path / "marker", pool.stats
+    waited, collected = stats.wait_seconds, stats.collect_seconds
+    pending = pool.submit(jobs_with({"kind": "nap", "at": 2, "marker": str(marker)}), NoisyActor())
+    wait_until(marker.exists, seconds=60, what="a worker was in its episode")
+    time.sleep(3)  # the caller trains
+    assert same_bytes(pending.wait(), faultless)
+    assert stats.collect_seconds - collected > 1  # the nap
+    assert stats.wait_seconds - waited < stats.collect_seconds - collected
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_submit_and_wait_are_collect_and_take_one_submission_at_a_time(faultless, workers):
+    with RolloutPool(Scripted(), PoolConfig(workers=workers, lanes_per_group=4)) as pool:
+        pending = pool.submit(jobs_with(None), NoisyActor())
+        with pytest.raises(UserError, match=r"12 jobs were submitted while others are pending.*call wait\(\)"):
+            pool.submit(jobs_with(None), NoisyActor())
+        assert same_bytes(pending.wait(), faultless)
+        with pytest.raises(UserError, match="gives its episodes once"):
+            pending.wait()
+        assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
+        assert pool.stats.env_steps == 2 * sum(e.num_steps for e in faultless)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_is_raised_by_wait_and_the_pool_can_be_used_again(workers):
+    with RolloutPool(Scripted(), PoolConfig(workers=workers)) as pool:
+        pending = pool.submit([job(Task("bad", {"nan_obs_at": 3}), seed=(9, 99))], NoisyActor())
+        with pytest.raises(NonFiniteError, match="task 'bad'"):
+            pending.wait()
+        assert len(pool.collect([job({})], NoisyActor())) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_closing_gives_a_pending_submission_up(workers):
+    before = psutil.Process().children()
+    with RolloutPool(Scripted(), PoolConfig(workers=workers)) as pool:
+        fault = {"kind": "hang", "at": 0, "marker": None}
+        pending = pool.submit([job({"fault": fault})], NoisyActor())
+    started = [p for p in psutil.Process().children() if p not in before]
+    assert not [p for p in started if "spawn_main" in " ".join(p.cmdline())]
+    with pytest.raises(WorkerError, match="closed before the episodes of a submission were there; wait for them"):
+        pending.wait()
+
+
+def test_a_signal_ends_the_waiting_and_the_group(faultless, tmp_path):
+    """As Ctrl-C in a run: Stopped is raised at once, and the worker in its episode does not go on."""
+    marker = tmp_path / "marker"
+    with RolloutPool(Scripted(), PoolConfig(workers=1, lanes_per_group=4)) as pool:
+        pending = pool.submit([job({"fault": {"kind": "hang", "at": 1, "marker": str(marker)}})], NoisyActor())
+        wait_until(marker.exists, seconds=60, what="the worker was in its episode")
+        (worker,) = (psutil.Process(worker.pid) for worker in pool._runner._workers)
+        with StopSignal() as stop, pytest.raises(Stopped), stop.interruptible():
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            pending.wait()
+        wait_until(lambda: not alive([worker]), seconds=10, what="the worker was gone")
+        assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
+
+
 def test_opening_and_closing_leaves_nothing_behind(capfd):
     open_and_close_pools(2, capfd)
 
@@ -273,7 +391,14 @@ def test_what_cannot_be_pickled_is_told_before_a_process_starts():
     assert psutil.Process().children(recursive=True) == children
 
 
-def test_too_little_shared_memory_is_told_beforehand(monkeypatch):
+@pytest.fixture
+def named_blocks(monkeypatch):
+    """As on a system that has shared memory by name alone."""
+    monkeypatch.setattr(shared_block, "HAS_ANONYMOUS", False)
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="the system keeps shared memory elsewhere")
+def test_too_little_shared_memory_is_told_beforehand(monkeypatch, named_blocks):
     monkeypatch.setattr("shutil.disk_usage", lambda path: FreeSpace)
     with (
         RolloutPool(Scripted(), PoolConfig(workers=1)) as pool,
@@ -282,8 +407,16 @@ def test_too_little_shared_memory_is_told_beforehand(monkeypatch):
         pool.collect([job({}, episodes=50)], NoisyActor())
 
 
+def test_shared_memory_by_name_gives_the_same_bytes_and_is_unlinked(named_blocks, faultless):
+    before = own_shared_memory()
+    with RolloutPool(Scripted(), PoolConfig(workers=2, lanes_per_group=4)) as pool:
+        assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
+        wait_for_freed_memory(before)  # while it is in use
+
+
+@pytest.mark.parametrize("by_name", [False, True])
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="the system keeps shared memory elsewhere")
-def test_memory_promised_to_other_workers_is_told_too(monkeypatch):
+def test_memory_promised_to_other_workers_is_told_too(monkeypatch, by_name):
     """Pages are given at the first write, so that what was promised is still counted as free."""
 
     def no_room(descriptor, start, size):
@@ -291,6 +424,7 @@ def test_memory_promised_to_other_workers_is_told_too(monkeypatch):
 
     before = set(Path("/dev/shm").iterdir())
     monkeypatch.setattr(os, "posix_fallocate", no_room)
+    monkeypatch.setattr(shared_block, "HAS_ANONYMOUS", shared_block.HAS_ANONYMOUS and not by_name)
     with (
         RolloutPool(Scripted(), PoolConfig(workers=1)) as pool,
         pytest.raises(UserError, match=r"no room left for another 1 MiB .*--workers 0"),
@@ -330,7 +464,7 @@ from metarl.rollout.pool import PoolConfig, RolloutPool
 if {guard}:
     with RolloutPool(Scripted(), PoolConfig(workers=1, max_tries=1)) as pool:
         print("starting", flush=True)
-        fault = {{"kind": "hang", "at": 2, "marker": sys.argv[1]}}
+        fault = {{"kind": {kind!r}, "at": 2, "marker": sys.argv[1]}}
         pool.collect([job({{"fault": fault}})], NoisyActor())
 """
 
@@ -340,9 +474,9 @@ def parent(tmp_path):
     """Starts the script; ends whatever is left of it."""
     started = []
 
-    def start(*, guard='__name__ == "__main__"'):
+    def start(*, guard='__name__ == "__main__"', kind="hang"):
         script = tmp_path / "script.py"
-        script.write_text(PARENT.format(guard=guard))
+        script.write_text(PARENT.format(guard=guard, kind=kind))
         process = subprocess.Popen(
             [sys.executable, script, tmp_path / "marker"],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -370,20 +504,40 @@ def wait_until(condition, *, seconds, what):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_outlives_the_parent(parent, tmp_path, number):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("to_group", [False, True], ids=["process", "group"])
+def test_nothing_outlives_the_parent(parent, tmp_path, number, to_group):
+    end_parent_in_an_episode(parent(), tmp_path, number, to_group=to_group)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system lets a stopped child outlive its parent")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_that_is_stopped_or_hangs_in_c_does_not_outlive_the_parent(parent, tmp_path, number):
+    """None of its own threads runs, so that none can end it."""
+    end_parent_in_an_episode(parent(kind="stop"), tmp_path, number, to_group=False)
+
+
+def end_parent_in_an_episode(process, tmp_path, number, *, to_group):
     before = own_shared_memory()
-    process = parent()
     wait_until((tmp_path / "marker").exists, seconds=60, what="the worker was not in its episode")
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) >= 1
-    process.send_signal(number)
-    assert process.wait(timeout=5) != 0
-    wait_until(lambda: not alive(children), seconds=5, what=f"children survived: {children}; gone")
+    end(process, number, to_group=to_group)
+    assert process.wait(timeout=10) != 0
+    wait_until(lambda: not alive(children), seconds=10, what=f"children survived: {children}; gone")
     wait_for_freed_memory(before)
 
 
-def test_nothing_outlives_a_parent_killed_while_its_worker_starts(parent):
+@pytest.mark.parametrize(
+    "number, to_group, delay_seconds",
+    [
+        (signal.SIGKILL, False, 0.0),
+        (signal.SIGKILL, True, 0.0),
+        (signal.SIGKILL, True, 1.0),
+        (signal.SIGHUP, True, 0.3),
+    ],
+)
+def test_nothing_outlives_a_parent_killed_while_its_worker_starts(parent, number, to_group, delay_seconds):
     before = own_shared_memory()
     process = parent()
     assert process.stdout.readline() == "starting\n"
@@ -393,13 +547,30 @@ def test_nothing_outlives_a_parent_killed_while_its_worker_starts(parent):
         what="worker and tracker started",
     )
     children = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
+    time.sleep(delay_seconds)
+    end(process, number, to_group=to_group)
     wait_until(lambda: not alive(children), seconds=20, what=f"children survived: {children}; gone")
     wait_for_freed_memory(before)
 
 
+def end(process, number, *, to_group):
+    """To it alone, or to its workers too, as a terminal's Ctrl-C and hang-up do."""
+    if to_group:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+
+
 def alive(processes):
-    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    return [p for p in processes if p.is_running() and status_of(p) != psutil.STATUS_ZOMBIE]
+
+
+def status_of(process):
+    """A zombie's, too, where it has gone since."""
+    try:
+        return process.status()
+    except psutil.NoSuchProcess:
+        return psutil.STATUS_ZOMBIE
 
 
 def test_a_script_without_main_guard_is_told_of_it(parent):

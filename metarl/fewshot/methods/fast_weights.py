@@ -63,6 +63,10 @@ class ExamplesProblem:
         query = stack_queries([d.query for d in data], input_shape=self.spec.input_shape)
         return MetaBatch(supports=[support] * self.config.inner_steps, query=batch_of(query.to(device)))
 
+    def project(self, theta: Params) -> Params:
+        """A head that stays at 0 is put back there."""
+        return theta | {name: torch.zeros_like(theta[name]) for name in HEAD} if self.config.head_stays_zero else theta
+
     def behaviour(self, theta: Params, *, version: int) -> FastWeights:
         return FastWeights(
             spec=self.spec,

@@ -23,7 +23,7 @@ from metarl.fewshot.nets.make import NetConfig, make_net
 from metarl.fewshot.nets.mlp import MLP
 from metarl.fewshot.nets.net import Net
 from metarl.fewshot.nets.used_inputs import UsedInputs, skips_zeros, used_inputs
-from metarl.fewshot.nets.with_head import HEAD, WithHead, body_of
+from metarl.fewshot.nets.with_head import WithHead, body_of
 from metarl.learn import params as P
 from metarl.learn.gradient_learner import Batch, MetaBatch
 from metarl.learn.inner_loop import Backend, InnerLoop
@@ -282,11 +282,6 @@ class MetaGradient:
         return torch.stack([one(*task) for task in zip(P.unstack(phis), support_x, query_x, strict=True)])
 
 
-def head_as_configured(theta: Params, config: GradientConfig) -> Params:
-    """theta after an outer step; a head that stays at 0 is put back there."""
-    return theta | {name: torch.zeros_like(theta[name]) for name in HEAD} if config.head_stays_zero else theta
-
-
 def first_task(batch: Batch) -> Batch:
     return {name: x[:1] for name, x in batch.items()}
 
@@ -299,13 +294,13 @@ class QueryAdam:
     """An OuterStep: Adam on the meta-gradient."""
 
     def __init__(self, gradient: GradientOf, config: GradientConfig) -> None:
-        self.gradient, self._config = gradient, config
+        self.gradient = gradient
         self._adam = ScheduledAdam(config)
 
     def step(self, batch: MetaBatch, theta: Params) -> tuple[Params, Metrics]:
         grads, metrics = self.gradient(theta, batch.supports[0], batch.query)
         theta, step = self._adam.apply(grads, theta, loss=metrics["meta_loss"])
-        return head_as_configured(theta, self._config), metrics | step
+        return theta, metrics | step
 
     def state_dict(self) -> dict[str, Any]:
         return self._adam.state_dict()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metarl.fewshot.data.source import DataSpec
 from metarl.fewshot.methods.fast_weights import FastWeights, few_shot_learner
-from metarl.fewshot.methods.gradient import GradientConfig, TaskLoss, choose_backend, head_as_configured, net_with_head
+from metarl.fewshot.methods.gradient import GradientConfig, TaskLoss, choose_backend, net_with_head
 from metarl.fewshot.nets.net import Net, check_outputs
 from metarl.fewshot.nets.used_inputs import UsedInputs, skips_zeros, used_inputs
 from metarl.learn import params as P
@@ -84,8 +84,7 @@ class ReptileLoop:
     def step(self, batch: MetaBatch, theta: Params) -> tuple[Params, Metrics]:
         both = {name: torch.cat([x, batch.query[name]], 1) for name, x in batch.supports[0].items()}
         if not skips_zeros(self.loss.net):
-            new, metrics = self._step(theta, both)
-            return head_as_configured(new, self.config), metrics
+            return self._step(theta, both)
         used = used_inputs(self.loss.net, both["x"])
         part = self.on(used)
         new, metrics = part._step(used.take(theta), used.of(both))
@@ -94,7 +93,7 @@ class ReptileLoop:
             faded = {name: BETA2**self.config.inner_steps * m for name, m in own.items()}
             self._moments = used.put(part._moments, faded)
             self._inner_steps_done, self._iterations = part._inner_steps_done, part._iterations
-        return head_as_configured(used.put(new, theta), self.config), metrics
+        return used.put(new, theta), metrics
 
     def _step(self, theta: Params, both: Batch) -> tuple[Params, Metrics]:
         config = self.config

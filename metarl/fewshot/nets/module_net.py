@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,10 @@ from metarl.fewshot.examples import Shape
 from metarl.fewshot.nets.calls import Calls, watch
 from metarl.fewshot.nets.net import Statistics
 from metarl.fewshot.nets.norm import wrong_under_vmap
+from metarl.learn import params as P
 from metarl.types import Params
+
+CPU = torch.device("cpu")
 
 
 class ModuleNet:
@@ -46,7 +50,8 @@ class ModuleNet:
         if not self._trained:
             raise UserError("all of the module is frozen, so that there is nothing to train; give a head to learn")
         frozen = {name: p for name, p in params.items() if not p.requires_grad}
-        self._fixed = {name: x.detach().clone() for name, x in (dict(self._module.named_buffers()) | frozen).items()}
+        fixed = dict(self._module.named_buffers()) | frozen
+        self._fixed = {CPU: {name: x.detach().clone() for name, x in fixed.items()}}
 
     def init(self, generator: torch.Generator) -> Params:
         """The module's own values: the generator is not needed."""
@@ -60,7 +65,15 @@ class ModuleNet:
         self, params: Params, x: Tensor, *, groups: int = 1, statistics: Statistics | None = None
     ) -> tuple[Tensor, Statistics]:
         own = {name: params[name] for name in self._trained}
-        return torch.func.functional_call(self._module, {**own, **self._fixed}, (x,)), {}
+        return torch.func.functional_call(self._module, {**own, **self._fixed_on(x.device)}, (x,)), {}
+
+    def _fixed_on(self, device: torch.device) -> Params:
+        """Buffers and frozen weights, copied once to where the inputs are: trained params are there already."""
+        if device not in self._fixed:
+            # in another thread, where no vmap or grad of the caller's is: a copy made inside one is wrapped for it
+            with ThreadPoolExecutor(1) as thread:
+                self._fixed[device] = thread.submit(P.to, self._fixed[CPU], device).result()
+        return self._fixed[device]
 
 
 NORM_REMEDY = "use nn.GroupNorm (of 1 group for a layer norm) or the functions of metarl.fewshot.nets.norm"
