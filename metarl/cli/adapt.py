@@ -14,12 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
+from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.envs.check_env import find_tasks
 from metarl.rollout.pool import RolloutPool
 from metarl.runs.adapted import save_adapted
 from metarl.runs.directory import environment
 from metarl.runs.load import adapt_to, find_task, load_trained
+from metarl.runs.trust import Trust
 from metarl.seeding import Stream
 from metarl.tasks import check_fits
 from metarl.validate import check_counts
@@ -33,6 +35,8 @@ class AdaptArguments:
     """
 
     run_dir: Positional[Path]
+    trust: TrustFlag = False
+    experiment: ExperimentFlag = None
     task: str = "0"
     """A held-out task by number or id, or params as JSON: '{"velocity": 1.5}'."""
     env: str | None = None
@@ -51,7 +55,7 @@ class AdaptArguments:
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(AdaptArguments, args=rest, prog="metarl adapt", return_unknown_args=True)
     check_counts(rounds=arguments.rounds, episodes=arguments.episodes, test_episodes=arguments.test_episodes)
-    trained = load_trained(arguments.run_dir, parse_flags(flags))
+    trained = load_trained(arguments.run_dir, parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment))
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation
     pool = experiment.pool
     try:

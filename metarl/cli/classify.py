@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
+from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
 from metarl.fewshot.classifier import FewShotClassifier
@@ -29,6 +30,7 @@ from metarl.fewshot.out_of_scope import confidence
 from metarl.files import replace_file
 from metarl.runs.checkpoint import list_checkpoints
 from metarl.runs.directory import CONFIG
+from metarl.runs.trust import Trust
 
 UNKNOWN = "unknown"
 
@@ -39,11 +41,14 @@ class ClassifyArguments:
 
     Examples are what the run's data are made of: texts in a .csv file with the columns text and label; images in
     FOLDER/CLASS/ (of Omniglot and the digits: dark ink on light paper); arrays in a .npz file with X and y.
-    A run's own data are read as well; where they have moved, add --data.file PATH or --data.root PATH.
+    A run's own data are read as well; where they are yours, name them again (--data.file PATH, --data.root PATH) or add
+    --trust.
     """
 
     run_dir: Positional[Path]
     """A run, or what --save wrote."""
+    trust: TrustFlag = False
+    experiment: ExperimentFlag = None
     examples: Path | None = None
     """Labelled examples, a few of each class; what --save wrote has some already."""
     asked: Positional[tuple[str, ...]] = ()
@@ -66,7 +71,9 @@ def main(rest: list[str]) -> int:
     is_run = (arguments.run_dir / CONFIG).exists() or not list_checkpoints(arguments.run_dir)
     _check(arguments, settings, is_run=is_run)
     if is_run:
-        classifier = FewShotClassifier.of_run(arguments.run_dir, settings)
+        classifier = FewShotClassifier.of_run(
+            arguments.run_dir, settings, trust=Trust(arguments.trust, arguments.experiment)
+        )
         if arguments.examples is None:  # after a run that has no classes has said so
             raise UserError(
                 "--examples is missing; give a few labelled examples of each class (metarl classify --help)"

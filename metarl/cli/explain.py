@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
+from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
 from metarl.fewshot.data.source import NamesClasses
@@ -19,6 +20,7 @@ from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.explain import Explanation, answers_by_class, draw, explain
 from metarl.fewshot.report import format_value
 from metarl.runs.load import open_run
+from metarl.runs.trust import Trust
 from metarl.validate import check_counts
 
 
@@ -30,6 +32,8 @@ class ExplainArguments:
     """
 
     run_dir: Positional[Path]
+    trust: TrustFlag = False
+    experiment: ExperimentFlag = None
     suite: str | None = None
     """Such as 5w1s; the first of the run's evaluation if not given."""
     task: int = 0
@@ -43,7 +47,7 @@ class ExplainArguments:
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(ExplainArguments, args=rest, prog="metarl explain", return_unknown_args=True)
     check_counts(queries=arguments.queries)
-    run = open_run(arguments.run_dir, parse_flags(flags))
+    run = open_run(arguments.run_dir, parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment))
     try:
         if not isinstance(run.experiment, FewShotExperiment):
             raise UserError(

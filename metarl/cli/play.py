@@ -10,6 +10,7 @@ import tyro
 from tyro.conf import Positional
 
 from metarl.cli.rendering import Frame, check_can_write, choose_gl, side_by_side, write_video
+from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
 from metarl.seeding import Stream
@@ -24,6 +25,8 @@ class PlayArguments:
     """
 
     run_dir: Positional[Path]
+    trust: TrustFlag = False
+    experiment: ExperimentFlag = None
     task: str = "0"
     """A held-out task by number or id, or params as JSON: '{"velocity": 1.5}'."""
     out: Path | None = None
@@ -49,9 +52,10 @@ def main(rest: list[str]) -> int:
     backend = choose_gl()  # before anything imports mujoco
     # imported here for that reason
     from metarl.runs.load import adapt_to, find_task, load_trained
+    from metarl.runs.trust import Trust
     from metarl.tasks import Replays
 
-    trained = load_trained(arguments.run_dir, parse_flags(flags))
+    trained = load_trained(arguments.run_dir, parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment))
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation
     try:
         tasks: Any = experiment.tasks

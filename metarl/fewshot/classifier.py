@@ -35,6 +35,7 @@ from metarl.fewshot.out_of_scope import confidence, threshold
 from metarl.fewshot.registry import ENCODERS, METHODS
 from metarl.runs.checkpoint import load_latest, save_checkpoint
 from metarl.runs.load import open_run
+from metarl.runs.trust import NO_TRUST, Trust
 from metarl.seeding import Stream, numpy_rng, torch_rng
 from metarl.types import Phi, TaskData
 
@@ -84,16 +85,20 @@ class FewShotClassifier:
         self._source: EpisodeSource | None = None
 
     @classmethod
-    def of_run(cls, run_dir: Path | str, settings: Mapping[str, str] | None = None) -> FewShotClassifier:
+    def of_run(
+        cls, run_dir: Path | str, settings: Mapping[str, str] | None = None, *, trust: Trust = NO_TRUST
+    ) -> FewShotClassifier:
         """The learner of a run of `metarl train`, ready for `adapt`.
 
-        `settings` take the place of the run's own, as where its data have moved: {"data.file": "new/place.csv"}.
+        `settings` take the place of the run's own, as where its data are a file of
+        your own, which is named again: {"data.file": "place.csv"} (or read at the run's word with
+        `trust=Trust(stored=True)`).
 
         Of a run on texts or images, `adapt` and `predict` also take texts or paths of image files in place of arrays;
         of one on arrays, they take those as the run's file has them.
         Raises UserError for a run that has no classes.
         """
-        run = open_run(Path(run_dir), list((settings or {}).items()))
+        run = open_run(Path(run_dir), list((settings or {}).items()), trust=trust)
         experiment = run.experiment
         experiment.close()
         if not isinstance(experiment, FewShotExperiment) or experiment.source.spec.regression:

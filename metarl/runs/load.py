@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metarl.config import apply_overrides, config_from_dict, config_to_dict
+from metarl.config import apply_overrides, config_from_dict, config_to_dict, fields_named
 from metarl.errors import UserError, nearest
 from metarl.experiment import ChecksData, RLExperiment
 from metarl.learner import RLMetaLearner
@@ -20,6 +20,7 @@ from metarl.rollout.pool import RolloutPool
 from metarl.runs.checkpoint import load_latest
 from metarl.runs.directory import CHECKPOINTS, read_run_config
 from metarl.runs.find import load_experiment
+from metarl.runs.trust import NO_TRUST, Trust, check_stored_config
 from metarl.seeding import SeedKey
 from metarl.tasks import MakesTask, TaskDistribution, check_like
 from metarl.types import Episodes, Phi, Task
@@ -45,12 +46,16 @@ class Run(NamedTuple):
     checkpoint: Path
 
 
-def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Run:
-    """The experiment with the newest checkpoint's learner. Raises UserError."""
+def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = (), *, trust: Trust = NO_TRUST) -> Run:
+    """The experiment with the newest checkpoint's learner.
+
+    Raises UserError, also for what the run says and the user does not trust it with.
+    """
     name, stored = read_run_config(run_dir)
     module = load_experiment(name)
     trained = config_from_dict(type(module.config()), stored)
     config = apply_overrides(trained, overrides)
+    check_stored_config(run_dir, module, trained, named=fields_named(trained, overrides), trust=trust)
     found = load_latest(run_dir / CHECKPOINTS)
     if found is None:
         raise UserError(f"{run_dir} holds no checkpoint yet; train it first, or go on with --resume")
@@ -76,9 +81,9 @@ def _check_data(experiment: Any, config: Any, module: Any, trained: Any, state: 
     experiment.check_data(data, may_differ=others)
 
 
-def load_trained(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Trained:
+def load_trained(run_dir: Path, overrides: Sequence[tuple[str, str]] = (), *, trust: Trust = NO_TRUST) -> Trained:
     """`open_run` for a run that has episodes. Raises UserError for another."""
-    run = open_run(run_dir, overrides)
+    run = open_run(run_dir, overrides, trust=trust)
     if not isinstance(run.experiment, RLExperiment):
         run.experiment.close()
         raise UserError(

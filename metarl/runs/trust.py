@@ -1,0 +1,63 @@
+"""What a run says of itself is data: none of it is imported, called or opened unless the user says so as well.
+
+A run directory may come from anybody. Its config names an env, files of data and an experiment file; each is taken
+only where it is the experiment's own, where the user names it again, or with `--trust`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from metarl.config import NAMES_CODE, NAMES_FILES, marked_values
+from metarl.errors import UserError
+from metarl.experiment import presets_of
+from metarl.runs.log import say
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the user says of a run, now: on the command line or in Python."""
+
+    stored: bool = False
+    """`--trust`: read the files that its config names, and run the experiment file that it keeps."""
+    experiment: Path | None = None
+    """`--experiment FILE`: run this file in place of the one that it was trained with."""
+
+
+NO_TRUST = Trust()
+
+
+def check_stored_config(run: Path, module: ModuleType, stored: Any, *, named: Collection[str], trust: Trust) -> None:
+    """Raises UserError for a field of a stored config that names code or files and is not the experiment's own.
+
+    `named`: dotted names of the fields that the user gives anew. With `trust.stored` files are read, and told; code is
+    not even then: no command line changes it, so that another one was put there by hand.
+    """
+    own = [module.config(), *(preset.config for preset in presets_of(module).values())]
+    for name, value in _others(stored, own, NAMES_CODE, named).items():
+        raise UserError(
+            f"{run} says {name}={value!r:.100}, which {module.__name__} does not, and what a run says is not run as "
+            "code; restore its config.json, or write an experiment file of your own that says so"
+        )
+    for name, value in _others(stored, own, NAMES_FILES, named).items():
+        if not trust.stored:
+            raise UserError(
+                f"{run} says {name}={value!r:.100}, which lies outside of it and is not read at its word; give "
+                f"--{name} PATH, or --trust to read what it names"
+            )
+        say(f"reading {value!r:.300}, which {run} names as {name}", sys.stderr)
+
+
+def _others(stored: Any, own: list[Any], mark: str, named: Collection[str]) -> dict[str, Any]:
+    """Values of the marked fields that neither any of `own` nor the user says."""
+    said = [marked_values(config, mark) for config in own]
+    return {
+        name: value
+        for name, value in marked_values(stored, mark).items()
+        if name not in named and not any(values.get(name, ...) == value for values in said)
+    }
