@@ -21,6 +21,7 @@ from metarl.experiment import Preset, find_preset, presets_of
 from metarl.runs.directory import RunDirectory
 from metarl.runs.find import load_experiment
 from metarl.runs.log import Console, check_tensorboard, read_metrics, say
+from metarl.runs.own_experiment import read_experiment
 from metarl.runs.stop import EXIT_CODE as STOPPED
 from metarl.runs.stop import Stopped, StopSignal
 from metarl.scores.plots import plot_training
@@ -67,12 +68,14 @@ def main(rest: list[str]) -> int:
 def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config: Any) -> int:
     stem = Path(arguments.experiment).stem
     out = arguments.out or Path("runs") / f"{stem}_seed{config.trainer.seed}"
+    is_file = arguments.experiment.endswith(".py")
+    named = read_experiment(Path(arguments.experiment)) if is_file else arguments.experiment
     experiment = build(config)  # first: what cannot be built, for want of a data file, leaves no directory behind
     try:
         run = RunDirectory.create(
             out,
             resume=arguments.resume,
-            experiment=arguments.experiment,
+            experiment=named,
             config=config_to_dict(config),
             may_differ=MAY_DIFFER,
             complete=lambda old: config_to_dict(config_from_dict(type(config), old)),

@@ -1,6 +1,6 @@
 """The directory of one run: locked while in use, with the config and versions that made its numbers.
 
-RUN/  config.json  versions.json  metrics.jsonl  checkpoints/  run.lock (while in use)
+RUN/  config.json  versions.json  metrics.jsonl  checkpoints/  experiment/ (one's own file)  run.lock (while in use)
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -15,16 +16,29 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 import metarl
 from metarl.errors import UserError
-from metarl.files import replace_file
+from metarl.files import replace_file, write_synced
 from metarl.runs.lock import Lock
-from metarl.runs.same_config import differences, flatten
+from metarl.runs.own_experiment import DIRECTORY, OwnExperiment, Source
+from metarl.runs.same_config import differences, experiment_key, flatten
 from metarl.runs.versions import library_versions
 
 CONFIG, VERSIONS, LOCK = "config.json", "versions.json", "run.lock"
 METRICS, CHECKPOINTS = "metrics.jsonl", "checkpoints"
 Complete = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+class StoredRun(msgspec.Struct, frozen=True):
+    """What config.json says."""
+
+    experiment: str
+    """A name of `metarl list`, or that of a .py file."""
+    config: dict[str, Any]
+    source: Source | None = None
+    """Of a .py file; None in runs from before they kept a copy."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +54,12 @@ class RunDirectory:
         path: Path,
         *,
         resume: bool,
-        experiment: str,
+        experiment: str | OwnExperiment,
         config: Mapping[str, Any],
         may_differ: Collection[str] = (),
         complete: Complete = dict,
     ) -> RunDirectory:
-        """Make or reopen a run directory, lock it, and write config.json and versions.json.
+        """Make or reopen a run directory, lock it, and write config.json, versions.json and a copy of one's own file.
 
         Raises UserError, and leaves everything as it was, if the place is not writable or is in use; if it
         holds a run and `resume` is off, or none and it is on; or if a resumed run has another experiment or
@@ -54,19 +68,26 @@ class RunDirectory:
         """
         path = Path(path).absolute()
         made = _make_directories(path)
-        lock, new_files = None, []
+        own = experiment if isinstance(experiment, OwnExperiment) else None
+        stored = StoredRun(own.path.name if own else str(experiment), dict(config), own.source if own else None)
+        lock, new_files, copy = None, [], None
         try:
             lock = _lock(path)
             if resume:
-                _check_same(path, experiment, config, may_differ, complete)
-            elif any((path / name).exists() for name in (CONFIG, METRICS, CHECKPOINTS)):
+                stored = _check_same(path, stored, may_differ, complete)
+            elif any((path / name).exists() for name in (CONFIG, METRICS, CHECKPOINTS, DIRECTORY)):
                 raise UserError(f"{path} already holds a run; give --resume to go on, or choose another --out")
             new_files = [path / name for name in (VERSIONS, CONFIG) if not (path / name).exists()]
+            if own is not None and not (path / DIRECTORY).exists():
+                copy = path / DIRECTORY
+                _write_copy(copy, own)
             _write_json(path / VERSIONS, environment())
-            _write_json(path / CONFIG, {"experiment": experiment, "config": config})
+            _write_json(path / CONFIG, {name: value for name, value in _plain(stored).items() if value is not None})
         except BaseException:
             for file in new_files:
                 file.unlink(missing_ok=True)
+            if copy is not None:
+                shutil.rmtree(copy, ignore_errors=True)
             if lock is not None:
                 lock.release()
             for directory in made:
@@ -91,18 +112,17 @@ class RunDirectory:
         self.lock.release()
 
 
-def read_run_config(path: Path) -> tuple[str, dict[str, Any]]:
-    """Experiment and config of a run. Raises UserError if the directory holds none."""
+def read_run_config(path: Path) -> StoredRun:
+    """Raises UserError if the directory holds no run."""
     where = Path(path) / CONFIG
     try:
-        data = json.loads(where.read_bytes())
-        return str(data["experiment"]), dict(data["config"])
+        return msgspec.json.decode(where.read_bytes(), type=StoredRun)
     except OSError as error:
         raise UserError(
             f"{path} holds no run ({CONFIG}: {error.strerror}); give the --out of an earlier run"
         ) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{where} is damaged ({error!r}); restore it or start a new run") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is damaged ({error}); restore it or start a new run") from error
 
 
 def environment() -> dict[str, Any]:
@@ -168,17 +188,33 @@ def _write_json(path: Path, data: Mapping[str, Any]) -> None:
         raise _not_writable(path.parent, error) from error
 
 
-def _check_same(
-    path: Path, experiment: str, config: Mapping[str, Any], may_differ: Collection[str], complete: Complete
-) -> None:
+def _write_copy(place: Path, own: OwnExperiment) -> None:
+    try:
+        for name, data in own.files.items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            write_synced(place / name, data)
+    except OSError as error:
+        raise _not_writable(place.parent, error) from error
+
+
+def _plain(stored: StoredRun) -> dict[str, Any]:
+    return msgspec.json.decode(msgspec.json.encode(stored))  # JSON has no tuples
+
+
+def _check_same(path: Path, new_run: StoredRun, may_differ: Collection[str], complete: Complete) -> StoredRun:
+    """What is to be stored: the new config, and where the experiment file lay at first."""
     if not (path / CONFIG).exists():
         raise UserError(f"{path} holds no run to resume; leave out --resume or give the --out of an earlier run")
-    old_experiment, old_config = read_run_config(path)
-    old = {"experiment": old_experiment, **flatten(complete(old_config))}
-    new = {"experiment": experiment, **flatten(json.loads(json.dumps(config)))}
+    old_run = read_run_config(path)
+    old = {**experiment_key(_plain(old_run)), **flatten(complete(old_run.config))}
+    new = {**experiment_key(_plain(new_run)), **flatten(_plain(new_run)["config"])}
+    if old_run.source is None:  # a run from before they kept a copy
+        del new["experiment's SHA-256"]
+        del old["experiment's SHA-256"]
     old, new = (
         {name: value for name, value in flat.items() if not {name, *name.split(".")} & set(may_differ)}
         for flat in (old, new)
     )
     if differing := differences(old, new):
         raise UserError(f"cannot resume {path} with other settings: {'; '.join(differing)}; leave them as they were")
+    return new_run if old_run.source is None else msgspec.structs.replace(new_run, source=old_run.source)

@@ -19,8 +19,7 @@ from metarl.rollout.collect import collect_episodes
 from metarl.rollout.pool import RolloutPool
 from metarl.runs.checkpoint import load_latest
 from metarl.runs.directory import CHECKPOINTS, read_run_config
-from metarl.runs.find import load_experiment
-from metarl.runs.trust import NO_TRUST, Trust, check_stored_config
+from metarl.runs.trust import NO_TRUST, Trust, check_stored_config, trusted_experiment
 from metarl.seeding import SeedKey
 from metarl.tasks import MakesTask, TaskDistribution, check_like
 from metarl.types import Episodes, Phi, Task
@@ -51,9 +50,9 @@ def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = (), *, trust:
 
     Raises UserError, also for what the run says and the user does not trust it with.
     """
-    name, stored = read_run_config(run_dir)
-    module = load_experiment(name)
-    trained = config_from_dict(type(module.config()), stored)
+    stored = read_run_config(run_dir)
+    module = trusted_experiment(run_dir, stored, trust)
+    trained = config_from_dict(type(module.config()), stored.config)
     config = apply_overrides(trained, overrides)
     check_stored_config(run_dir, module, trained, named=fields_named(trained, overrides), trust=trust)
     found = load_latest(run_dir / CHECKPOINTS)
@@ -67,7 +66,7 @@ def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = (), *, trust:
     except BaseException:
         experiment.close()
         raise
-    return Run(name, experiment, config, state, path)
+    return Run(stored.experiment, experiment, config, state, path)
 
 
 def _check_data(experiment: Any, config: Any, module: Any, trained: Any, state: dict[str, Any]) -> None:

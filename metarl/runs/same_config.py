@@ -36,12 +36,20 @@ def settings_of(stored: Mapping[str, Any]) -> dict[str, Any]:
     name, config = str(stored["experiment"]), stored["config"]
     if not name.endswith(".py"):  # a file of one's own is not run for this
         config = with_defaults(name, config)
-    flat = flatten({"experiment": name, **json.loads(json.dumps(config))})
+    flat = {**experiment_key(stored), **flatten(json.loads(json.dumps(config)))}
     return {
         name: value
         for name, value in flat.items()
         if name != "trainer.seed" and name.rpartition(".")[2] not in WITHOUT_EFFECT
     }
+
+
+def experiment_key(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells an experiment from another: of a .py file its contents too, wherever it lay."""
+    name, source = str(stored["experiment"]), stored.get("source")
+    if not name.endswith(".py"):
+        return {"experiment": name, "experiment's SHA-256": None}
+    return {"experiment": Path(name).name, "experiment's SHA-256": source["sha256"] if source else None}
 
 
 def stored_config(result: Path) -> dict[str, Any]:

@@ -16,7 +16,10 @@ from typing import Any
 from metarl.config import NAMES_CODE, NAMES_FILES, marked_values
 from metarl.errors import UserError
 from metarl.experiment import presets_of
+from metarl.runs.directory import CONFIG, StoredRun
+from metarl.runs.find import load_experiment
 from metarl.runs.log import say
+from metarl.runs.own_experiment import DIRECTORY, Source, digest, place_of, read_experiment
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,52 @@ class Trust:
 
 
 NO_TRUST = Trust()
+
+
+def trusted_experiment(run: Path, stored: StoredRun, trust: Trust) -> ModuleType:
+    """The module of a run's experiment; a .py file runs at the user's word alone. Raises UserError."""
+    name, source, given = stored.experiment, stored.source, trust.experiment
+    if not name.endswith(".py"):
+        if given is not None:
+            raise UserError(f"{run} is a run of {name}, which is no file of your own; leave out --experiment {given}")
+        return load_experiment(name)
+    if given is not None:
+        own = read_experiment(given)
+        if source is None or own.sha256 != source.sha256:
+            then = f"has the SHA-256 {source.sha256:.16}..." if source else "was not kept"
+            say(f"running {given} (SHA-256 {own.sha256:.16}...), and that of {run} {then}", sys.stderr)
+        return load_experiment(str(given))
+    if source is None:
+        raise UserError(
+            f"{run} was trained with {name!r:.100} and keeps no copy of it; give --experiment FILE to run yours"
+        )
+    if source.files[:1] != (name,):
+        raise UserError(f"{run / CONFIG} is damaged: it names no copy of {name!r:.100}; give --experiment FILE")
+    where = f"{run / DIRECTORY / source.files[0]} (SHA-256 {source.sha256:.16}...)"
+    if not trust.stored:
+        raise UserError(
+            f"{run} was trained with an experiment file, and reading the run would run its code, {where}; give --trust "
+            "to run it, or --experiment FILE to run yours"
+        )
+    files = _kept_files(run, source)
+    say(f"running {where}, which {run} keeps", sys.stderr)
+    return load_experiment(str(place_of(files)))
+
+
+def _kept_files(run: Path, source: Source) -> dict[str, bytes]:
+    """Raises UserError where they are not those that the run was trained with."""
+    try:
+        files = {name: (run / DIRECTORY / name).read_bytes() for name in source.files}
+    except OSError as error:
+        raise UserError(
+            f"{run} lacks a part of its experiment file ({error}); give --experiment FILE to run yours"
+        ) from error
+    if (found := digest(files)) != source.sha256:
+        raise UserError(
+            f"{run / DIRECTORY} was changed: its SHA-256 is {found:.16}..., and the run was trained with "
+            f"{source.sha256:.16}...; restore it, or give --experiment FILE to run yours"
+        )
+    return files
 
 
 def check_stored_config(run: Path, module: ModuleType, stored: Any, *, named: Collection[str], trust: Trust) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from metarl.errors import UserError
 from metarl.runs import directory as run_directory
-from metarl.runs.directory import RunDirectory, environment, read_run_config
+from metarl.runs.directory import RunDirectory, StoredRun, environment, read_run_config
 
 CONFIG = {"iterations": 5, "agent": {"inner_lr": 0.1, "hidden": (64, 64)}}
 
@@ -29,7 +29,7 @@ def test_create_writes_config_and_versions(tmp_path):
         assert (path / "run.lock").read_text() == str(os.getpid())
         assert run.metrics_path.parent == run.checkpoints_path.parent == path
     assert sorted(file.name for file in path.iterdir()) == ["config.json", "versions.json"]
-    assert read_run_config(path) == ("ml1", {"iterations": 5, "agent": {"inner_lr": 0.1, "hidden": [64, 64]}})
+    assert read_run_config(path) == StoredRun("ml1", {"iterations": 5, "agent": {"inner_lr": 0.1, "hidden": [64, 64]}})
     versions = json.loads((path / "versions.json").read_text())
     assert versions["python"] == platform.python_version()
     assert {"mujoco", "metaworld", "torch", "platform", "cpu_count", "git_commit", "git_dirty"} <= set(versions)
@@ -60,7 +60,7 @@ def test_other_files_in_the_directory_are_left_alone(tmp_path):
 def test_resume(tmp_path):
     create(tmp_path).lock.release()
     with create(tmp_path, resume=True, config={**CONFIG, "iterations": 9}, may_differ={"iterations"}):
-        assert read_run_config(tmp_path)[1]["iterations"] == 9
+        assert read_run_config(tmp_path).config["iterations"] == 9
 
 
 def test_resume_lists_every_field_that_differs(tmp_path):
