@@ -6,8 +6,9 @@ import time
 from typing import Any
 
 from metarl.experiment import ChecksData, Experiment, TrainerConfig
+from metarl.files import inside
 from metarl.runs.checkpoint import load_latest, save_checkpoint
-from metarl.runs.directory import RunDirectory
+from metarl.runs.directory import TENSORBOARD, RunDirectory
 from metarl.runs.log import EVALUATED_AT, Console, MetricsLog, tensorboard_writer
 from metarl.runs.same_config import WITHOUT_EFFECT
 from metarl.runs.stop import Stopped, StopSignal
@@ -27,7 +28,7 @@ class Trainer:
         self, experiment: Experiment, config: TrainerConfig, run: RunDirectory, *, tensorboard: bool = False
     ) -> None:
         self.experiment, self.config, self.run_directory = experiment, config, run
-        self._tensorboard = tensorboard_writer(run.path / "tensorboard") if tensorboard else None
+        self._tensorboard = tensorboard_writer(inside(run.path, TENSORBOARD)) if tensorboard else None
         self.iteration = 0
         """Meta-updates done."""
         self.env_steps = 0

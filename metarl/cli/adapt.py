@@ -17,6 +17,7 @@ from tyro.conf import Positional
 from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.envs.check_env import find_tasks
+from metarl.files import inside
 from metarl.rollout.pool import RolloutPool
 from metarl.runs.adapted import save_adapted
 from metarl.runs.directory import environment
@@ -83,7 +84,7 @@ def main(rest: list[str]) -> int:
         experiment.close()
     returns, success = result.returns(), result.success()
     _print(f"{task.id}: mean of {arguments.test_episodes} test episodes", returns, success)
-    out = arguments.out or arguments.run_dir / "adapted" / re.sub(r"[^\w.,+-]+", "_", task.id).strip("_")[:80]
+    out = arguments.out or inside(arguments.run_dir, "adapted", _file_name(task.id))
     record = {
         "task": {"id": task.id, "params": dict(task.params)},
         "env": arguments.env or tasks.name,
@@ -99,6 +100,10 @@ def main(rest: list[str]) -> int:
     save_adapted(out, result.phis[-1], record)
     print(f"the adapted policy is in {out}")
     return 0
+
+
+def _file_name(task_id: str) -> str:
+    return re.sub(r"[^\w.,+-]+", "_", task_id).strip("_.")[:80] or "task"
 
 
 def _print(title: str, returns: list[float], success: list[float]) -> None:

@@ -19,6 +19,7 @@ from metarl.fewshot.evaluation import held_out_task
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.explain import Explanation, answers_by_class, draw, explain
 from metarl.fewshot.report import format_value
+from metarl.files import inside
 from metarl.runs.load import open_run
 from metarl.runs.trust import Trust
 from metarl.validate import check_counts
@@ -77,7 +78,7 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
         console.print(_classes(explanation, names))
     if explanation.changes is not None:
         console.print(_layers(explanation))
-    out = arguments.out or arguments.run_dir / "explained" / f"{suite}-{arguments.task}"
+    out = arguments.out or inside(arguments.run_dir, "explained", f"{suite}-{arguments.task}")
     try:
         drawn = draw(explanation, learner, out, queries=arguments.queries)
     except OSError as error:

@@ -13,6 +13,7 @@ from metarl.cli.rendering import Frame, check_can_write, choose_gl, side_by_side
 from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
+from metarl.files import inside
 from metarl.seeding import Stream
 from metarl.validate import check_counts
 
@@ -46,7 +47,7 @@ class PlayArguments:
 
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(PlayArguments, args=rest, prog="metarl play", return_unknown_args=True)
-    out = arguments.out or arguments.run_dir / "play.gif"
+    out = arguments.out or inside(arguments.run_dir, "play.gif")
     check_counts(rounds=arguments.rounds, episodes=arguments.episodes, size=arguments.size, every=arguments.every)
     check_can_write(out)
     backend = choose_gl()  # before anything imports mujoco

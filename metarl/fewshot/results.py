@@ -14,8 +14,10 @@ from metarl.errors import UserError
 from metarl.fewshot.data.stored_episodes import digest
 from metarl.fewshot.evaluation import normal_interval
 from metarl.fewshot.report import format_score, format_value
-from metarl.files import replace_file
-from metarl.runs.same_config import settings_of, stored_config, tested_on
+from metarl.files import inside, replace_file
+from metarl.runs.directory import EVALUATION
+from metarl.runs.same_config import settings_of, tested_on
+from metarl.runs.stored import read_evaluation, same_scores, stored_config
 
 KIND = "few-shot"
 TRAINED = "meta-trained"
@@ -48,6 +50,11 @@ def section(name: str, records: list[dict[str, Any]]) -> list[str]:
 def overview(results: Path) -> list[str]:
     """Lines of Markdown: one row a stored few-shot result, one column a suite, meta-trained and after the last step."""
     found = dict(_few_shot_records(results))
+    with same_scores(", ".join(found)):
+        return _overview(results, found)
+
+
+def _overview(results: Path, found: dict[str, list[dict[str, Any]]]) -> list[str]:
     if not found:
         raise UserError(
             f"{results} holds no few-shot run; store one there with `metarl results RUN_DIR`, and --into if given here"
@@ -183,8 +190,8 @@ def _rejection_cells(records: list[dict[str, Any]], policy: str, suite: str) -> 
 
 def _few_shot_records(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     for directory in sorted(path for path in results.iterdir() if path.is_dir()):
-        files = [seed / "evaluation.json" for seed in sorted(directory.glob("seed*"))]
-        records = [json.loads(file.read_text()) for file in files if file.is_file()]
+        seeds = [seed for seed in sorted(directory.glob("seed*")) if inside(directory, seed.name, EVALUATION).is_file()]
+        records = [read_evaluation(seed) for seed in seeds]
         if records and is_few_shot(records[0]):
             yield directory.name, records
 

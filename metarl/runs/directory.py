@@ -20,14 +20,16 @@ import msgspec
 
 import metarl
 from metarl.errors import UserError
-from metarl.files import replace_file, write_synced
+from metarl.files import inside, read_plain, replace_file, write_synced
 from metarl.runs.lock import Lock
 from metarl.runs.own_experiment import DIRECTORY, OwnExperiment, Source
 from metarl.runs.same_config import differences, experiment_key, flatten
 from metarl.runs.versions import library_versions
 
 CONFIG, VERSIONS, LOCK = "config.json", "versions.json", "run.lock"
-METRICS, CHECKPOINTS = "metrics.jsonl", "checkpoints"
+METRICS, CHECKPOINTS, EVALUATION, TENSORBOARD = "metrics.jsonl", "checkpoints", "evaluation.json", "tensorboard"
+WRITTEN = (CONFIG, VERSIONS, LOCK, METRICS, CHECKPOINTS, DIRECTORY, EVALUATION, TENSORBOARD)
+MAX_CONFIG_BYTES = 2**20
 Complete = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -68,6 +70,8 @@ class RunDirectory:
         """
         path = Path(path).absolute()
         made = _make_directories(path)
+        for name in WRITTEN:
+            inside(path, name)
         own = experiment if isinstance(experiment, OwnExperiment) else None
         stored = StoredRun(own.path.name if own else str(experiment), dict(config), own.source if own else None)
         lock, new_files, copy = None, [], None
@@ -97,11 +101,11 @@ class RunDirectory:
 
     @property
     def metrics_path(self) -> Path:
-        return self.path / METRICS
+        return inside(self.path, METRICS)
 
     @property
     def checkpoints_path(self) -> Path:
-        return self.path / CHECKPOINTS
+        return inside(self.path, CHECKPOINTS)
 
     def __enter__(self) -> RunDirectory:
         return self
@@ -114,9 +118,9 @@ class RunDirectory:
 
 def read_run_config(path: Path) -> StoredRun:
     """Raises UserError if the directory holds no run."""
-    where = Path(path) / CONFIG
+    where = inside(path, CONFIG)
     try:
-        return msgspec.json.decode(where.read_bytes(), type=StoredRun)
+        return msgspec.json.decode(read_plain(where, max_bytes=MAX_CONFIG_BYTES), type=StoredRun)
     except OSError as error:
         raise UserError(
             f"{path} holds no run ({CONFIG}: {error.strerror}); give the --out of an earlier run"

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from metarl.config import apply_overrides, config_from_dict, config_to_dict, fields_named
 from metarl.errors import UserError, nearest
 from metarl.experiment import ChecksData, RLExperiment
+from metarl.files import inside
 from metarl.learner import RLMetaLearner
 from metarl.rl.returns import masked_mean
 from metarl.rollout.collect import collect_episodes
@@ -23,6 +25,16 @@ from metarl.runs.trust import NO_TRUST, Trust, check_stored_config, trusted_expe
 from metarl.seeding import SeedKey
 from metarl.tasks import MakesTask, TaskDistribution, check_like
 from metarl.types import Episodes, Phi, Task
+
+
+class _TrainerState(msgspec.Struct):
+    """Of a checkpoint."""
+
+    iteration: int
+    env_steps: int
+    seconds: float
+    learner: dict[str, Any]
+    data: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -55,18 +67,28 @@ def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = (), *, trust:
     trained = config_from_dict(type(module.config()), stored.config)
     config = apply_overrides(trained, overrides)
     check_stored_config(run_dir, module, trained, named=fields_named(trained, overrides), trust=trust)
-    found = load_latest(run_dir / CHECKPOINTS)
+    found = load_latest(inside(run_dir, CHECKPOINTS))
     if found is None:
         raise UserError(f"{run_dir} holds no checkpoint yet; train it first, or go on with --resume")
     state, path = found
     experiment = module.build(config)
     try:
         _check_data(experiment, config, module, trained, state)
-        experiment.learner.load_state_dict(state["learner"])
+        _load_learner(experiment, state, path)
     except BaseException:
         experiment.close()
         raise
     return Run(stored.experiment, experiment, config, state, path)
+
+
+def _load_learner(experiment: Any, state: dict[str, Any], path: Path) -> None:
+    """Raises UserError for a state that another program wrote."""
+    try:
+        msgspec.convert(state, _TrainerState)
+        experiment.learner.load_state_dict(state["learner"])
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} holds no state of this experiment ({reason:.200}); use another checkpoint") from error
 
 
 def _check_data(experiment: Any, config: Any, module: Any, trained: Any, state: dict[str, Any]) -> None:

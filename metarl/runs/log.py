@@ -17,7 +17,7 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from metarl.errors import UserError
-from metarl.files import replace_file
+from metarl.files import open_plain, read_plain, replace_file
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 EVALUATED_AT = "eval/env_steps"
 """Behind the theta that the `eval/` scores of a row are of."""
+MAX_BYTES = 256 * 2**20
 MIN_COLUMNS = 60
 """In a narrower terminal the bar would be cut off, while plain lines wrap."""
 
@@ -42,7 +43,7 @@ class MetricsLog:
             kept = [json.dumps(row) for row in _read_rows(path) if row["iteration"] < resume_at]
             replace_file(path, "".join(f"{line}\n" for line in kept).encode())
         try:
-            self._file = path.open("x" if resume_at is None else "a", encoding="utf-8")
+            self._file = open(path, "x" if resume_at is None else "a", encoding="utf-8", opener=open_plain)
         except FileExistsError:
             raise UserError(f"{path} exists already; resume the run or choose another --out") from None
 
@@ -89,7 +90,7 @@ def env_steps_of(row: Mapping[str, Any], metric: str) -> float:
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_plain(path, max_bytes=MAX_BYTES).splitlines()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give the directory of a run") from error
     rows = []

@@ -6,7 +6,6 @@ RESULTS/<name>/seed<N>/ holds a finished run's config.json, versions.json, metri
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,19 @@ import numpy as np
 from metarl.errors import UserError
 from metarl.fewshot.data.stored_episodes import share_episodes
 from metarl.fewshot.results import is_few_shot, section
-from metarl.files import replace_file
+from metarl.files import inside, read_plain, replace_file
+from metarl.runs.directory import EVALUATION, METRICS
 from metarl.runs.finished import check_finished
-from metarl.runs.same_config import differences, settings_of, stored_config
+from metarl.runs.log import read_metrics
+from metarl.runs.same_config import differences, settings_of
 from metarl.runs.side_by_side import side_by_side
+from metarl.runs.stored import (
+    MAX_EVALUATION_BYTES,
+    read_config,
+    read_evaluation,
+    same_scores,
+    stored_config,
+)
 from metarl.scores.rl import MEASURES
 from metarl.scores.stats import Interval, stratified_bootstrap
 
@@ -27,7 +35,7 @@ PUBLISHED_MUJOCO = "3.3.0"
 """metaworld 3.1.1's own pin; other versions give other numbers."""
 HEADINGS = {"return": "return", "success_any": "success, any step", "success_last": "success, last step"}
 COPIED = ("config.json", "versions.json", "metrics.jsonl")
-FILES = (*COPIED, "evaluation.json")
+FILES = (*COPIED, EVALUATION)
 
 
 def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
@@ -35,21 +43,23 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
 
     Raises UserError if the run has not been evaluated at its end, or has other settings than what is stored there.
     """
-    missing = [file for file in FILES if not (run / file).is_file()]
+    missing = [file for file in FILES if not inside(run, file).is_file()]
     if missing:
         raise UserError(f"{run} lacks {', '.join(missing)}; let the run end, evaluation included, then add it")
-    stored = json.loads((run / "config.json").read_text())
+    stored = read_config(run)
     _check_is_of_test(stored, run)
     seed = stored["config"]["trainer"]["seed"]
-    target = results / (name or Path(stored["experiment"]).stem) / f"seed{seed}"
+    target = inside(results, name or Path(stored["experiment"]).stem, f"seed{seed}")
     _check_same_settings(stored, run, target)
-    evaluation = json.loads((run / "evaluation.json").read_text())
+    evaluation = read_evaluation(run)
     check_finished(evaluation, stored, run)
+    read_metrics(inside(run, METRICS))
+    copies = {file: read_plain(inside(run, file), max_bytes=MAX_EVALUATION_BYTES) for file in COPIED}
     target.mkdir(parents=True, exist_ok=True)
     small = share_episodes(evaluation, results) if is_few_shot(evaluation) else condensed(evaluation)
-    replace_file(target / "evaluation.json", json.dumps(small).encode())
+    replace_file(target / EVALUATION, json.dumps(small).encode())
     for file in COPIED:
-        shutil.copyfile(run / file, target / file)
+        replace_file(target / file, copies[file])
     return target
 
 
@@ -68,7 +78,7 @@ def _check_same_settings(stored: dict[str, Any], run: Path, target: Path) -> Non
     """Against what is stored under the same name: a mean over runs of different settings is of nothing, and a record
     is replaced by that of the same experiment only."""
     for other in sorted(path for path in target.parent.glob("seed*") if (path / "config.json").is_file()):
-        settings = settings_of(json.loads((other / "config.json").read_text()))
+        settings = settings_of(read_config(other))
         if found := differences(settings, settings_of(stored)):
             raise UserError(
                 f"{run} has other settings than {other}: {'; '.join(found)}; store it under another --name, or remove "
@@ -110,17 +120,19 @@ def write_table(results: Path, readme: Path) -> None:
     ]
     stored = dict(_stored(results))
     of_episodes = {name: records for name, records in stored.items() if not is_few_shot(records[0])}
-    lines += side_by_side(of_episodes, {name: stored_config(results / name) for name in of_episodes})
+    with same_scores(", ".join(of_episodes)):
+        lines += side_by_side(of_episodes, {name: stored_config(results / name) for name in of_episodes})
     for name, records in stored.items():
-        lines += section(name, records) if is_few_shot(records[0]) else _section(results / name, records)
+        with same_scores(name):
+            lines += section(name, records) if is_few_shot(records[0]) else _section(results / name, records)
     replace_file(readme, "\n".join(lines).encode())
 
 
 def _stored(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Name and evaluation.json of each seed."""
     for directory in sorted(path for path in results.iterdir() if path.is_dir()):
-        files = [seed / "evaluation.json" for seed in sorted(directory.glob("seed*"))]
-        if records := [json.loads(file.read_text()) for file in files if file.is_file()]:
+        seeds = [seed for seed in sorted(directory.glob("seed*")) if inside(directory, seed.name, EVALUATION).is_file()]
+        if records := [read_evaluation(seed) for seed in seeds]:
             yield directory.name, records
 
 
@@ -189,7 +201,7 @@ def _asides(records: list[dict[str, Any]]) -> Iterator[str]:
 def _maxima(directory: Path) -> Iterator[str]:
     """The best evaluation during training of each seed, said to be so: publications often report this one."""
     for seed in sorted(directory.glob("seed*")):
-        rows = [json.loads(line) for line in (seed / "metrics.jsonl").read_text().splitlines()]
+        rows = read_metrics(inside(seed, METRICS))
         for mode in ("stochastic", "deterministic"):
             name = f"eval/{mode}/success_any/"
             scores = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ WITHOUT_EFFECT = (
     "first_come_training_envs",
 )
 """Settings that do not change what an iteration computes on a CPU."""
+MAX_DEPTH = 50
 OF_TRAINING = ("object_jitter", "distort", "stepping")
 """Settings of tasks and data that held-out tasks do not depend on."""
 
@@ -52,11 +53,6 @@ def experiment_key(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {"experiment": Path(name).name, "experiment's SHA-256": source["sha256"] if source else None}
 
 
-def stored_config(result: Path) -> dict[str, Any]:
-    """config.json of a stored result's first seed; the others differ in the seed alone."""
-    return json.loads(min(result.glob("seed*/config.json")).read_text())
-
-
 def tested_on(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Of `settings_of`, what the held-out tasks and their data are made of: the same ids may stand for others."""
     return {
@@ -83,11 +79,16 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+    """{dotted name: value}. Raises UserError for one that is nested too deep."""
+    return dict(_flat(config, ()))
+
+
+def _flat(config: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    if len(above) > MAX_DEPTH:
+        raise UserError(f"a config is nested deeper than {MAX_DEPTH} levels; restore config.json")
     for name, value in config.items():
         if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
+            yield from _flat(value, (*above, name))
         else:
-            flat[prefix + name] = value
-    return flat
+            yield ".".join((*above, name)), value

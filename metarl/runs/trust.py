@@ -16,10 +16,11 @@ from typing import Any
 from metarl.config import NAMES_CODE, NAMES_FILES, marked_values
 from metarl.errors import UserError
 from metarl.experiment import presets_of
+from metarl.files import inside, read_plain
 from metarl.runs.directory import CONFIG, StoredRun
 from metarl.runs.find import load_experiment
 from metarl.runs.log import say
-from metarl.runs.own_experiment import DIRECTORY, Source, digest, place_of, read_experiment
+from metarl.runs.own_experiment import DIRECTORY, MAX_BYTES, Source, digest, place_of, read_experiment
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ def trusted_experiment(run: Path, stored: StoredRun, trust: Trust) -> ModuleType
 def _kept_files(run: Path, source: Source) -> dict[str, bytes]:
     """Raises UserError where they are not those that the run was trained with."""
     try:
-        files = {name: (run / DIRECTORY / name).read_bytes() for name in source.files}
+        files = {
+            name: read_plain(inside(run, DIRECTORY, *name.split("/")), max_bytes=MAX_BYTES) for name in source.files
+        }
     except OSError as error:
         raise UserError(
             f"{run} lacks a part of its experiment file ({error}); give --experiment FILE to run yours"

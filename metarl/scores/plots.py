@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarl.errors import UserError
+from metarl.files import replace_file
 from metarl.runs.log import EVALUATED_AT, env_steps_of
 
 if TYPE_CHECKING:
@@ -124,11 +125,12 @@ def save_figure(figure: Figure, path: Path) -> None:
     for axes in figure.axes:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
+    content = io.BytesIO()
     try:
-        figure.savefig(temporary, dpi=150)
-        os.replace(temporary, path)
+        figure.savefig(content, dpi=150, format=path.suffix.removeprefix(".") or "png")
+    except ValueError as error:  # an ending that is no kind of picture
+        raise UserError(f"cannot draw {path}: {error}; choose an ending such as .png") from error
+    try:
+        replace_file(path, content.getvalue())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; choose another place") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def stored_episodes(reference: dict[str, str], results: Path) -> dict[str, Any]:
 
     Raises UserError if their file is gone or is not what the record was made with.
     """
-    name = reference["sha256"]
+    name = digest(reference)
     path = results / DIRECTORY / f"{name}.json"
     if not path.is_file():
         raise UserError(f"{path} is missing, and the record's episodes with it; restore it from the repository")
@@ -51,7 +52,12 @@ def stored_episodes(reference: dict[str, str], results: Path) -> dict[str, Any]:
 
 def digest(episodes: dict[str, Any]) -> str:
     """SHA-256 of packed episodes, or the one in a reference to them: older records hold the episodes themselves."""
-    return episodes["sha256"] if "sha256" in episodes else hashlib.sha256(_encoded(episodes)).hexdigest()
+    if "sha256" not in episodes:
+        return hashlib.sha256(_encoded(episodes)).hexdigest()
+    name = episodes["sha256"]
+    if not isinstance(name, str) or not re.fullmatch("[0-9a-f]{64}", name):  # it becomes the name of a file
+        raise UserError(f"a record refers to the episodes {name!r:.100}, which is no SHA-256; restore the record")
+    return name
 
 
 def _encoded(packed: dict[str, Any]) -> bytes:
