@@ -10,7 +10,6 @@ from pathlib import Path
 
 import tyro
 from rich.console import Console as RichConsole
-from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
@@ -22,9 +21,11 @@ from metarl.rollout.pool import RolloutPool
 from metarl.runs.adapted import save_adapted
 from metarl.runs.directory import environment
 from metarl.runs.load import adapt_to, find_task, load_trained
+from metarl.runs.log import say
 from metarl.runs.trust import Trust
 from metarl.seeding import Stream
 from metarl.tasks import check_fits
+from metarl.text import cell
 from metarl.validate import check_counts
 
 
@@ -98,7 +99,7 @@ def main(rest: list[str]) -> int:
         "environment": environment(),
     }
     save_adapted(out, result.phis[-1], record)
-    print(f"the adapted policy is in {out}")
+    say(f"the adapted policy is in {out}")
     return 0
 
 
@@ -107,7 +108,7 @@ def _file_name(task_id: str) -> str:
 
 
 def _print(title: str, returns: list[float], success: list[float]) -> None:
-    table = Table("after", "return", "success", title=escape(title), title_justify="left")
+    table = Table("after", "return", "success", title=cell(title), title_justify="left")
     for rounds, (score, solved) in enumerate(zip(returns, success, strict=True)):
         after = f"{rounds} round{'s' if rounds != 1 else ''}" if rounds else "nothing"
         table.add_row(after, f"{score:.2f}", f"{solved:.0%}")

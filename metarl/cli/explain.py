@@ -7,7 +7,6 @@ from pathlib import Path
 
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
@@ -21,7 +20,9 @@ from metarl.fewshot.explain import Explanation, answers_by_class, draw, explain
 from metarl.fewshot.report import format_value
 from metarl.files import inside
 from metarl.runs.load import open_run
+from metarl.runs.log import say
 from metarl.runs.trust import Trust
+from metarl.text import cell
 from metarl.validate import check_counts
 
 
@@ -84,11 +85,11 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}; give another --out") from error
     if drawn:
-        console.print(f"{', '.join(path.name for path in drawn)} in {escape(str(out))}", soft_wrap=True)
+        say(f"{', '.join(path.name for path in drawn)} in {out}")
 
 
 def _scores(explanation: Explanation, measure: str, title: str) -> Table:
-    table = Table("inner steps", measure, title=title, title_justify="left")
+    table = Table("inner steps", measure, title=cell(title), title_justify="left")
     for steps, score in explanation.scores.items():
         table.add_row(str(steps), format_value(score, measure))
     return table
@@ -98,7 +99,7 @@ def _classes(explanation: Explanation, names: dict[int, str]) -> Table:
     table = Table("class", "right", "taken for", title="after the last step", title_justify="left")
     for row in answers_by_class(explanation, names):
         others = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in row.taken_for)
-        table.add_row(escape(row.name), f"{row.right} of {row.queries}", escape(others))
+        table.add_row(cell(row.name), f"{row.right} of {row.queries}", cell(others))
     return table
 
 
@@ -106,7 +107,7 @@ def _layers(explanation: Explanation) -> Table:
     assert explanation.changes is not None
     table = Table("layer", "moved by", title="weights, relative to their size", title_justify="left")
     for layer, change in explanation.changes.items():
-        table.add_row(escape(layer), f"{change:.1%}" if change < float("inf") else "from 0")
+        table.add_row(cell(layer), f"{change:.1%}" if change < float("inf") else "from 0")
     if explanation.features_cka is not None:
         table.add_section()
         table.add_row("features", f"CKA {explanation.features_cka:.3f}")

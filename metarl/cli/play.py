@@ -14,6 +14,7 @@ from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
 from metarl.files import inside
+from metarl.runs.log import say
 from metarl.seeding import Stream
 from metarl.validate import check_counts
 
@@ -79,7 +80,7 @@ def main(rest: list[str]) -> int:
     returns = result.returns()
     captions = (f"before: return {returns[0]:.1f}", f"after round {len(returns) - 1}: return {returns[-1]:.1f}")
     write_video(out, side_by_side(before, after, captions), frames_per_second=max(1.0, 30 / arguments.every))
-    print(f"{task.id}: return {returns[0]:.2f} before adaptation, {returns[-1]:.2f} after; the video is {out}")
+    say(f"{task.id}: return {returns[0]:.2f} before adaptation, {returns[-1]:.2f} after; the video is {out}")
     return 0
 
 

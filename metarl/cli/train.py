@@ -12,6 +12,7 @@ from typing import Any
 
 import tyro
 from rich.console import Console as RichConsole
+from rich.text import Text
 from tyro.conf import Positional
 
 from metarl.cli.evaluate import evaluate_both
@@ -139,9 +140,9 @@ def _report(directory: Path, report: Report, results: Any, trainer: Trainer, con
 
 def _print_presets(presets: Mapping[str, Preset]) -> None:
     for name, preset in presets.items():
-        RichConsole().print(f"[bold]--preset {name}[/]: {preset.source}", highlight=False)
+        RichConsole().print(Text.assemble((f"--preset {name}", "bold"), f": {preset.source}"))
         for deviation in preset.deviations:
-            RichConsole().print(f"  - {deviation}", highlight=False)
+            RichConsole().print(f"  - {deviation}", highlight=False, markup=False)
 
 
 def _print_fields(name: str, config: Any) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 from metarl.fewshot.evaluation import FewShotResult, normal_interval
 from metarl.scores.plots import draw_curves, new_figure, save_figure
 from metarl.scores.stats import Interval
+from metarl.text import cell, label, printable
 
 Results = Mapping[str, FewShotResult]
 
@@ -30,7 +31,7 @@ class FewShotReport:
 
     def print_table(self, results: Results, *, title: str, console: Console | None = None) -> None:
         title += "" if self.held_out == "test" else f" ({self.held_out} classes)"
-        table = Table(title=title, box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+        table = Table(title=cell(title), box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
         for heading in ("policy", "suite", "queries"):
             table.add_column(heading, no_wrap=True)
         for heading in ("steps", next(iter(results.values())).measure):
@@ -39,15 +40,17 @@ class FewShotReport:
             for suite, scores in result.suites.items():
                 for mode, curve in scores.scores.items():
                     for steps in curve:
-                        cell = format_score(scores.interval(mode, steps), result.measure)
-                        table.add_row(name, suite, mode, str(steps), cell)
+                        score = format_score(scores.interval(mode, steps), result.measure)
+                        table.add_row(name, cell(suite), mode, str(steps), score)
             table.add_row()
         console = console or Console()
         console.print(table)
         for name, result in results.items():
             for suite, scores in result.suites.items():
                 for steps, count in scores.diverged.items():
-                    console.print(f"{name}, {suite}: adaptation diverged {count} times in {steps} steps")
+                    console.print(
+                        f"{name}, {printable(suite)}: adaptation diverged {count} times in {steps} steps", markup=False
+                    )
         if any(scores.rejection for result in results.values() for scores in result.suites.values()):
             console.print(_rejection_table(results))
 
@@ -63,7 +66,7 @@ class FewShotReport:
                     steps = list(curve)
                     curves[f"{name}, {mode}"] = [result.suites[suite].interval(mode, k) for k in steps]
             draw_curves(panel, curves)
-            panel.set(title=suite, xlabel="inner steps", ylabel=first.measure, xticks=range(len(steps)))
+            panel.set(title=label(suite), xlabel="inner steps", ylabel=first.measure, xticks=range(len(steps)))
             panel.set_xticklabels([str(k) for k in steps])
             if first.measure == "mse":
                 panel.set_yscale("log")
@@ -85,7 +88,7 @@ def _rejection_table(results: Results) -> Table:
         for suite, scores in result.suites.items():
             if scores.rejection is not None:
                 intervals = (normal_interval(values) for values in vars(scores.rejection).values())
-                table.add_row(name, suite, *(format_score(interval, "accuracy") for interval in intervals))
+                table.add_row(name, cell(suite), *(format_score(interval, "accuracy") for interval in intervals))
     return table
 
 

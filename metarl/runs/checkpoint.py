@@ -27,6 +27,7 @@ from metarl.errors import UserError
 from metarl.files import process_alive, read_plain, sync_directory, write_synced
 from metarl.runs.state_codec import MAX_DEPTH, decode_state, encode_state
 from metarl.runs.versions import library_versions
+from metarl.text import printable
 
 FORMAT = "metarl-checkpoint"
 FORMAT_VERSION = 1
@@ -277,6 +278,8 @@ def _warn_of_other_versions(path: Path, manifest: Mapping[str, Any]) -> None:
     if not isinstance(saved, dict):
         return
     pairs = [(name, saved.get(name), ours[name]) for name in _NUMERICS]
-    changed = [f"{name} {then} -> {now}" for name, then, now in pairs if isinstance(then, str) and then != now]
+    changed = [
+        f"{name} {printable(then):.40} -> {now}" for name, then, now in pairs if isinstance(then, str) and then != now
+    ]
     if changed:
         warnings.warn(f"{path} came from other versions, so numbers may differ: {', '.join(changed)}", stacklevel=3)

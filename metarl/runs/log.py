@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from metarl.errors import UserError
 from metarl.files import open_plain, read_plain, replace_file
+from metarl.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -145,7 +146,7 @@ class Console:
         stream: TextIO | None = None,
         plain_every_seconds: float = 10.0,
     ) -> None:
-        self._total, self._start, self._description = total, start, description
+        self._total, self._start, self._description = total, start, printable(description)
         self._columns = list(columns)
         self._stream = stream or sys.stdout
         self._plain_every_seconds = plain_every_seconds
@@ -188,7 +189,7 @@ class Console:
     def print(self, text: str) -> None:
         """A line of its own, above the bar where there is one."""
         if self._progress:
-            self._progress.print(text, markup=False, highlight=False)
+            self._progress.print(printable_lines(text), markup=False, highlight=False)
         else:
             say(text, self._stream)
 
@@ -223,10 +224,13 @@ _ONE_LINE: dict[str, Any] = {"markup": False, "highlight": False, "no_wrap": Tru
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line. Where the reader of a pipe is gone (`metarl train ... | head`) all later ones go nowhere."""
+    """Print lines, whoever wrote them.
+
+    Where the reader of a pipe is gone (`metarl train ... | head`) all later ones go nowhere.
+    """
     out: TextIO = stream or sys.stdout
     try:
-        print(text, file=out, flush=True)
+        print(printable_lines(text), file=out, flush=True)
     except BrokenPipeError:  # having read enough is no reason to end a run
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 

@@ -6,6 +6,7 @@ RESULTS/<name>/seed<N>/ holds a finished run's config.json, versions.json, metri
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     stored = read_config(run)
     _check_is_of_test(stored, run)
     seed = stored["config"]["trainer"]["seed"]
+    _check_name(name or Path(stored["experiment"]).stem)
     target = inside(results, name or Path(stored["experiment"]).stem, f"seed{seed}")
     _check_same_settings(stored, run, target)
     evaluation = read_evaluation(run)
@@ -61,6 +63,12 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     for file in COPIED:
         replace_file(target / file, copies[file])
     return target
+
+
+def _check_name(name: str) -> None:
+    """It names a directory, and stands in tables of Markdown."""
+    if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
+        raise UserError(f"{name!r:.100} is no name of a result; give --name with letters, digits and any of _ . + -")
 
 
 def _check_is_of_test(stored: dict[str, Any], run: Path) -> None:

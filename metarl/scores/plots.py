@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from metarl.errors import UserError
 from metarl.files import replace_file
 from metarl.runs.log import EVALUATED_AT, env_steps_of
+from metarl.text import label as text_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,7 +96,7 @@ def plot_comparison(
 def draw_curves(axes: Axes, curves: Curves) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for index, (label, points) in enumerate(curves.items()):
+    for index, (name, points) in enumerate(curves.items()):
         offset = 0.06 * (index - (len(curves) - 1) / 2)  # side by side, or the bars hide each other
         means = [mean for mean, _, _ in points]
         below = [max(mean - low, 0.0) for mean, low, _ in points]
@@ -104,7 +105,7 @@ def draw_curves(axes: Axes, curves: Curves) -> None:
             [step + offset for step in range(len(points))],
             means,
             yerr=[below, above],
-            label=label,
+            label=text_label(name),
             color=COLORS[index % len(COLORS)],
             marker=MARKERS[index % len(MARKERS)],
             capsize=4,

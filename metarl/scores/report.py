@@ -14,6 +14,7 @@ from metarl.files import replace_file
 from metarl.runs.directory import environment
 from metarl.scores.plots import plot_adaptation
 from metarl.scores.rl import EvaluationResult, Measure, Mode
+from metarl.text import cell, printable
 from metarl.types import Metrics
 
 
@@ -63,7 +64,7 @@ class AdaptationReport:
     def print_table(self, results: Results, *, title: str, console: Console | None = None) -> None:
         """One row a policy, kind of action and number of adaptation steps: mean and 95 % interval over tasks."""
         # tight enough for 80 columns even where all is 100% [100, 100]
-        table = Table(title=title, box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+        table = Table(title=cell(title), box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
         for heading in ("policy", "actions", "steps"):
             table.add_column(heading, no_wrap=True)
         measures = _measures(results)
@@ -86,8 +87,8 @@ class AdaptationReport:
                     f"{ACTIONS[mode]} {_cell('success_any', rest.curve(mode, 'success_any')[-1])}"
                     for mode in rest.outcomes
                 )
-                left_out = ", ".join(result.also_without)
-                console.print(f"{name}, without {left_out} (trained on with other goals): {scores}")
+                left_out = printable(", ".join(result.also_without))
+                console.print(f"{name}, without {left_out} (trained on with other goals): {scores}", markup=False)
             if result.first_come:
                 scores = ", ".join(f"{ACTIONS[mode]} {values[-1]:.0%}" for mode, values in result.first_come.items())
                 console.print(f"{name}, counted as metaworld 3.1.1 does (first come, biased upwards): {scores}")
