@@ -6,10 +6,18 @@ import unicodedata
 
 from rich.text import Text
 
+_LONGEST = 2000
+
 
 def printable(text: object) -> str:
     """On one line, with control, direction and undecodable characters as escapes: '\\x1b[2J' for a cleared screen."""
     return "".join(character if _is_shown(character) else _escaped(character) for character in str(text))
+
+
+def sentence(text: object) -> str:
+    """On one line and of a readable length: the middle of a long value is left out, and the remedy at the end stays."""
+    shown = printable(" ".join(str(text).splitlines()))
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 500]} ... {shown[-495:]}"
 
 
 def printable_lines(text: object) -> str:

@@ -9,6 +9,7 @@ from metarl.experiment import ChecksData, Experiment, TrainerConfig
 from metarl.files import inside
 from metarl.runs.checkpoint import load_latest, save_checkpoint
 from metarl.runs.directory import TENSORBOARD, RunDirectory
+from metarl.runs.load import check_state, load_learner
 from metarl.runs.log import EVALUATED_AT, Console, MetricsLog, tensorboard_writer
 from metarl.runs.same_config import WITHOUT_EFFECT
 from metarl.runs.stop import Stopped, StopSignal
@@ -40,10 +41,10 @@ class Trainer:
         """Take up the newest valid checkpoint; with none, the run starts from its beginning."""
         found = load_latest(self.run_directory.checkpoints_path)
         if found is not None:
-            state, _ = found
+            state = check_state(*found)
             if isinstance(self.experiment, ChecksData):
                 self.experiment.check_data(state.get("data", {}))
-            self.experiment.learner.load_state_dict(state["learner"])
+            load_learner(self.experiment, *found)
             self.iteration, self.env_steps = state["iteration"], state["env_steps"]
             self.seconds = state["seconds"]
             self._saved_at = self.iteration

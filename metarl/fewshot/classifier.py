@@ -260,7 +260,10 @@ class FewShotClassifier:
             starts = range(0, len(queries), AT_ONCE)
             parts = [queries[start : start + AT_ONCE] for start in starts] if len(starts) > 1 else parts
         inputs = (self._inputs(part, "query set") for part in parts)
-        scores = torch.cat([learner.predict([self.phi_], [x], mode=mode)[0] for x in inputs])
+        try:
+            scores = torch.cat([learner.predict([self.phi_], [x], mode=mode)[0] for x in inputs])
+        except (KeyError, TypeError, AttributeError) as error:  # a phi that `load` found, and somebody else wrote
+            raise UserError(f"the classifier's support set is damaged ({error!r:.200}); adapt it anew") from error
         return scores[:, : len(self.classes_)]
 
     def features(self, X: Inputs) -> NDArray[np.float32]:
@@ -317,7 +320,14 @@ class FewShotClassifier:
         found = load_latest(Path(directory))
         if found is None or found[0].get("kind") != KIND:
             raise UserError(f"{directory} holds no classifier; give a directory that `save` wrote")
-        state, _ = found
+        try:
+            return cls._of_state(found[0], net)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UserError(f"{directory} holds a damaged classifier ({reason:.200}); save it again") from error
+
+    @classmethod
+    def _of_state(cls, state: Mapping[str, Any], net: Net | None) -> FewShotClassifier:
         entry = METHODS[state["method"]]
         config = config_from_dict(type(entry.config), state["config"])
         classifier = cls(method=state["method"], config=config, net=net, seed=state["seed"])
@@ -327,6 +337,8 @@ class FewShotClassifier:
         classifier.learner, classifier._spec, classifier.threshold_ = learner, spec, state["threshold"]
         if state["adapted"] is not None:
             classifier._phi, classifier.classes_ = state["adapted"]["phi"], np.array(state["adapted"]["classes"])
+            if classifier.classes_.ndim != 1 or len(classifier.classes_) == 0:
+                raise ValueError("its classes are no list")
         if state["encoder"] is not None:
             classifier.encoder = _encoder_of(state["encoder"])
         return classifier

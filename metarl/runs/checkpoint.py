@@ -27,7 +27,7 @@ from metarl.errors import UserError
 from metarl.files import process_alive, read_plain, sync_directory, write_synced
 from metarl.runs.state_codec import MAX_DEPTH, decode_state, encode_state
 from metarl.runs.versions import library_versions
-from metarl.text import printable
+from metarl.text import printable, sentence
 
 FORMAT = "metarl-checkpoint"
 FORMAT_VERSION = 1
@@ -103,20 +103,19 @@ def load_latest(root: Path) -> tuple[dict[str, Any], Path] | None:
             return load_checkpoint(path), path
         except CheckpointError as error:
             reasons.append(str(error))
-            warnings.warn(f"skipped a bad checkpoint: {error}", stacklevel=2)
+            warnings.warn(sentence(f"skipped a bad checkpoint: {error}"), stacklevel=2)
     if reasons:
         raise CheckpointError(f"no checkpoint in {root} is valid ({len(reasons)} tried): {reasons[0]}")
     return None
 
 
 def list_checkpoints(root: Path) -> list[Path]:
-    """Checkpoint directories below root by iteration, oldest first; not checked, links not followed."""
+    """What is named like a checkpoint below root by iteration, oldest first; not checked, links not followed."""
     try:
         paths = list(root.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [path for path in paths if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
-    return sorted(found, key=_iteration)
+    return sorted((path for path in paths if _NAME.fullmatch(path.name)), key=_iteration)
 
 
 def check_tensors_match(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], *, what: str) -> None:

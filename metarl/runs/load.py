@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from metarl.config import apply_overrides, config_from_dict, config_to_dict, fields_named
 from metarl.errors import UserError, nearest
-from metarl.experiment import ChecksData, RLExperiment
+from metarl.experiment import ChecksData, Experiment, RLExperiment
 from metarl.files import inside
 from metarl.learner import RLMetaLearner
 from metarl.rl.returns import masked_mean
@@ -30,9 +30,9 @@ from metarl.types import Episodes, Phi, Task
 class _TrainerState(msgspec.Struct):
     """Of a checkpoint."""
 
-    iteration: int
-    env_steps: int
-    seconds: float
+    iteration: Annotated[int, msgspec.Meta(ge=0)]
+    env_steps: Annotated[int, msgspec.Meta(ge=0)]
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
     learner: dict[str, Any]
     data: dict[str, Any] = {}
 
@@ -73,22 +73,34 @@ def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = (), *, trust:
     state, path = found
     experiment = module.build(config)
     try:
-        _check_data(experiment, config, module, trained, state)
-        _load_learner(experiment, state, path)
+        _check_data(experiment, config, module, trained, check_state(state, path))
+        load_learner(experiment, state, path)
     except BaseException:
         experiment.close()
         raise
     return Run(stored.experiment, experiment, config, state, path)
 
 
-def _load_learner(experiment: Any, state: dict[str, Any], path: Path) -> None:
-    """Raises UserError for a state that another program wrote."""
+def check_state(state: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A checkpoint's, as it is. Raises UserError where it is not a trainer's."""
     try:
         msgspec.convert(state, _TrainerState)
+    except msgspec.ValidationError as error:
+        raise _no_state(path, error) from error
+    return state
+
+
+def load_learner(experiment: Experiment, state: dict[str, Any], path: Path) -> None:
+    """Raises UserError for a state that is not of this experiment's learner, whoever wrote it."""
+    try:
         experiment.learner.load_state_dict(state["learner"])
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} holds no state of this experiment ({reason:.200}); use another checkpoint") from error
+        raise _no_state(path, error) from error
+
+
+def _no_state(path: Path, error: Exception) -> UserError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return UserError(f"{path} holds no state of this experiment ({reason:.200}); use another checkpoint")
 
 
 def _check_data(experiment: Any, config: Any, module: Any, trained: Any, state: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+import msgspec
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -97,9 +98,9 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line)
-            if not isinstance(row, dict) or type(row.get("iteration")) is not int:
-                raise ValueError("no iteration")
+            row = msgspec.json.decode(line, type=dict[str, int | float | None])
+            if type(row.get("iteration")) is not int or type(row.get("env_steps")) is not int:
+                raise ValueError("no iteration or no env_steps")
         except (ValueError, RecursionError) as error:
             if number == len(lines):  # killed while writing
                 break

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from metarl.errors import UserError
@@ -56,13 +57,26 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     evaluation = read_evaluation(run)
     check_finished(evaluation, stored, run)
     read_metrics(inside(run, METRICS))
-    copies = {file: read_plain(inside(run, file), max_bytes=MAX_EVALUATION_BYTES) for file in COPIED}
+    copies = {file: _read_copied(run, file) for file in COPIED}
     target.mkdir(parents=True, exist_ok=True)
     small = share_episodes(evaluation, results) if is_few_shot(evaluation) else condensed(evaluation)
     replace_file(target / EVALUATION, json.dumps(small).encode())
     for file in COPIED:
         replace_file(target / file, copies[file])
     return target
+
+
+def _read_copied(run: Path, file: str) -> bytes:
+    path = inside(run, file)
+    try:
+        data = read_plain(path, max_bytes=MAX_EVALUATION_BYTES)
+        if path.suffix == ".json":
+            msgspec.json.decode(data, type=dict[str, Any])
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}); restore it") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}); restore it") from error
+    return data
 
 
 def _check_name(name: str) -> None:
