@@ -11,7 +11,7 @@ import math
 import re
 import textwrap
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -19,13 +19,19 @@ import msgspec
 from metarl.errors import UserError, nearest
 
 __all__ = [
+    "MAY_DIFFER",
     "NAMES_CODE",
     "NAMES_FILES",
+    "OF_TRAINING",
+    "WITHOUT_EFFECT",
+    "all_fields",
     "apply_overrides",
     "config_from_dict",
     "config_to_dict",
     "describe_fields",
     "fields_named",
+    "is_one_of",
+    "marked_names",
     "marked_values",
     "parse_flags",
 ]
@@ -37,6 +43,14 @@ NAMES_CODE = "names_code"
 stored config's is taken only where it is the experiment's own."""
 NAMES_FILES = "names_files"
 """Mark of a field whose value is the path of a file or folder: a stored config's is read only if the user says so."""
+WITHOUT_EFFECT = "without_effect"
+"""Mark of a setting that does not change what an iteration computes on a CPU."""
+MAY_DIFFER = "may_differ"
+"""Mark of a setting that may change when a run is resumed, since nothing learnt depends on it."""
+OF_TRAINING = "of_training"
+"""Mark of a setting of tasks or data that held-out tasks do not depend on."""
+
+_MARKS_OF_CLASSES: dict[type, str] = {}
 
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -109,6 +123,27 @@ def fields_named(config: Any, pairs: Sequence[tuple[str, str]]) -> set[str]:
     return {_resolve_of(config, name, text, pairs, leaves)[0] for name, text in pairs}
 
 
+def all_fields(mark: str) -> Callable[[type[Config]], type[Config]]:
+    """A decorator of a config class: wherever a config has one as a part, all its fields carry the mark."""
+
+    def decorate(cls: type[Config]) -> type[Config]:
+        _MARKS_OF_CLASSES[cls] = mark
+        return cls
+
+    return decorate
+
+
+def marked_names(config: Any, mark: str) -> set[str]:
+    """Dotted names of the fields, and of groups of fields, that carry a mark where their class defines them."""
+    return {".".join(path) for path in _marked(config, mark)}
+
+
+def is_one_of(name: str, marked: Collection[str]) -> bool:
+    """Whether a dotted name is one of `marked`, or lies in one that is a group; an equal end or middle is no match."""
+    parts = name.split(".")
+    return any(".".join(parts[: i + 1]) in marked for i in range(len(parts)))
+
+
 def marked_values(config: Any, mark: str) -> dict[str, Any]:
     """{dotted name: value as plain data} of the fields that carry a mark where their class defines them."""
     plain = config_to_dict(config)
@@ -123,7 +158,7 @@ def marked_values(config: Any, mark: str) -> dict[str, Any]:
 def _marked(config: Any, mark: str) -> Iterator[tuple[str, ...]]:
     for field in _settable(config):
         value = getattr(config, field.name)
-        if field.metadata.get(mark):
+        if field.metadata.get(mark) or _MARKS_OF_CLASSES.get(type(value)) == mark:
             yield (field.name,)
         elif dataclasses.is_dataclass(value):
             yield from ((field.name, *path) for path in _marked(value, mark))

@@ -19,10 +19,10 @@ from metarl.envs.check_env import find_tasks
 from metarl.files import inside
 from metarl.rollout.pool import RolloutPool
 from metarl.runs.adapted import save_adapted
-from metarl.runs.directory import environment
 from metarl.runs.load import adapt_to, find_task, load_trained
 from metarl.runs.log import say
 from metarl.runs.trust import Trust
+from metarl.runs.versions import environment
 from metarl.seeding import Stream
 from metarl.tasks import check_fits
 from metarl.text import cell

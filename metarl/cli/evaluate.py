@@ -14,9 +14,9 @@ from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import config_to_dict, parse_flags
 from metarl.errors import UserError
 from metarl.files import replace_file
-from metarl.runs.directory import environment
 from metarl.runs.load import open_run
 from metarl.runs.trust import Trust
+from metarl.runs.versions import environment
 from metarl.seeding import Stream
 
 

@@ -13,9 +13,9 @@ from tyro.conf import Positional
 
 from metarl.errors import UserError
 from metarl.files import replace_file
-from metarl.runs.directory import environment
 from metarl.runs.find import load_experiment
 from metarl.runs.log import say
+from metarl.runs.versions import environment
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,16 @@ from tyro.conf import Positional
 
 from metarl.cli.evaluate import evaluate_both
 from metarl.cli.words import HELP, is_help
-from metarl.config import apply_overrides, config_from_dict, config_to_dict, describe_fields, parse_flags
+from metarl.config import (
+    MAY_DIFFER,
+    WITHOUT_EFFECT,
+    apply_overrides,
+    config_from_dict,
+    config_to_dict,
+    describe_fields,
+    marked_names,
+    parse_flags,
+)
 from metarl.experiment import Preset, find_preset, presets_of
 from metarl.runs.directory import RunDirectory
 from metarl.runs.find import load_experiment
@@ -27,7 +36,7 @@ from metarl.runs.stop import EXIT_CODE as STOPPED
 from metarl.runs.stop import Stopped, StopSignal
 from metarl.scores.plots import plot_training
 from metarl.scores.report import Report, save_report
-from metarl.trainer import MAY_DIFFER, Trainer
+from metarl.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
             resume=arguments.resume,
             experiment=named,
             config=config_to_dict(config),
-            may_differ=MAY_DIFFER,
+            may_differ=marked_names(config, MAY_DIFFER) | marked_names(config, WITHOUT_EFFECT),
             complete=lambda old: config_to_dict(config_from_dict(type(config), old)),
         )
         with run:

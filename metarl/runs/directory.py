@@ -6,25 +6,23 @@ RUN/  config.json  versions.json  metrics.jsonl  checkpoints/  experiment/ (one'
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
 
-import metarl
+from metarl.config import is_one_of
 from metarl.errors import UserError
 from metarl.files import inside, read_plain, replace_file, write_synced
 from metarl.runs.lock import Lock
 from metarl.runs.own_experiment import DIRECTORY, OwnExperiment, Source
 from metarl.runs.same_config import differences, experiment_key, flatten
-from metarl.runs.versions import library_versions
+from metarl.runs.versions import environment
 
 CONFIG, VERSIONS, LOCK = "config.json", "versions.json", "run.lock"
 METRICS, CHECKPOINTS, EVALUATION, TENSORBOARD = "metrics.jsonl", "checkpoints", "evaluation.json", "tensorboard"
@@ -65,7 +63,7 @@ class RunDirectory:
 
         Raises UserError, and leaves everything as it was, if the place is not writable or is in use; if it
         holds a run and `resume` is off, or none and it is on; or if a resumed run has another experiment or
-        config, apart from the fields (dotted names, or one of their parts) in `may_differ`. `complete` gives an
+        config, apart from the fields (dotted names, or those of a group) in `may_differ`. `complete` gives an
         older run's config the fields that came into being after it.
         """
         path = Path(path).absolute()
@@ -85,7 +83,7 @@ class RunDirectory:
             if own is not None and not (path / DIRECTORY).exists():
                 copy = path / DIRECTORY
                 _write_copy(copy, own)
-            _write_json(path / VERSIONS, environment())
+            _write_json(path / VERSIONS, [*_earlier_starts(path), {"started": _now(), **environment()}])
             _write_json(path / CONFIG, {name: value for name, value in _plain(stored).items() if value is not None})
         except BaseException:
             for file in new_files:
@@ -129,34 +127,6 @@ def read_run_config(path: Path) -> StoredRun:
         raise UserError(f"{where} is damaged ({error}); restore it or start a new run") from error
 
 
-def environment() -> dict[str, Any]:
-    """What the numbers of a run depend on besides its config."""
-    return {
-        **library_versions(),
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-        **_git_state(Path(metarl.__file__).parent.parent),
-    }
-
-
-def _git_state(root: Path) -> dict[str, Any]:
-    """Commit, and whether files differ from it; None where the code does not lie in a checkout of its own."""
-    if not (root / ".git").exists():  # an installed copy may lie inside some other project's checkout
-        return {"git_commit": None, "git_dirty": None}
-    commit = _git(root, "rev-parse", "HEAD")
-    changes = _git(root, "status", "--porcelain")
-    return {"git_commit": commit, "git_dirty": None if changes is None else bool(changes)}
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
 def _make_directories(path: Path) -> list[Path]:
     """Make the directory and its parents; those made, deepest first."""
     missing = [part for part in (path, *path.parents) if not part.exists()]
@@ -185,7 +155,27 @@ def _not_writable(path: Path, error: OSError) -> UserError:
     return UserError(f"cannot write to {path}: {error.strerror or error}; choose another --out")
 
 
-def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+def _earlier_starts(path: Path) -> list[dict[str, Any]]:
+    """An entry of versions.json for each time that the run was started; one before there was a list of them."""
+    where = inside(path, VERSIONS)
+    if not where.exists():
+        return []
+    try:
+        found = msgspec.json.decode(
+            read_plain(where, max_bytes=MAX_CONFIG_BYTES), type=list[dict[str, Any]] | dict[str, Any]
+        )
+    except OSError as error:
+        raise UserError(f"cannot read {where} ({error.strerror}); restore or remove it") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is damaged ({error}); restore or remove it") from error
+    return found if isinstance(found, list) else [found]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _write_json(path: Path, data: Any) -> None:
     try:
         replace_file(path, json.dumps(data, indent=2, allow_nan=False).encode())
     except OSError as error:
@@ -215,10 +205,7 @@ def _check_same(path: Path, new_run: StoredRun, may_differ: Collection[str], com
     if old_run.source is None:  # a run from before they kept a copy
         del new["experiment's SHA-256"]
         del old["experiment's SHA-256"]
-    old, new = (
-        {name: value for name, value in flat.items() if not {name, *name.split(".")} & set(may_differ)}
-        for flat in (old, new)
-    )
+    old, new = ({name: value for name, value in flat.items() if not is_one_of(name, may_differ)} for flat in (old, new))
     if differing := differences(old, new):
         raise UserError(f"cannot resume {path} with other settings: {'; '.join(differing)}; leave them as they were")
     return new_run if old_run.source is None else msgspec.structs.replace(new_run, source=old_run.source)

@@ -34,6 +34,7 @@ class _TrainerState(msgspec.Struct):
     env_steps: Annotated[int, msgspec.Meta(ge=0)]
     seconds: Annotated[float, msgspec.Meta(ge=0)]
     learner: dict[str, Any]
+    metrics_rows: int | None = None
     data: dict[str, Any] = {}
 
 

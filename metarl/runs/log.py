@@ -36,14 +36,25 @@ class MetricsLog:
     """One JSON line per iteration, flushed at once: a killed run loses at most the line it was writing.
 
     A new file for `resume_at=None`; otherwise the rows before iteration `resume_at` are kept and later ones
-    dropped. Raises UserError if a new file exists already or an old one is damaged in the middle.
+    dropped, and where they are not the `expected_rows` that were there at that time, it is said. Raises UserError if a
+    new file exists already or an old one is damaged in the middle.
     """
 
-    def __init__(self, path: Path, *, resume_at: int | None = None, tensorboard: SummaryWriter | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        resume_at: int | None = None,
+        expected_rows: int | None = None,
+        tensorboard: SummaryWriter | None = None,
+    ) -> None:
         self._tensorboard = tensorboard
-        if resume_at is not None and path.exists():
-            kept = [json.dumps(row) for row in _read_rows(path) if row["iteration"] < resume_at]
-            replace_file(path, "".join(f"{line}\n" for line in kept).encode())
+        self.rows = 0
+        """In the file."""
+        if resume_at is not None:
+            kept = _kept_rows(path, resume_at, expected_rows)
+            replace_file(path, "".join(f"{json.dumps(row)}\n" for row in kept).encode())
+            self.rows = len(kept)
         try:
             self._file = open(path, "x" if resume_at is None else "a", encoding="utf-8", opener=open_plain)
         except FileExistsError:
@@ -58,12 +69,21 @@ class MetricsLog:
         try:
             self._file.write(json.dumps({name: _finite(value) for name, value in row.items()}) + "\n")
             self._file.flush()
+            self.rows += 1
         except OSError as error:
             raise UserError(f"cannot write {self._file.name}: {error.strerror}; free space and resume") from error
         if self._tensorboard is not None:
             for name, value in row.items():
                 # supervised data have no env steps
-                self._tensorboard.add_scalar(name, value, global_step=env_steps or iteration)
+                step = int(env_steps_of(row, name)) if env_steps else iteration
+                self._tensorboard.add_scalar(name, value, global_step=step)
+
+    def sync(self) -> None:
+        """Wait until all rows lie on the disk. Raises UserError."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise UserError(f"cannot write {self._file.name}: {error.strerror}; free space and resume") from error
 
     def close(self) -> None:
         self._file.close()
@@ -88,6 +108,19 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 def env_steps_of(row: Mapping[str, Any], metric: str) -> float:
     """Behind the theta that a metric of a row is of: scores are taken before the row's update."""
     return row.get(EVALUATED_AT, row["env_steps"]) if metric.startswith("eval/") else row["env_steps"]
+
+
+def _kept_rows(path: Path, resume_at: int, expected: int | None) -> list[dict[str, Any]]:
+    """Those before an iteration, one of each. Gaps and doubles are said: what was learnt does not depend on them."""
+    rows = [row for row in _read_rows(path) if row["iteration"] < resume_at] if path.exists() else []
+    kept: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        kept.setdefault(row["iteration"], row)
+    if doubled := len(rows) - len(kept):
+        say(f"{path} had {doubled} rows of iterations that stand twice; the first of each stays", sys.stderr)
+    if expected is not None and len(kept) != expected:
+        say(f"{path} has {len(kept)} rows before iteration {resume_at} and had {expected}: some were lost", sys.stderr)
+    return list(kept.values())
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ def _read_copied(run: Path, file: str) -> bytes:
     try:
         data = read_plain(path, max_bytes=MAX_EVALUATION_BYTES)
         if path.suffix == ".json":
-            msgspec.json.decode(data, type=dict[str, Any])
+            msgspec.json.decode(data, type=list[dict[str, Any]] | dict[str, Any])
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}); restore it") from error
     except (ValueError, RecursionError) as error:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from metarl.files import replace_file
-from metarl.runs.directory import environment
+from metarl.runs.versions import environment
 from metarl.scores.plots import plot_adaptation
 from metarl.scores.rl import EvaluationResult, Measure, Mode
 from metarl.text import cell, printable
