@@ -351,18 +351,16 @@ def test_rows_of_metrics(command: str, row: str, runs: Path, tmp_path, outside, 
 
 @pytest.mark.parametrize("put", [*ANYWHERE, *IN_FILES])
 @pytest.mark.parametrize("name", ["navigation_maml", "digits_prototypical"])
-@pytest.mark.parametrize("file", ["config.json", "evaluation.json", "metrics.jsonl", "."])
+@pytest.mark.parametrize("file", ["config.json", "evaluation.json", "metrics.jsonl", ".", "..", "../../episodes"])
 def test_files_of_a_record(name: str, file: str, put, runs: Path, tmp_path, outside, capsys) -> None:
     records = shutil.copytree(runs / "records", tmp_path / "records")
     record = records / "results" / name / "seed0"
-    if file == ".":
-        shutil.rmtree(record)
-        put(record, outside)
-    else:
-        (record / file).unlink()
-        put(record / file, outside)
+    place = Path(os.path.normpath(record / file))
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    put(place, outside)
     for command in (["results"], ["fewshot", "table"]):
         given([*command, "--into", str(records)], outside, capsys)
+    given(["compare", str(record.parent), "--plot", str(tmp_path / "a.png")], outside, capsys)
 
 
 @pytest.mark.parametrize("command", COMMANDS["rl"])

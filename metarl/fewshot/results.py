@@ -14,10 +14,9 @@ from metarl.errors import UserError
 from metarl.fewshot.data.stored_episodes import digest
 from metarl.fewshot.evaluation import normal_interval
 from metarl.fewshot.report import format_score, format_value
-from metarl.files import inside, replace_file
-from metarl.runs.directory import EVALUATION
+from metarl.files import replace_file
 from metarl.runs.same_config import settings_of, tested_on
-from metarl.runs.stored import read_evaluation, same_scores, stored_config
+from metarl.runs.stored import read_results, same_scores, stored_config
 
 KIND = "few-shot"
 TRAINED = "meta-trained"
@@ -49,7 +48,7 @@ def section(name: str, records: list[dict[str, Any]]) -> list[str]:
 
 def overview(results: Path) -> list[str]:
     """Lines of Markdown: one row a stored few-shot result, one column a suite, meta-trained and after the last step."""
-    found = dict(_few_shot_records(results))
+    found = {name: records for name, records in read_results(results) if is_few_shot(records[0])}
     with same_scores(", ".join(found)):
         return _overview(results, found)
 
@@ -186,14 +185,6 @@ def _rejection_cells(records: list[dict[str, Any]], policy: str, suite: str) -> 
             for record in records
         ]
         yield _with_seeds(scores, "accuracy")
-
-
-def _few_shot_records(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    for directory in sorted(path for path in results.iterdir() if path.is_dir()):
-        seeds = [seed for seed in sorted(directory.glob("seed*")) if inside(directory, seed.name, EVALUATION).is_file()]
-        records = [read_evaluation(seed) for seed in seeds]
-        if records and is_few_shot(records[0]):
-            yield directory.name, records
 
 
 def _rows(record: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -17,7 +17,7 @@ from metarl.runs.directory import CONFIG, METRICS
 from metarl.runs.finished import check_finished
 from metarl.runs.log import env_steps_of, read_metrics
 from metarl.runs.same_config import differences, settings_of, tested_on
-from metarl.runs.stored import read_config, read_evaluation, same_scores
+from metarl.runs.stored import read_config, read_evaluation, same_scores, seeds_in
 from metarl.scores.rl import Measure, Mode
 from metarl.scores.stats import Interval, iqm
 
@@ -127,7 +127,7 @@ def training_curve(entry: Entry, metric: str) -> tuple[list[float], list[float]]
 def _runs_in(given: Path) -> list[Path]:
     if inside(given, CONFIG).is_file():
         return [given]
-    seeds = sorted(path.parent for path in given.glob("seed*/config.json"))
+    seeds = seeds_in(given, CONFIG)
     if not seeds:
         raise UserError(
             f"{given} holds neither a run nor stored seeds; give run directories, or experiments/results/NAME"

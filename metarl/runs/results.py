@@ -6,7 +6,6 @@ RESULTS/<name>/seed<N>/ holds a finished run's config.json, versions.json, metri
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,19 @@ from metarl.errors import UserError
 from metarl.fewshot.data.stored_episodes import share_episodes
 from metarl.fewshot.results import is_few_shot, section
 from metarl.files import inside, read_plain, replace_file
-from metarl.runs.directory import EVALUATION, METRICS
+from metarl.runs.directory import CONFIG, EVALUATION, METRICS
 from metarl.runs.finished import check_finished
 from metarl.runs.log import read_metrics
 from metarl.runs.same_config import differences, settings_of
 from metarl.runs.side_by_side import side_by_side
 from metarl.runs.stored import (
     MAX_EVALUATION_BYTES,
+    check_name,
     read_config,
     read_evaluation,
+    read_results,
     same_scores,
+    seeds_in,
     stored_config,
 )
 from metarl.scores.rl import MEASURES
@@ -51,7 +53,7 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
     stored = read_config(run)
     _check_is_of_test(stored, run)
     seed = stored["config"]["trainer"]["seed"]
-    _check_name(name or Path(stored["experiment"]).stem)
+    check_name(name or Path(stored["experiment"]).stem)
     target = inside(results, name or Path(stored["experiment"]).stem, f"seed{seed}")
     _check_same_settings(stored, run, target)
     evaluation = read_evaluation(run)
@@ -79,12 +81,6 @@ def _read_copied(run: Path, file: str) -> bytes:
     return data
 
 
-def _check_name(name: str) -> None:
-    """It names a directory, and stands in tables of Markdown."""
-    if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
-        raise UserError(f"{name!r:.100} is no name of a result; give --name with letters, digits and any of _ . + -")
-
-
 def _check_is_of_test(stored: dict[str, Any], run: Path) -> None:
     """A few-shot run may be scored on the classes that settings are chosen by: those are no result."""
     evaluation = stored["config"].get("evaluation")
@@ -99,7 +95,7 @@ def _check_is_of_test(stored: dict[str, Any], run: Path) -> None:
 def _check_same_settings(stored: dict[str, Any], run: Path, target: Path) -> None:
     """Against what is stored under the same name: a mean over runs of different settings is of nothing, and a record
     is replaced by that of the same experiment only."""
-    for other in sorted(path for path in target.parent.glob("seed*") if (path / "config.json").is_file()):
+    for other in seeds_in(target.parent, CONFIG):
         settings = settings_of(read_config(other))
         if found := differences(settings, settings_of(stored)):
             raise UserError(
@@ -140,7 +136,7 @@ def write_table(results: Path, readme: Path) -> None:
         "return are of the final policy, never the best of a run.",
         "",
     ]
-    stored = dict(_stored(results))
+    stored = dict(read_results(results))
     of_episodes = {name: records for name, records in stored.items() if not is_few_shot(records[0])}
     with same_scores(", ".join(of_episodes)):
         lines += side_by_side(of_episodes, {name: stored_config(results / name) for name in of_episodes})
@@ -148,14 +144,6 @@ def write_table(results: Path, readme: Path) -> None:
         with same_scores(name):
             lines += section(name, records) if is_few_shot(records[0]) else _section(results / name, records)
     replace_file(readme, "\n".join(lines).encode())
-
-
-def _stored(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Name and evaluation.json of each seed."""
-    for directory in sorted(path for path in results.iterdir() if path.is_dir()):
-        seeds = [seed for seed in sorted(directory.glob("seed*")) if inside(directory, seed.name, EVALUATION).is_file()]
-        if records := [read_evaluation(seed) for seed in seeds]:
-            yield directory.name, records
 
 
 def _section(directory: Path, records: list[dict[str, Any]]) -> list[str]:
@@ -222,7 +210,7 @@ def _asides(records: list[dict[str, Any]]) -> Iterator[str]:
 
 def _maxima(directory: Path) -> Iterator[str]:
     """The best evaluation during training of each seed, said to be so: publications often report this one."""
-    for seed in sorted(directory.glob("seed*")):
+    for seed in seeds_in(directory, METRICS):
         rows = read_metrics(inside(seed, METRICS))
         for mode in ("stochastic", "deterministic"):
             name = f"eval/{mode}/success_any/"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,10 +92,31 @@ def read_evaluation(run: Path) -> dict[str, Any]:
 
 def stored_config(result: Path) -> dict[str, Any]:
     """config.json of a stored result's first seed; the others differ in the seed alone."""
-    seeds = sorted(path.name for path in result.glob("seed*") if inside(result, path.name, CONFIG).is_file())
+    seeds = seeds_in(result, CONFIG)
     if not seeds:
         raise UserError(f"{result} has no seed with a {CONFIG}; restore or remove it")
-    return read_config(inside(result, seeds[0]))
+    return read_config(seeds[0])
+
+
+def seeds_in(result: Path, file: str) -> list[Path]:
+    """The folders of its seeds that hold this file. Raises UserError for a link or the like."""
+    names = sorted(path.name for path in result.glob("seed*"))
+    return [result / name for name in names if inside(result, name, file).is_file()]
+
+
+def read_results(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Name and evaluation.json of each seed of what is stored. Raises UserError."""
+    for name in sorted(path.name for path in results.iterdir()):
+        result = inside(results, name)
+        if records := [read_evaluation(seed) for seed in seeds_in(result, EVALUATION)]:
+            check_name(name)
+            yield name, records
+
+
+def check_name(name: str) -> None:
+    """Of a result: it names a directory, and stands in tables of Markdown. Raises UserError."""
+    if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
+        raise UserError(f"{name!r:.100} is no name of a result; give one of letters, digits and any of _ . + -")
 
 
 @contextmanager

@@ -158,3 +158,34 @@ def test_a_file_beside_a_crowd_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("import crowd, metarl, numpy")
     with pytest.raises(UserError, match="move it into a folder of its own"):
         read_experiment(tmp_path / "own.py")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": ["mine_a.py", "../../outside.py"]},
+        {"files": ["mine_a.py", "/etc/passwd"]},
+        {"files": ["../../outside.py"]},
+        {"files": []},
+        {"files": ["mine_a.py"], "sha256": "\x1b[2J"},
+        {"path": 3},
+        {"more": "x"},
+    ],
+)
+def test_a_stranger_names_no_other_file(mine: Path, tmp_path: Path, change: dict, capsys) -> None:
+    run = shutil.copytree(mine / "run", tmp_path / "run")
+    (tmp_path / "outside.py").write_text("raise SystemExit('run')")
+    stored = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**stored, "source": stored["source"] | change}))
+    assert main(["evaluate", str(run), "--trust"]) == 2
+    error = capsys.readouterr().err
+    assert len(error.strip().splitlines()) == 1 and "\x1b" not in error
+
+
+def test_a_kept_file_that_is_a_link_is_not_read(mine: Path, tmp_path: Path, capsys) -> None:
+    run = shutil.copytree(mine / "run", tmp_path / "run")
+    kept = run / "experiment" / "mine_a.py"
+    kept.unlink()
+    kept.symlink_to(mine / "mine_a.py")  # the very same contents
+    assert main(["evaluate", str(run), "--trust"]) == 2
+    assert "is a link, and none is followed" in capsys.readouterr().err

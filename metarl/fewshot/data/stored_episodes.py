@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from metarl.errors import UserError
-from metarl.files import replace_file
+from metarl.files import inside, read_plain, replace_file
 
 DIRECTORY = "episodes"
 """Below the results."""
+MAX_BYTES = 256 * 2**20
 
 
 def share_episodes(evaluation: dict[str, Any], results: Path) -> dict[str, Any]:
     """`evaluation` with the digest in place of each suite's packed episodes, which go into RESULTS/episodes."""
-    directory = results / DIRECTORY
+    directory = inside(results, DIRECTORY)
     directory.mkdir(parents=True, exist_ok=True)
     policies = {
         name: policy
@@ -41,10 +42,10 @@ def stored_episodes(reference: dict[str, str], results: Path) -> dict[str, Any]:
     Raises UserError if their file is gone or is not what the record was made with.
     """
     name = digest(reference)
-    path = results / DIRECTORY / f"{name}.json"
+    path = inside(results, DIRECTORY, f"{name}.json")
     if not path.is_file():
         raise UserError(f"{path} is missing, and the record's episodes with it; restore it from the repository")
-    data = path.read_bytes()
+    data = read_plain(path, max_bytes=MAX_BYTES)
     if hashlib.sha256(data).hexdigest() != name:
         raise UserError(f"{path} was changed, its SHA-256 is no longer its name; restore it from the repository")
     return json.loads(data)
@@ -66,7 +67,7 @@ def _encoded(packed: dict[str, Any]) -> bytes:
 
 def _store(packed: dict[str, Any], directory: Path) -> dict[str, str]:
     name = digest(packed)
-    path = directory / f"{name}.json"
+    path = inside(directory, f"{name}.json")
     if not path.is_file():
         replace_file(path, _encoded(packed))
     return {"sha256": name}
