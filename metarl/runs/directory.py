@@ -18,7 +18,7 @@ import msgspec
 
 from metarl.config import is_one_of
 from metarl.errors import UserError
-from metarl.files import inside, read_plain, replace_file, write_synced
+from metarl.files import inside, read_plain, replace_file
 from metarl.runs.lock import Lock
 from metarl.runs.own_experiment import DIRECTORY, OwnExperiment, Source
 from metarl.runs.same_config import differences, experiment_key, flatten
@@ -77,12 +77,12 @@ class RunDirectory:
             lock = _lock(path)
             if resume:
                 stored = _check_same(path, stored, may_differ, complete)
-            elif any((path / name).exists() for name in (CONFIG, METRICS, CHECKPOINTS, DIRECTORY)):
+            elif any((path / name).exists() for name in (CONFIG, METRICS, CHECKPOINTS)):
                 raise UserError(f"{path} already holds a run; give --resume to go on, or choose another --out")
             new_files = [path / name for name in (VERSIONS, CONFIG) if not (path / name).exists()]
-            if own is not None and not (path / DIRECTORY).exists():
-                copy = path / DIRECTORY
-                _write_copy(copy, own)
+            if own is not None:
+                copy = None if (path / DIRECTORY).exists() else path / DIRECTORY
+                _write_copy(path, own)
             _write_json(path / VERSIONS, [*_earlier_starts(path), {"started": _now(), **environment()}])
             _write_json(path / CONFIG, {name: value for name, value in _plain(stored).items() if value is not None})
         except BaseException:
@@ -182,13 +182,15 @@ def _write_json(path: Path, data: Any) -> None:
         raise _not_writable(path.parent, error) from error
 
 
-def _write_copy(place: Path, own: OwnExperiment) -> None:
+def _write_copy(path: Path, own: OwnExperiment) -> None:
+    """Also where a part of it is there already, of a start that was killed."""
     try:
         for name, data in own.files.items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            write_synced(place / name, data)
+            place = inside(path, DIRECTORY, *name.split("/"))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(place, data)
     except OSError as error:
-        raise _not_writable(place.parent, error) from error
+        raise _not_writable(path, error) from error
 
 
 def _plain(stored: StoredRun) -> dict[str, Any]:

@@ -124,6 +124,17 @@ def test_resuming_takes_the_same_file_only(tmp_path: Path, anew, capsys) -> None
     assert (run / "config.json").read_bytes() == before
 
 
+def test_a_start_that_was_killed_is_made_whole(tmp_path: Path, anew) -> None:
+    file, kept = write_experiment(tmp_path, "mine_d"), tmp_path / "run" / "experiment"
+    kept.mkdir(parents=True)
+    (kept / "mine_d.py").write_text("half of")
+    assert anew("train", str(file), "--out", str(tmp_path / "run"), *SMALL) == 0
+    assert (kept / "mine_d.py").read_text() == file.read_text()
+    shutil.rmtree(kept)
+    assert anew("train", str(file), "--out", str(tmp_path / "run"), *SMALL, "--resume") == 0
+    assert anew("evaluate", str(tmp_path / "run"), "--trust") == 0
+
+
 def test_two_experiments_are_no_seeds_of_one(mine: Path, tmp_path: Path, capsys) -> None:
     runs = [shutil.copytree(mine / "run", tmp_path / name) for name in "ab"]
     stored = json.loads((runs[1] / "config.json").read_text())
