@@ -11,16 +11,46 @@ import math
 import re
 import textwrap
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from metarl.errors import UserError, nearest
 
-__all__ = ["apply_overrides", "config_from_dict", "config_to_dict", "describe_fields", "parse_flags"]
+__all__ = [
+    "MAY_DIFFER",
+    "NAMES_CODE",
+    "NAMES_FILES",
+    "OF_TRAINING",
+    "WITHOUT_EFFECT",
+    "all_fields",
+    "apply_overrides",
+    "config_from_dict",
+    "config_to_dict",
+    "describe_fields",
+    "fields_named",
+    "is_one_of",
+    "marked_names",
+    "marked_values",
+    "parse_flags",
+]
 
 Config = TypeVar("Config")
+
+NAMES_CODE = "names_code"
+"""Mark of a field, `field(metadata={NAMES_CODE: True})`, whose value is imported or called, or given to what is: a
+stored config's is taken only where it is the experiment's own."""
+NAMES_FILES = "names_files"
+"""Mark of a field whose value is the path of a file or folder: a stored config's is read only if the user says so."""
+WITHOUT_EFFECT = "without_effect"
+"""Mark of a setting that does not change what an iteration computes on a CPU."""
+MAY_DIFFER = "may_differ"
+"""Mark of a setting that may change when a run is resumed, since nothing learnt depends on it."""
+OF_TRAINING = "of_training"
+"""Mark of a setting of tasks or data that held-out tasks do not depend on."""
+
+_MARKS_OF_CLASSES: dict[type, str] = {}
 
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -62,10 +92,9 @@ def apply_overrides(config: Config, pairs: Sequence[tuple[str, str]]) -> Config:
     or one that a `__post_init__` refuses.
     """
     leaves = _leaves(config)
-    chosen = next((text for name, text in reversed(pairs) if name == "method"), getattr(config, "method", None))
     changes: dict[str, Any] = {}
-    for name, text in pairs:
-        path, text = _resolve(name.replace("-", "_"), text, leaves, preferred=f"methods.{chosen}.")
+    for name, given in pairs:
+        path, text = _resolve_of(config, name, given, pairs, leaves)
         kind, _ = leaves[path]
         try:
             changes[path] = _parse(text, kind)
@@ -88,7 +117,51 @@ def describe_fields(config: Any) -> list[tuple[str, str, str, str]]:
     return described
 
 
+def fields_named(config: Any, pairs: Sequence[tuple[str, str]]) -> set[str]:
+    """Dotted names of the fields that `apply_overrides` would change."""
+    leaves = _leaves(config)
+    return {_resolve_of(config, name, text, pairs, leaves)[0] for name, text in pairs}
+
+
+def all_fields(mark: str) -> Callable[[type[Config]], type[Config]]:
+    """A decorator of a config class: wherever a config has one as a part, all its fields carry the mark."""
+
+    def decorate(cls: type[Config]) -> type[Config]:
+        _MARKS_OF_CLASSES[cls] = mark
+        return cls
+
+    return decorate
+
+
+def marked_names(config: Any, mark: str) -> set[str]:
+    """Dotted names of the fields, and of groups of fields, that carry a mark where their class defines them."""
+    return {".".join(path) for path in _marked(config, mark)}
+
+
+def is_one_of(name: str, marked: Collection[str]) -> bool:
+    """Whether a dotted name is one of `marked`, or lies in one that is a group; an equal end or middle is no match."""
+    parts = name.split(".")
+    return any(".".join(parts[: i + 1]) in marked for i in range(len(parts)))
+
+
+def marked_values(config: Any, mark: str) -> dict[str, Any]:
+    """{dotted name: value as plain data} of the fields that carry a mark where their class defines them."""
+    plain = config_to_dict(config)
+    return {
+        ".".join(path): functools.reduce(lambda part, name: part[name], path, plain) for path in _marked(config, mark)
+    }
+
+
 # ---- the tree of fields
+
+
+def _marked(config: Any, mark: str) -> Iterator[tuple[str, ...]]:
+    for field in _settable(config):
+        value = getattr(config, field.name)
+        if field.metadata.get(mark) or _MARKS_OF_CLASSES.get(type(value)) == mark:
+            yield (field.name,)
+        elif dataclasses.is_dataclass(value):
+            yield from ((field.name, *path) for path in _marked(value, mark))
 
 
 def _leaves(config: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
@@ -106,6 +179,14 @@ def _leaves(config: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
 
 def _settable(config: Any) -> Iterator[dataclasses.Field[Any]]:
     return (field for field in dataclasses.fields(config) if field.init)
+
+
+def _resolve_of(
+    config: Any, name: str, text: str, pairs: Sequence[tuple[str, str]], leaves: Mapping[str, tuple[Any, Any]]
+) -> tuple[str, str]:
+    """As `_resolve`, where one of the pairs may choose the method."""
+    chosen = next((value for name, value in reversed(pairs) if name == "method"), getattr(config, "method", None))
+    return _resolve(name.replace("-", "_"), text, leaves, preferred=f"methods.{chosen}.")
 
 
 def _resolve(name: str, text: str, leaves: Mapping[str, tuple[Any, Any]], *, preferred: str) -> tuple[str, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, Generic, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import torch
 
+from metarl.config import MAY_DIFFER, WITHOUT_EFFECT
 from metarl.errors import UserError, nearest
 from metarl.learner import MetaLearner, RLBehaviour, RLMetaLearner
 from metarl.rl.returns import masked_mean
@@ -40,17 +41,17 @@ def resolve_device(name: DeviceName) -> torch.device:
 class TrainerConfig:
     seed: int = 0
     """Everything random in the run follows from it."""
-    iterations: int = 20
+    iterations: int = field(default=20, metadata={MAY_DIFFER: True})
     """Meta-updates."""
     meta_batch_size: int = 10
     """Tasks of one meta-update."""
-    eval_every_iterations: int = 0
+    eval_every_iterations: int = field(default=0, metadata={WITHOUT_EFFECT: True})
     """Evaluate on the held-out tasks before every so many meta-updates; 0: only at the end."""
-    log_every_iterations: int = 1
+    log_every_iterations: int = field(default=1, metadata={WITHOUT_EFFECT: True})
     """Leave a row in metrics.jsonl and on the screen after every so many meta-updates, and after the last."""
-    checkpoint_every_iterations: int = 1
-    keep_checkpoints: int = 3
-    device: DeviceName = "auto"
+    checkpoint_every_iterations: int = field(default=1, metadata={WITHOUT_EFFECT: True})
+    keep_checkpoints: int = field(default=3, metadata={WITHOUT_EFFECT: True})
+    device: DeviceName = field(default="auto", metadata={WITHOUT_EFFECT: True})
     """Where the learner computes; rollouts run on the CPU."""
 
     def __post_init__(self) -> None:

@@ -1,14 +1,77 @@
-"""Writes that survive a crash: the old content or the new one, never a half."""
+"""Files that may be a stranger's, and writes that survive a crash: the old content or the new one, never a half."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
+
+from metarl.errors import UserError
+
+
+def inside(root: Path, *names: str) -> Path:
+    """ROOT/NAME/..., none of whose parts below the root is a link, a pipe or a device; it need not be there.
+
+    The one way to a place in a run directory: whoever made it, what is read and written there lies in it. The root is
+    the user's own word, and may be a link. Raises UserError.
+    """
+    path = Path(root)
+    for name in names:
+        if name in ("", ".", "..") or "/" in name or "\0" in name:
+            raise UserError(f"{name!r:.100} is no name of a file in {root}; restore what names it")
+        path /= name
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UserError(f"{path} cannot be looked at: {error.strerror}; restore or remove it") from error
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            kind = "a link, and none is followed" if stat.S_ISLNK(mode) else "no plain file"
+            raise UserError(f"{path} is {kind} in a run directory; remove it, or put the file itself there")
+    return path
+
+
+def open_plain(path: Path | str, flags: int, mode: int = 0o666) -> int:
+    """`os.open` of a plain file: no link is followed, no pipe waited for, no device opened. Raises OSError.
+
+    For writing, a file with another name as well (a hard link) is refused, as that may lie anywhere.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK):
+            raise OSError(error.errno, "it is a link, and links are not followed", str(path)) from None
+        if error.errno == errno.ENXIO:
+            raise OSError(error.errno, "it is no plain file", str(path)) from None
+        raise
+    found = os.fstat(descriptor)
+    reason = ""
+    if not stat.S_ISREG(found.st_mode):
+        reason = "it is no plain file"
+    elif flags & (os.O_WRONLY | os.O_RDWR) and found.st_nlink > 1:
+        reason = "it has another name as well (a hard link)"
+    if reason:
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, reason, str(path))
+    return descriptor
+
+
+def read_plain(path: Path, *, max_bytes: int, size: int | None = None) -> bytes:
+    """Of a plain file of at most `max_bytes`, and of `size` if that is given. Raises OSError, before it reads."""
+    with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
+        found = os.fstat(file.fileno()).st_size
+        if size is not None and found != size:
+            raise OSError(errno.EINVAL, f"it is truncated or grown: {found} bytes where {size} were stored", str(path))
+        if found > max_bytes:
+            raise OSError(errno.EFBIG, f"it has {found} bytes, more than the {max_bytes} allowed", str(path))
+        return file.read(max_bytes + 1)[:max_bytes]
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Write a new file and wait until it lies on the disk. Raises OSError (a full disk, for one)."""
-    with path.open("wb") as file:
+    """Write a new file and wait until it lies on the disk. Raises OSError (a full disk, or what is there already)."""
+    with path.open("xb") as file:  # x: never through a link
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -24,9 +87,13 @@ def sync_directory(path: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` in the place of the file at once; if that fails, the old file stays and no other remains."""
+    """Put `data` in the place of the file at once; if that fails, the old file stays and no other remains.
+
+    A link gives way to the file; what it leads to stays as it is.
+    """
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
+        temporary.unlink(missing_ok=True)  # of an earlier process that had our id
         write_synced(temporary, data)
         os.replace(temporary, path)
     except BaseException:

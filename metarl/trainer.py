@@ -6,15 +6,13 @@ import time
 from typing import Any
 
 from metarl.experiment import ChecksData, Experiment, TrainerConfig
+from metarl.files import inside
 from metarl.runs.checkpoint import load_latest, save_checkpoint
-from metarl.runs.directory import RunDirectory
+from metarl.runs.directory import TENSORBOARD, RunDirectory
+from metarl.runs.load import check_state, load_learner
 from metarl.runs.log import EVALUATED_AT, Console, MetricsLog, tensorboard_writer
-from metarl.runs.same_config import WITHOUT_EFFECT
 from metarl.runs.stop import Stopped, StopSignal
 from metarl.seeding import Stream, numpy_rng
-
-MAY_DIFFER = ("iterations", "evaluation", "test_steps", *WITHOUT_EFFECT)
-"""Settings that may change when a run is resumed: nothing learnt depends on the evaluation, or its inner steps."""
 
 
 class Trainer:
@@ -27,25 +25,28 @@ class Trainer:
         self, experiment: Experiment, config: TrainerConfig, run: RunDirectory, *, tensorboard: bool = False
     ) -> None:
         self.experiment, self.config, self.run_directory = experiment, config, run
-        self._tensorboard = tensorboard_writer(run.path / "tensorboard") if tensorboard else None
+        self._tensorboard = tensorboard_writer(inside(run.path, TENSORBOARD)) if tensorboard else None
         self.iteration = 0
         """Meta-updates done."""
         self.env_steps = 0
         self.seconds = 0.0
         """Wall-clock of all iterations, evaluation left out, over all resumptions."""
         self._saved_at = -1
+        self._rows: int | None = None
+        """Of metrics.jsonl when the checkpoint was saved; None in older ones."""
 
     def resume(self) -> None:
         """Take up the newest valid checkpoint; with none, the run starts from its beginning."""
         found = load_latest(self.run_directory.checkpoints_path)
         if found is not None:
-            state, _ = found
+            state = check_state(*found)
             if isinstance(self.experiment, ChecksData):
                 self.experiment.check_data(state.get("data", {}))
-            self.experiment.learner.load_state_dict(state["learner"])
+            load_learner(self.experiment, *found)
             self.iteration, self.env_steps = state["iteration"], state["env_steps"]
             self.seconds = state["seconds"]
             self._saved_at = self.iteration
+            self._rows = state.get("metrics_rows")
 
     def run(self, console: Console, *, resumed: bool = False) -> bool:
         """Train to the end and save. False if a signal stopped it: then the last whole iteration is saved."""
@@ -53,6 +54,7 @@ class Trainer:
         log = MetricsLog(
             self.run_directory.metrics_path,
             resume_at=self.iteration if resumed else None,
+            expected_rows=self._rows,
             tensorboard=self._tensorboard,
         )
         is_whole = True
@@ -87,14 +89,14 @@ class Trainer:
                         log.write(self.iteration - 1, env_steps=self.env_steps, seconds=self.seconds, metrics=metrics)
                     console.advance(new_env_steps, metrics, show=is_shown)
                     if self.iteration % config.checkpoint_every_iterations == 0:
-                        self._save()
+                        self._save(log)
             except Stopped:
                 pass
             finally:
                 # Also after an error, for the last whole iteration is good. But an update that broke off has left the
                 # optimizer's moments ahead of theta: the checkpoint before it is the one to go on from.
                 if is_whole:
-                    self._save()
+                    self._save(log)
         return self.iteration >= config.iterations
 
     def _is_logged(self) -> bool:
@@ -109,13 +111,16 @@ class Trainer:
         scores = self.experiment.evaluate(seed=(self.config.seed, Stream.EVALUATE)).metrics()
         return scores | {EVALUATED_AT: self.env_steps}  # the row's own env_steps are those after the update
 
-    def _save(self) -> None:
+    def _save(self, log: MetricsLog) -> None:
+        """The rows are on the disk before a checkpoint that counts them."""
         if self._saved_at == self.iteration:
             return
+        log.sync()
         state: dict[str, Any] = {
             "iteration": self.iteration,
             "env_steps": self.env_steps,
             "seconds": self.seconds,
+            "metrics_rows": log.rows,
             "learner": self.experiment.learner.state_dict(),
             **({"data": self.experiment.data_state()} if isinstance(self.experiment, ChecksData) else {}),
         }

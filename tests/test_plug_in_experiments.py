@@ -49,7 +49,7 @@ def test_a_users_own_env_trains_in_workers_and_evaluates(tmp_path: Path, monkeyp
     assert len(read_metrics(out / "metrics.jsonl")) == 2
     stored = json.loads((out / "config.json").read_text())
     assert "wind" in json.dumps(stored)
-    assert main(["evaluate", str(out), "--workers", "0"]) == 0  # so the config came back from its JSON
+    assert main(["evaluate", str(out), "--trust", "--workers", "0"]) == 0  # so the config came back from its JSON
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.config import NAMES_CODE
 from metarl.envs.any_gym.inspect_env import inspect_env
 from metarl.envs.any_gym.lane import GymLane, mujoco_model
 from metarl.envs.any_gym.make import accepts_keyword, make_env, reference_to, registered_horizon
@@ -29,6 +30,8 @@ _FEW = 3
 """Tasks that are looked at before any worker starts."""
 _MANY = 100
 """Tasks drawn at once where the first draw did not do: of few values, most have been drawn before or are held out."""
+_NAMES_CODE = {NAMES_CODE: True}
+"""Of what is imported and called, and of all that it is called with or set to."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +42,19 @@ class GymTasks:
     that is not a held-out one.
     """
 
-    env: Any
+    env: Any = field(metadata=_NAMES_CODE)
     """A registered id, 'module:Env-v0', 'module:factory', or a function at the top of a module that makes the env."""
     _: KW_ONLY
-    vary: dict[str, Range] = field(default_factory=dict)
+    vary: dict[str, Range] = field(default_factory=dict, metadata=_NAMES_CODE)
     """Constructor keywords, or else attributes of the unwrapped env. An attribute that others were computed from in
     the constructor (CartPole's length) leaves them as they were: write a factory that sets them all."""
-    model: dict[str, Range] = field(default_factory=dict)
+    model: dict[str, Range] = field(default_factory=dict, metadata=_NAMES_CODE)
     """Factors for fields of the env's MuJoCo model: 'body_mass', or for one element 'body_mass[torso]'."""
-    options: dict[str, Range] = field(default_factory=dict)
+    options: dict[str, Range] = field(default_factory=dict, metadata=_NAMES_CODE)
     """Given to reset(options=)."""
-    own_tasks: bool = False
+    own_tasks: bool = field(default=False, metadata=_NAMES_CODE)
     """The env's own sample_tasks(n) and set_task(task)."""
-    kwargs: dict[str, Any] = field(default_factory=dict)
+    kwargs: dict[str, Any] = field(default_factory=dict, metadata=_NAMES_CODE)
     """Constructor keywords that are the same in all tasks."""
     horizon_steps: int | None = None
     """Episodes are truncated here; None: the limit that the env is registered with."""

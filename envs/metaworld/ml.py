@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.config import OF_TRAINING
 from metarl.envs.metaworld.goals import Split, benchmark_goals, check_task_name, custom_goals
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
 from metarl.errors import UserError
@@ -34,7 +35,7 @@ class ML:
     goals_seed: int = 42
     """Of metaworld's goal lists: the benchmark, not the run."""
     reward_version: RewardVersion = "v2"
-    stepping: Stepping = "fast"
+    stepping: Stepping = field(default="fast", metadata={OF_TRAINING: True})
 
     def __post_init__(self) -> None:
         check_choices(self)

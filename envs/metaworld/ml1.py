@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.config import OF_TRAINING
 from metarl.envs.metaworld.goals import Split, check_task_name, ml1_goals
 from metarl.envs.metaworld.misplaced import misplace
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
@@ -27,8 +28,8 @@ class ML1:
     goals_seed: int = 42
     """Of metaworld's goal lists: the benchmark, not the run."""
     reward_version: RewardVersion = "v2"
-    stepping: Stepping = "fast"
-    object_jitter: float = 0.0
+    stepping: Stepping = field(default="fast", metadata={OF_TRAINING: True})
+    object_jitter: float = field(default=0.0, metadata={OF_TRAINING: True})
     """Metres: in meta-training an object is seen a constant off, N(0, this^2) in x and y, new for each trial (see
     `misplaced`); held-out tasks are shown as they are. Not part of Meta-World's protocol."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
+from metarl.config import OF_TRAINING
 from metarl.envs.metaworld.goals import benchmark_goals, check_task_name, ml1_goals
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
 from metarl.rollout.lanes import LoopedLanes
@@ -26,7 +27,7 @@ class MT:
     goals_seed: int = 42
     """Of metaworld's goal lists: the benchmark, not the run."""
     reward_version: RewardVersion = "v2"
-    stepping: Stepping = "fast"
+    stepping: Stepping = field(default="fast", metadata={OF_TRAINING: True})
 
     def __post_init__(self) -> None:
         check_choices(self)

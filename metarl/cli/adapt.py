@@ -10,19 +10,23 @@ from pathlib import Path
 
 import tyro
 from rich.console import Console as RichConsole
-from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
+from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.envs.check_env import find_tasks
+from metarl.files import inside
 from metarl.rollout.pool import RolloutPool
 from metarl.runs.adapted import save_adapted
-from metarl.runs.directory import environment
 from metarl.runs.load import find_task, load_trained
+from metarl.runs.log import say
+from metarl.runs.trust import Trust
+from metarl.runs.versions import environment
 from metarl.scores.rl import adapt_and_test
 from metarl.seeding import Stream
 from metarl.tasks import check_fits
+from metarl.text import cell
 from metarl.validate import check_counts
 
 
@@ -34,6 +38,8 @@ class AdaptArguments:
     """
 
     run_dir: Positional[Path]
+    trust: TrustFlag = False
+    experiment: ExperimentFlag = None
     task: str = "0"
     """A held-out task by number or id, or params as JSON: '{"velocity": 1.5}'."""
     env: str | None = None
@@ -52,7 +58,7 @@ class AdaptArguments:
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(AdaptArguments, args=rest, prog="metarl adapt", return_unknown_args=True)
     check_counts(rounds=arguments.rounds, episodes=arguments.episodes, test_episodes=arguments.test_episodes)
-    trained = load_trained(arguments.run_dir, parse_flags(flags))
+    trained = load_trained(arguments.run_dir, parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment))
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation
     pool = experiment.pool
     try:
@@ -81,7 +87,7 @@ def main(rest: list[str]) -> int:
         experiment.close()
     returns, success = result.returns("stochastic"), result.success("stochastic")
     _print(f"{task.id}: mean of {arguments.test_episodes} test episodes", returns, success)
-    out = arguments.out or arguments.run_dir / "adapted" / re.sub(r"[^\w.,+-]+", "_", task.id).strip("_")[:80]
+    out = arguments.out or inside(arguments.run_dir, "adapted", _file_name(task.id))
     record = {
         "task": {"id": task.id, "params": dict(task.params)},
         "env": arguments.env or tasks.name,
@@ -95,12 +101,16 @@ def main(rest: list[str]) -> int:
         "environment": environment(),
     }
     save_adapted(out, result.phis[-1][0], record)
-    print(f"the adapted policy is in {out}")
+    say(f"the adapted policy is in {out}")
     return 0
 
 
+def _file_name(task_id: str) -> str:
+    return re.sub(r"[^\w.,+-]+", "_", task_id).strip("_.")[:80] or "task"
+
+
 def _print(title: str, returns: list[float], success: list[float]) -> None:
-    table = Table("after", "return", "success", title=escape(title), title_justify="left")
+    table = Table("after", "return", "success", title=cell(title), title_justify="left")
     for rounds, (score, solved) in enumerate(zip(returns, success, strict=True)):
         after = f"{rounds} round{'s' if rounds != 1 else ''}" if rounds else "nothing"
         table.add_row(after, f"{score:.2f}", f"{solved:.0%}")

@@ -11,6 +11,7 @@ from rich.console import Console as RichConsole
 from tyro.conf import Positional
 
 from metarl.envs.check_env import check
+from metarl.text import printable
 
 _COLORS = {"ok": "green", "note": "yellow", "mend": "red"}
 
@@ -32,6 +33,6 @@ def main(rest: list[str]) -> int:
     for finding in check(arguments.name):
         to_mend += finding.status == "mend"
         console.print(f"[{_COLORS[finding.status]}]{finding.status:<5}[/]", end="")
-        console.print(f"{finding.what}: {finding.sentence}", markup=False, soft_wrap=True)
+        console.print(printable(f"{finding.what}: {finding.sentence}"), markup=False, soft_wrap=True)
     console.print(f"\n{to_mend} to mend" if to_mend else "\nnothing to mend")
     return 2 if to_mend else 0

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
+from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
 from metarl.fewshot.classifier import FewShotClassifier
@@ -29,6 +29,9 @@ from metarl.fewshot.out_of_scope import confidence
 from metarl.files import replace_file
 from metarl.runs.checkpoint import list_checkpoints
 from metarl.runs.directory import CONFIG
+from metarl.runs.log import say
+from metarl.runs.trust import Trust
+from metarl.text import cell, csv_cell
 
 UNKNOWN = "unknown"
 
@@ -39,11 +42,14 @@ class ClassifyArguments:
 
     Examples are what the run's data are made of: texts in a .csv file with the columns text and label; images in
     FOLDER/CLASS/ (of Omniglot and the digits: dark ink on light paper); arrays in a .npz file with X and y.
-    A run's own data are read as well; where they have moved, add --data.file PATH or --data.root PATH.
+    A run's own data are read as well; where they are yours, name them again (--data.file PATH, --data.root PATH) or add
+    --trust.
     """
 
     run_dir: Positional[Path]
     """A run, or what --save wrote."""
+    trust: TrustFlag = False
+    experiment: ExperimentFlag = None
     examples: Path | None = None
     """Labelled examples, a few of each class; what --save wrote has some already."""
     asked: Positional[tuple[str, ...]] = ()
@@ -66,7 +72,9 @@ def main(rest: list[str]) -> int:
     is_run = (arguments.run_dir / CONFIG).exists() or not list_checkpoints(arguments.run_dir)
     _check(arguments, settings, is_run=is_run)
     if is_run:
-        classifier = FewShotClassifier.of_run(arguments.run_dir, settings)
+        classifier = FewShotClassifier.of_run(
+            arguments.run_dir, settings, trust=Trust(arguments.trust, arguments.experiment)
+        )
         if arguments.examples is None:  # after a run that has no classes has said so
             raise UserError(
                 "--examples is missing; give a few labelled examples of each class (metarl classify --help)"
@@ -89,7 +97,7 @@ def main(rest: list[str]) -> int:
         raise UserError(f"{arguments.run_dir} was saved without a threshold; save it again from the run with --unknown")
     if arguments.save is not None:
         classifier.save(arguments.save)
-        print(f"{len(classifier.classes_)} classes are in {arguments.save}")
+        say(f"{len(classifier.classes_)} classes are in {arguments.save}")
     threshold = classifier.threshold_ if arguments.unknown else None
     answers = [row for part in parts for row in _answers(classifier, part, threshold)]
     _check_labels([a.label for a in answers if a.label is not None], classifier.classes_.tolist())
@@ -168,13 +176,13 @@ def _answers(classifier: FewShotClassifier, queries: OwnExamples, threshold: flo
 def _show(answers: list[Answer], classifier: FewShotClassifier) -> None:
     labelled = any(answer.label is not None for answer in answers)
     title = f"{len(classifier.classes_)} classes, {classifier.method}"
-    table = Table("query", "answer", title=title, title_justify="left")
+    table = Table("query", "answer", title=cell(title), title_justify="left")
     table.add_column("probability", justify="right")
     if labelled:
         table.add_column("is")
     for a in answers:
-        last = [escape(str(a.label))] if a.label is not None else [""] if labelled else []
-        table.add_row(escape(a.query), escape(str(a.answer)), f"{a.probability:.2f}", *last)
+        last = [cell(a.label)] if a.label is not None else [cell("")] if labelled else []
+        table.add_row(cell(a.query), cell(a.answer), f"{a.probability:.2f}", *last)
     console = Console()
     console.print(table)
     if labelled:
@@ -188,7 +196,8 @@ def _write(path: Path, answers: list[Answer]) -> None:
     writer = csv.writer(text)
     writer.writerow(["query", "answer", "probability", "label"])
     for a in answers:
-        writer.writerow([a.query, a.answer, f"{a.probability:.4f}", "" if a.label is None else a.label])
+        row = [a.query, a.answer, f"{a.probability:.4f}", "" if a.label is None else a.label]
+        writer.writerow([csv_cell(value) for value in row])
     try:
         replace_file(path, text.getvalue().encode())
     except OSError as error:

@@ -20,6 +20,7 @@ from metarl.runs.compare import (
     read_entries,
     training_curve,
 )
+from metarl.runs.log import say
 from metarl.scores.plots import plot_comparison
 from metarl.scores.stats import Interval
 
@@ -55,7 +56,7 @@ def main(rest: list[str]) -> int:
     metric = "return/post" if measure == "return" else "success/post"
     training = {entry.label: curve for entry in entries if (curve := training_curve(entry, metric)) is not None}
     plot_comparison(arguments.plot, curves, training, measure=measure.replace("_", ", "), metric=metric)
-    print(f"drew {arguments.plot}")
+    say(f"drew {arguments.plot}")
     return 0
 
 
@@ -84,8 +85,8 @@ def _print(entries: list[Entry], arguments: CompareArguments, measure: str) -> N
     # names may be long paths: in the table they would leave no room for the numbers
     for number, entry in enumerate(entries, start=1):
         steps = sum(entry.env_steps) / len(entry.env_steps)
-        print(f"{number}  {entry.label}: {len(entry.paths)} seed(s), {steps:,.0f} env steps of meta-training each")
-    print(f"\n{measure.replace('_', ', ')} on {len(first.task_ids)} held-out tasks, {arguments.mode} actions")
+        say(f"{number}  {entry.label}: {len(entry.paths)} seed(s), {steps:,.0f} env steps of meta-training each")
+    say(f"\n{measure.replace('_', ', ')} on {len(first.task_ids)} held-out tasks, {arguments.mode} actions")
     console = Console()
     # in a pipe rich takes 80 columns, and would cut numbers off
     console.print(table, width=None if console.is_terminal else 120)

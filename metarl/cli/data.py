@@ -17,6 +17,7 @@ from metarl.fewshot.data.data_files import VARIABLE
 from metarl.fewshot.data.intents_build import build_intents
 from metarl.fewshot.data.omniglot_build import MD5, build_omniglot, fetch_zips
 from metarl.fewshot.data.robot_failures_build import build_robot_failures
+from metarl.runs.log import say
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def main(rest: list[str]) -> int:
         else:
             written = [build_intents(arguments.data_set, arguments.source, Path(place), bar)]
     for path in written:
-        print(f"wrote {path}")
+        say(f"wrote {path}")
     return 0
 
 

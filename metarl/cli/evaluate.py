@@ -10,11 +10,13 @@ from typing import Any
 import tyro
 from tyro.conf import Positional
 
+from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import config_to_dict, parse_flags
 from metarl.errors import UserError
 from metarl.files import replace_file
-from metarl.runs.directory import environment
 from metarl.runs.load import open_run
+from metarl.runs.trust import Trust
+from metarl.runs.versions import environment
 from metarl.seeding import Stream
 
 
@@ -26,13 +28,17 @@ class EvaluateArguments:
     """
 
     run_dir: Positional[Path]
+    trust: TrustFlag = False
+    experiment: ExperimentFlag = None
     json: Path | None = None
     """Also write all outcomes to this file."""
 
 
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(EvaluateArguments, args=rest, prog="metarl evaluate", return_unknown_args=True)
-    _, experiment, config, state, path = open_run(arguments.run_dir, parse_flags(flags))
+    _, experiment, config, state, path = open_run(
+        arguments.run_dir, parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment)
+    )
     try:
         results = evaluate_both(experiment, config.trainer.seed)
     finally:

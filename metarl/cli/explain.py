@@ -7,18 +7,22 @@ from pathlib import Path
 
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional
 
+from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
 from metarl.fewshot.data.source import NamesClasses
 from metarl.fewshot.evaluation import held_out_task
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.explain import Explanation, answers_by_class, draw, explain
+from metarl.files import inside
 from metarl.runs.load import open_run
+from metarl.runs.log import say
+from metarl.runs.trust import Trust
 from metarl.scores.format import with_unit
+from metarl.text import cell
 from metarl.validate import check_counts
 
 
@@ -30,6 +34,8 @@ class ExplainArguments:
     """
 
     run_dir: Positional[Path]
+    trust: TrustFlag = False
+    experiment: ExperimentFlag = None
     suite: str | None = None
     """Such as 5w1s; the first of the run's evaluation if not given."""
     task: int = 0
@@ -43,7 +49,7 @@ class ExplainArguments:
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(ExplainArguments, args=rest, prog="metarl explain", return_unknown_args=True)
     check_counts(queries=arguments.queries)
-    run = open_run(arguments.run_dir, parse_flags(flags))
+    run = open_run(arguments.run_dir, parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment))
     try:
         if not isinstance(run.experiment, FewShotExperiment):
             raise UserError(
@@ -73,17 +79,17 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
         console.print(_classes(explanation, names))
     if explanation.changes is not None:
         console.print(_layers(explanation))
-    out = arguments.out or arguments.run_dir / "explained" / f"{suite}-{arguments.task}"
+    out = arguments.out or inside(arguments.run_dir, "explained", f"{suite}-{arguments.task}")
     try:
         drawn = draw(explanation, behaviour, out, queries=arguments.queries)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}; give another --out") from error
     if drawn:
-        console.print(f"{', '.join(path.name for path in drawn)} in {escape(str(out))}", soft_wrap=True)
+        say(f"{', '.join(path.name for path in drawn)} in {out}")
 
 
 def _scores(explanation: Explanation, measure: str, title: str) -> Table:
-    table = Table("inner steps", measure, title=title, title_justify="left")
+    table = Table("inner steps", measure, title=cell(title), title_justify="left")
     for steps, score in explanation.scores.items():
         table.add_row(str(steps), with_unit(measure, score))
     return table
@@ -93,7 +99,7 @@ def _classes(explanation: Explanation, names: dict[int, str]) -> Table:
     table = Table("class", "right", "taken for", title="after the last step", title_justify="left")
     for row in answers_by_class(explanation, names):
         others = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in row.taken_for)
-        table.add_row(escape(row.name), f"{row.right} of {row.queries}", escape(others))
+        table.add_row(cell(row.name), f"{row.right} of {row.queries}", cell(others))
     return table
 
 
@@ -101,7 +107,7 @@ def _layers(explanation: Explanation) -> Table:
     assert explanation.changes is not None
     table = Table("layer", "moved by", title="weights, relative to their size", title_justify="left")
     for layer, change in explanation.changes.items():
-        table.add_row(escape(layer), f"{change:.1%}" if change < float("inf") else "from 0")
+        table.add_row(cell(layer), f"{change:.1%}" if change < float("inf") else "from 0")
     if explanation.features_cka is not None:
         table.add_section()
         table.add_row("features", f"CKA {explanation.features_cka:.3f}")

@@ -10,6 +10,7 @@ import tyro
 from tyro.conf import Positional
 
 from metarl.fewshot.results import overview, write_overview
+from metarl.runs.log import say
 from metarl.runs.records import records
 
 
@@ -25,7 +26,7 @@ class FewShotArguments:
 def main(rest: list[str]) -> int:
     arguments = tyro.cli(FewShotArguments, args=rest, prog="metarl fewshot")
     results, _, table = records(arguments.into)
-    print("\n".join(overview(results)))
+    say("\n".join(overview(results)))
     write_overview(results, table)
-    print(f"wrote {table}")
+    say(f"wrote {table}")
     return 0

@@ -7,12 +7,14 @@ from typing import Any
 from rich import box
 from rich.console import Console as RichConsole
 from rich.table import Table
+from rich.text import Text
 
 from metarl.agents.registry import all_agents
 from metarl.cli.words import is_help, no_arguments
 from metarl.envs.registry import all_envs
 from metarl.fewshot.registry import DATASETS, METHODS
 from metarl.runs.find import experiment_names, first_line
+from metarl.text import cell
 
 
 def main(rest: list[str]) -> int:
@@ -37,7 +39,7 @@ def main(rest: list[str]) -> int:
     for title, descriptions in rows.items():
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
         for name, description in descriptions.items():
-            table.add_row(name, description)
+            table.add_row(cell(name), cell(description))
         RichConsole().print(table)
     if verbose:
         _print_distributions(envs)
@@ -51,7 +53,7 @@ def _print_distributions(envs: dict[str, Any]) -> None:
     for name, entry in envs.items():
         spec = entry.make().spec
         actions = f"{spec.action_dim} {'discrete actions' if spec.discrete else 'continuous actions'}"
-        console.print(f"[bold]{name}[/]: {entry.description}")
+        console.print(Text.assemble((name, "bold"), f": {entry.description}"))
         console.print(f"  horizon {spec.horizon_steps} steps, {spec.obs_dim} observations, {actions}", markup=False)
         for label, text in (("tasks", entry.parameters), ("split", entry.split), ("source", entry.source)):
             if text:

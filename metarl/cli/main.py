@@ -14,6 +14,7 @@ from metarl.cli.allocator import keep_freed_memory
 from metarl.cli.words import HELP
 from metarl.errors import UserError, WorkerError, nearest
 from metarl.runs.stop import EXIT_CODE as STOPPED
+from metarl.text import printable_lines, sentence
 
 COMMANDS: dict[str, str] = {
     "list": "experiments, agents and task distributions by name",
@@ -40,10 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(arguments)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {sentence(error)}", file=sys.stderr)
         return 2
     except WorkerError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable_lines(error)}", file=sys.stderr)  # with a worker's traceback
         return 1
     except KeyboardInterrupt:
         return STOPPED

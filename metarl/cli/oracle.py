@@ -13,8 +13,9 @@ from tyro.conf import Positional
 
 from metarl.errors import UserError
 from metarl.files import replace_file
-from metarl.runs.directory import environment
 from metarl.runs.find import load_experiment
+from metarl.runs.log import say
+from metarl.runs.versions import environment
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def main(rest: list[str]) -> int:
     task = held_out[arguments.task]
     names = ("algorithm", "env_steps", "eval_every_env_steps", "eval_episodes", "seed")
     config = oracle.OracleConfig(**{name: getattr(arguments, name) for name in names})
-    print(f"SB3 {arguments.algorithm.upper()} on {task.id}, from scratch; mean action, {config.eval_episodes} episodes")
+    say(f"SB3 {arguments.algorithm.upper()} on {task.id}, from scratch; mean action, {config.eval_episodes} episodes")
     points, model = [], None
     print(f"{'env steps':>12} {'return':>10} {'success, any step':>18}")
     for point, trained in oracle.train_oracle(tasks, task, config):

@@ -10,8 +10,11 @@ import tyro
 from tyro.conf import Positional
 
 from metarl.cli.rendering import Frame, check_can_write, offscreen_gl, side_by_side, write_video
+from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
+from metarl.files import inside
+from metarl.runs.log import say
 from metarl.seeding import Stream
 from metarl.validate import check_counts
 
@@ -24,6 +27,8 @@ class PlayArguments:
     """
 
     run_dir: Positional[Path]
+    trust: TrustFlag = False
+    experiment: ExperimentFlag = None
     task: str = "0"
     """A held-out task by number or id, or params as JSON: '{"velocity": 1.5}'."""
     out: Path | None = None
@@ -43,7 +48,7 @@ class PlayArguments:
 
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(PlayArguments, args=rest, prog="metarl play", return_unknown_args=True)
-    out = arguments.out or arguments.run_dir / "play.gif"
+    out = arguments.out or inside(arguments.run_dir, "play.gif")
     check_counts(rounds=arguments.rounds, episodes=arguments.episodes, size=arguments.size, every=arguments.every)
     check_can_write(out)
     with offscreen_gl() as backend:  # before anything imports mujoco
@@ -54,10 +59,11 @@ def main(rest: list[str]) -> int:
 def _play(arguments: PlayArguments, flags: list[tuple[str, str]], out: Path, backend: str | None) -> None:
     # imported here because mujoco reads at its import which GL to use
     from metarl.runs.load import find_task, load_trained
+    from metarl.runs.trust import Trust
     from metarl.scores.rl import adapt_and_test
     from metarl.tasks import Replays
 
-    trained = load_trained(arguments.run_dir, flags)
+    trained = load_trained(arguments.run_dir, flags, trust=Trust(arguments.trust, arguments.experiment))
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation
     try:
         tasks: Any = experiment.tasks
@@ -82,7 +88,7 @@ def _play(arguments: PlayArguments, flags: list[tuple[str, str]], out: Path, bac
     returns = result.returns(mode)
     captions = (f"before: return {returns[0]:.1f}", f"after round {len(returns) - 1}: return {returns[-1]:.1f}")
     write_video(out, side_by_side(before, after, captions), frames_per_second=max(1.0, 30 / arguments.every))
-    print(f"{task.id}: return {returns[0]:.2f} before adaptation, {returns[-1]:.2f} after; the video is {out}")
+    say(f"{task.id}: return {returns[0]:.2f} before adaptation, {returns[-1]:.2f} after; the video is {out}")
 
 
 def _frames(

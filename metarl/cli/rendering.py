@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -16,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from metarl.cli.machine import gl_works
 from metarl.errors import UserError
+from metarl.files import replace_file
 
 Frame = NDArray[np.uint8]
 """(H, W, 3)"""
@@ -78,25 +81,33 @@ def check_can_write(path: Path) -> None:
 
 def write_video(path: Path, frames: Sequence[Frame], *, frames_per_second: float) -> None:
     check_can_write(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".mp4":
-        _write_mp4(path, frames, frames_per_second)
-        return
+    content = _mp4(frames, frames_per_second) if path.suffix == ".mp4" else _gif(frames, frames_per_second)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; give another --out") from error
+
+
+def _gif(frames: Sequence[Frame], frames_per_second: float) -> bytes:
     # one palette for all frames: colours would flicker otherwise
     first = Image.fromarray(frames[len(frames) // 2]).quantize(128)
     images = [Image.fromarray(frame).quantize(palette=first, dither=Image.Dither.NONE) for frame in frames]
-    images[0].save(
-        path, save_all=True, append_images=images[1:], duration=max(20, round(1000 / frames_per_second)), loop=0
-    )
+    content, milliseconds = io.BytesIO(), max(20, round(1000 / frames_per_second))
+    images[0].save(content, "GIF", save_all=True, append_images=images[1:], duration=milliseconds, loop=0)
+    return content.getvalue()
 
 
-def _write_mp4(path: Path, frames: Sequence[Frame], frames_per_second: float) -> None:
+def _mp4(frames: Sequence[Frame], frames_per_second: float) -> bytes:
     ffmpeg = importlib.import_module("imageio_ffmpeg")  # the extra `video`
     height, width = (side + side % 2 for side in frames[0].shape[:2])  # H.264 wants even sides
     # macro_block_size: without it, frames are stretched to a multiple of 16
-    writer = ffmpeg.write_frames(str(path), (width, height), fps=frames_per_second, macro_block_size=2, quality=7)
-    writer.send(None)
-    for frame in frames:
-        padded = np.pad(frame, ((0, height - frame.shape[0]), (0, width - frame.shape[1]), (0, 0)), mode="edge")
-        writer.send(np.ascontiguousarray(padded))
-    writer.close()
+    with tempfile.TemporaryDirectory() as folder:  # ffmpeg would write through a link
+        path = Path(folder) / "video.mp4"
+        writer = ffmpeg.write_frames(str(path), (width, height), fps=frames_per_second, macro_block_size=2, quality=7)
+        writer.send(None)
+        for frame in frames:
+            padded = np.pad(frame, ((0, height - frame.shape[0]), (0, width - frame.shape[1]), (0, 0)), mode="edge")
+            writer.send(np.ascontiguousarray(padded))
+        writer.close()
+        return path.read_bytes()

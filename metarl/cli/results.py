@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 from tyro.conf import Positional
 
+from metarl.runs.log import say
 from metarl.runs.records import records
 from metarl.runs.results import add_result, write_table
 
@@ -30,7 +31,7 @@ def main(rest: list[str]) -> int:
     arguments = tyro.cli(ResultsArguments, args=rest, prog="metarl results")
     results, table, _ = records(arguments.into)
     for run in arguments.run_dirs:
-        print(f"stored {add_result(results, run, name=arguments.name)}")
+        say(f"stored {add_result(results, run, name=arguments.name)}")
     write_table(results, table)
-    print(f"wrote {table}")
+    say(f"wrote {table}")
     return 0

@@ -12,20 +12,31 @@ from typing import Any
 
 import tyro
 from rich.console import Console as RichConsole
+from rich.text import Text
 from tyro.conf import Positional
 
 from metarl.cli.evaluate import evaluate_both
 from metarl.cli.words import HELP, is_help
-from metarl.config import apply_overrides, config_from_dict, config_to_dict, describe_fields, parse_flags
+from metarl.config import (
+    MAY_DIFFER,
+    WITHOUT_EFFECT,
+    apply_overrides,
+    config_from_dict,
+    config_to_dict,
+    describe_fields,
+    marked_names,
+    parse_flags,
+)
 from metarl.experiment import Preset, find_preset, presets_of
 from metarl.runs.directory import RunDirectory
 from metarl.runs.find import load_experiment
 from metarl.runs.log import Console, check_tensorboard, read_metrics, say
+from metarl.runs.own_experiment import read_experiment
 from metarl.runs.stop import EXIT_CODE as STOPPED
 from metarl.runs.stop import Stopped, StopSignal
 from metarl.scores.plots import plot_training
 from metarl.scores.report import Report, save_report
-from metarl.trainer import MAY_DIFFER, Trainer
+from metarl.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -67,14 +78,16 @@ def main(rest: list[str]) -> int:
 def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config: Any) -> int:
     stem = Path(arguments.experiment).stem
     out = arguments.out or Path("runs") / f"{stem}_seed{config.trainer.seed}"
+    is_file = arguments.experiment.endswith(".py")
+    named = read_experiment(Path(arguments.experiment)) if is_file else arguments.experiment
     experiment = build(config)  # first: what cannot be built, for want of a data file, leaves no directory behind
     try:
         run = RunDirectory.create(
             out,
             resume=arguments.resume,
-            experiment=arguments.experiment,
+            experiment=named,
             config=config_to_dict(config),
-            may_differ=MAY_DIFFER,
+            may_differ=marked_names(config, MAY_DIFFER) | marked_names(config, WITHOUT_EFFECT),
             complete=lambda old: config_to_dict(config_from_dict(type(config), old)),
         )
         with run:
@@ -136,9 +149,9 @@ def _report(directory: Path, report: Report, results: Any, trainer: Trainer, con
 
 def _print_presets(presets: Mapping[str, Preset]) -> None:
     for name, preset in presets.items():
-        RichConsole().print(f"[bold]--preset {name}[/]: {preset.source}", highlight=False)
+        RichConsole().print(Text.assemble((f"--preset {name}", "bold"), f": {preset.source}"))
         for deviation in preset.deviations:
-            RichConsole().print(f"  - {deviation}", highlight=False)
+            RichConsole().print(f"  - {deviation}", highlight=False, markup=False)
 
 
 def _print_fields(name: str, config: Any) -> None:

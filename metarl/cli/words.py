@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
 
 from metarl.errors import UserError
 
 HELP = ("-h", "--help")
+
+TrustFlag = Annotated[
+    bool, arg(help="Read the files that the run's config names, and run the experiment file that it keeps.")
+]
+ExperimentFlag = Annotated[
+    Path | None,
+    arg(help="Your own experiment file, of a run of one; it is run in place of the one that the run keeps."),
+]
+"""Options of every command that reads a run (`metarl.runs.trust`)."""
 
 
 def is_help(rest: Sequence[str]) -> bool:

@@ -35,6 +35,7 @@ from metarl.fewshot.out_of_scope import confidence, threshold
 from metarl.fewshot.registry import ENCODERS, METHODS
 from metarl.runs.checkpoint import load_latest, save_checkpoint
 from metarl.runs.load import open_run
+from metarl.runs.trust import NO_TRUST, Trust
 from metarl.seeding import Stream, numpy_rng, torch_rng
 from metarl.types import Phi, TaskData
 
@@ -85,16 +86,20 @@ class FewShotClassifier:
         self._source: EpisodeSource | None = None
 
     @classmethod
-    def of_run(cls, run_dir: Path | str, settings: Mapping[str, str] | None = None) -> FewShotClassifier:
+    def of_run(
+        cls, run_dir: Path | str, settings: Mapping[str, str] | None = None, *, trust: Trust = NO_TRUST
+    ) -> FewShotClassifier:
         """The learner of a run of `metarl train`, ready for `adapt`.
 
-        `settings` take the place of the run's own, as where its data have moved: {"data.file": "new/place.csv"}.
+        `settings` take the place of the run's own, as where its data are a file of
+        your own, which is named again: {"data.file": "place.csv"} (or read at the run's word with
+        `trust=Trust(stored=True)`).
 
         Of a run on texts or images, `adapt` and `predict` also take texts or paths of image files in place of arrays;
         of one on arrays, they take those as the run's file has them.
         Raises UserError for a run that has no classes.
         """
-        run = open_run(Path(run_dir), list((settings or {}).items()))
+        run = open_run(Path(run_dir), list((settings or {}).items()), trust=trust)
         experiment = run.experiment
         experiment.close()
         if not isinstance(experiment, FewShotExperiment) or experiment.source.spec.regression:
@@ -256,7 +261,10 @@ class FewShotClassifier:
             starts = range(0, len(queries), AT_ONCE)
             parts = [queries[start : start + AT_ONCE] for start in starts] if len(starts) > 1 else parts
         inputs = (self._inputs(part, "query set") for part in parts)
-        scores = torch.cat([behaviour.predict([self.phi_], [x], mode=mode)[0] for x in inputs])
+        try:
+            scores = torch.cat([behaviour.predict([self.phi_], [x], mode=mode)[0] for x in inputs])
+        except (KeyError, TypeError, AttributeError) as error:  # a phi that `load` found, and somebody else wrote
+            raise UserError(f"the classifier's support set is damaged ({error!r:.200}); adapt it anew") from error
         return scores[:, : len(self.classes_)]
 
     def features(self, X: Inputs) -> NDArray[np.float32]:
@@ -313,7 +321,14 @@ class FewShotClassifier:
         found = load_latest(Path(directory))
         if found is None or found[0].get("kind") != KIND:
             raise UserError(f"{directory} holds no classifier; give a directory that `save` wrote")
-        state, _ = found
+        try:
+            return cls._of_state(found[0], net)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UserError(f"{directory} holds a damaged classifier ({reason:.200}); save it again") from error
+
+    @classmethod
+    def _of_state(cls, state: Mapping[str, Any], net: Net | None) -> FewShotClassifier:
         entry = METHODS[state["method"]]
         config = config_from_dict(type(entry.config), state["config"])
         classifier = cls(method=state["method"], config=config, net=net, seed=state["seed"])
@@ -324,6 +339,8 @@ class FewShotClassifier:
         classifier.threshold_ = state["threshold"]
         if state["adapted"] is not None:
             classifier._phi, classifier.classes_ = state["adapted"]["phi"], np.array(state["adapted"]["classes"])
+            if classifier.classes_.ndim != 1 or len(classifier.classes_) == 0:
+                raise ValueError("its classes are no list")
         if state["encoder"] is not None:
             classifier.encoder = _encoder_of(state["encoder"])
         return classifier

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metarl.config import MAY_DIFFER, all_fields
 from metarl.errors import SettingError, UserError
 from metarl.fewshot.data.source import EpisodeSource, HasOutOfScope, HasVal
 from metarl.fewshot.examples import count_ways
@@ -26,6 +27,7 @@ from metarl.types import Task, TaskData
 from metarl.validate import check_choices, check_range
 
 
+@all_fields(MAY_DIFFER)
 @dataclass(frozen=True, kw_only=True)
 class FewShotEvaluationConfig:
     suites: tuple[str, ...] = ("5w1s",)

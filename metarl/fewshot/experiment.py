@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from metarl.errors import UserError
@@ -84,6 +85,12 @@ class FewShotExperiment:
         now = self.data_state()
         if not now or not trained:
             return
+        try:
+            msgspec.convert(trained, dict[str, dict[str, int]])
+        except msgspec.ValidationError as error:
+            raise UserError(
+                f"the checkpoint does not say which classes it was trained on ({error}); use another"
+            ) from error
         for split in SPLITS:
             before, after = trained.get(split, {}), now.get(split, {})
             if before != after and not may_differ:

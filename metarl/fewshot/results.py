@@ -12,7 +12,8 @@ import numpy as np
 from metarl.errors import UserError
 from metarl.fewshot.data.stored_episodes import digest, packed_episodes
 from metarl.files import replace_file
-from metarl.runs.same_config import settings_of, stored_config, tested_on
+from metarl.runs.same_config import settings_of, tested_on
+from metarl.runs.stored import read_results, same_scores, stored_config
 from metarl.scores.format import cell, number
 from metarl.scores.table import Scores, out_of_scope, over_seeds, suites_from_json
 
@@ -26,7 +27,12 @@ def is_few_shot(record: dict[str, Any]) -> bool:
 
 def overview(results: Path) -> list[str]:
     """Lines of Markdown: one row a stored few-shot result, one column a suite, meta-trained and after the last step."""
-    found = dict(_few_shot_records(results))
+    found = {name: records for name, records in read_results(results) if is_few_shot(records[0])}
+    with same_scores(", ".join(found)):
+        return _overview(results, found)
+
+
+def _overview(results: Path, found: dict[str, list[dict[str, Any]]]) -> list[str]:
     if not found:
         raise UserError(
             f"{results} holds no few-shot run; store one there with `metarl results RUN_DIR`, and --into if given here"
@@ -129,14 +135,6 @@ def _rejection_overview(found: dict[str, list[dict[str, Any]]], suites: tuple[st
             cells = [_cell(scores, "inductive", measure) for scores in told for measure in scores[0].measures]
             lines.append(f"| {name} | {' | '.join(cells)} |")
     return [*lines, ""]
-
-
-def _few_shot_records(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    for directory in sorted(path for path in results.iterdir() if path.is_dir()):
-        files = [seed / "evaluation.json" for seed in sorted(directory.glob("seed*"))]
-        records = [json.loads(file.read_text()) for file in files if file.is_file()]
-        if records and is_few_shot(records[0]):
-            yield directory.name, records
 
 
 def _cell(seeds: Sequence[Scores], condition: str, measure: str | None = None) -> str:

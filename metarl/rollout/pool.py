@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 import torch
 
+from metarl.config import WITHOUT_EFFECT
 from metarl.errors import UserError, WorkerError
 from metarl.learner import Actor
 from metarl.rollout.buffer import episodes_by_job, new_arrays
@@ -24,14 +25,14 @@ from metarl.validate import check_choices, check_range
 class PoolConfig:
     """How episodes are collected."""
 
-    workers: int = 2
+    workers: int = field(default=2, metadata={WITHOUT_EFFECT: True})
     """Worker processes; 0 runs everything in this process. Results do not depend on it."""
     lanes_per_group: int = 50
     """Episodes stepped in lockstep. Changes how batched products round, so results depend on it."""
-    deadline_seconds: float = 600.0
+    deadline_seconds: float = field(default=600.0, metadata={WITHOUT_EFFECT: True})
     """A worker that has not finished its group by then is taken for hung, killed and replaced. Its start-up does not
     count."""
-    max_tries: int = 3
+    max_tries: int = field(default=3, metadata={WITHOUT_EFFECT: True})
     """Tries at one group before the run stops with the last failure's traceback."""
     non_finite: NonFinite = "raise"
     """What a NaN in obs or reward does: stop the run, or leave the episode out."""

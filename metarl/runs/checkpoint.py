@@ -13,7 +13,6 @@ import json
 import math
 import os
 import re
-import stat
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,14 +23,17 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from metarl.errors import UserError
-from metarl.files import process_alive, sync_directory, write_synced
+from metarl.files import process_alive, read_plain, sync_directory, write_synced
 from metarl.runs.state_codec import MAX_DEPTH, decode_state, encode_state
 from metarl.runs.versions import library_versions
+from metarl.text import printable, sentence
 
 FORMAT = "metarl-checkpoint"
 FORMAT_VERSION = 1
 WEIGHTS, STATE, MANIFEST = "weights.safetensors", "state.json", "manifest.json"
 MAX_JSON_BYTES = 64 * 2**20
+MAX_MANIFEST_BYTES = 2**20
+MAX_WEIGHTS_BYTES = 4 * 2**30
 
 _NAME = re.compile(r"iteration_(\d{6,})")
 _TEMPORARY = re.compile(r"\.iteration_\d{6,}\.(?:tmp|old)-(\d+)")
@@ -100,20 +102,19 @@ def load_latest(root: Path) -> tuple[dict[str, Any], Path] | None:
             return load_checkpoint(path), path
         except CheckpointError as error:
             reasons.append(str(error))
-            warnings.warn(f"skipped a bad checkpoint: {error}", stacklevel=2)
+            warnings.warn(sentence(f"skipped a bad checkpoint: {error}"), stacklevel=2)
     if reasons:
         raise CheckpointError(f"no checkpoint in {root} is valid ({len(reasons)} tried): {reasons[0]}")
     return None
 
 
 def list_checkpoints(root: Path) -> list[Path]:
-    """Checkpoint directories below root by iteration, oldest first; not checked, links not followed."""
+    """What is named like a checkpoint below root by iteration, oldest first; not checked, links not followed."""
     try:
         paths = list(root.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [path for path in paths if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
-    return sorted(found, key=_iteration)
+    return sorted((path for path in paths if _NAME.fullmatch(path.name)), key=_iteration)
 
 
 def _iteration(path: Path) -> int:
@@ -129,6 +130,8 @@ def _encode_files(state: Mapping[str, Any]) -> dict[str, bytes]:
     contents = {WEIGHTS: save_tensors(tensors), STATE: json.dumps(tree, allow_nan=False).encode()}
     if (size := len(contents[STATE])) > MAX_JSON_BYTES:
         raise ValueError(f"state without its tensors takes {size} bytes, at most {MAX_JSON_BYTES}; use tensors")
+    if (size := len(contents[WEIGHTS])) > MAX_WEIGHTS_BYTES:
+        raise ValueError(f"the tensors of a state take {size} bytes, at most {MAX_WEIGHTS_BYTES}; use a smaller net")
     manifest = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -144,7 +147,7 @@ def _digest(data: bytes) -> str:
 
 def _put_in_place(temporary: Path, target: Path) -> None:
     """Rename; a directory that already has the name steps aside until the new one stands."""
-    if not target.exists():
+    if not os.path.lexists(target):
         os.replace(temporary, target)
         return
     aside = target.with_name(f".{target.name}.old-{os.getpid()}")
@@ -175,8 +178,11 @@ def _prune(root: Path, newest: int, *, keep: int) -> None:
 def _remove_checkpoint(path: Path) -> None:
     """Remove our own three files and the directory; leave all as it is if anything else lies in it."""
     try:
+        if path.is_symlink():
+            path.unlink()
+            return
         names = {entry.name for entry in path.iterdir()}
-        if path.is_symlink() or not names <= {MANIFEST, WEIGHTS, STATE}:
+        if not names <= {MANIFEST, WEIGHTS, STATE}:
             return
         for name in (MANIFEST, WEIGHTS, STATE):  # once its manifest is gone it counts as incomplete
             (path / name).unlink(missing_ok=True)
@@ -194,11 +200,13 @@ def _bad(where: Path, problem: str) -> CheckpointError:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     where = path / MANIFEST
+    if path.is_symlink():
+        raise _bad(path, "is a link, and links are not followed")
     if not path.is_dir():
         raise _bad(path, "does not exist")
     if not os.path.lexists(where):
         raise _bad(path, f"is incomplete: it has no {MANIFEST}")
-    manifest = _parse_json(_read_regular(where, max_bytes=2**20), where)
+    manifest = _parse_json(_read(where, max_bytes=MAX_MANIFEST_BYTES), where)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise _bad(where, "is not the manifest of a metarl checkpoint")
     version = manifest.get("format_version")
@@ -219,23 +227,16 @@ def _is_entry(entry: Any) -> bool:
 
 
 def _read_verified(path: Path, entry: Mapping[str, Any]) -> bytes:
-    data = _read_regular(path, max_bytes=MAX_JSON_BYTES if path.name == STATE else None, size=entry["bytes"])
+    limit = MAX_JSON_BYTES if path.name == STATE else MAX_WEIGHTS_BYTES
+    data = _read(path, max_bytes=limit, size=entry["bytes"])
     if _digest(data) != entry["sha256"]:
         raise _bad(path, "does not match its SHA-256 checksum: it changed after it was written")
     return data
 
 
-def _read_regular(path: Path, *, max_bytes: int | None, size: int | None = None) -> bytes:
-    """The bytes of a plain file of the promised size; never follows a link or waits for a pipe."""
+def _read(path: Path, *, max_bytes: int, size: int | None = None) -> bytes:
     try:
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode):
-            raise _bad(path, "is a link or not a plain file")
-        if size is not None and found.st_size != size:
-            raise _bad(path, f"is truncated or grown: {found.st_size} bytes where the manifest says {size}")
-        if max_bytes is not None and found.st_size > max_bytes:
-            raise _bad(path, f"has {found.st_size} bytes, more than the {max_bytes} allowed")
-        return path.read_bytes()
+        return read_plain(path, max_bytes=max_bytes, size=size)
     except OSError as error:
         raise _bad(path, f"cannot be read: {error.strerror}") from error
 
@@ -260,6 +261,8 @@ def _warn_of_other_versions(path: Path, manifest: Mapping[str, Any]) -> None:
     if not isinstance(saved, dict):
         return
     pairs = [(name, saved.get(name), ours[name]) for name in _NUMERICS]
-    changed = [f"{name} {then} -> {now}" for name, then, now in pairs if isinstance(then, str) and then != now]
+    changed = [
+        f"{name} {printable(then):.40} -> {now}" for name, then, now in pairs if isinstance(then, str) and then != now
+    ]
     if changed:
         warnings.warn(f"{path} came from other versions, so numbers may differ: {', '.join(changed)}", stacklevel=3)

@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import UserError
+from metarl.files import inside
+from metarl.runs.directory import CONFIG, METRICS
 from metarl.runs.finished import check_finished
 from metarl.runs.log import env_steps_of, read_metrics
 from metarl.runs.same_config import differences, settings_of, tested_on
+from metarl.runs.stored import read_config, read_evaluation, same_scores, seeds_in
 from metarl.scores.stats import Interval, iqm, over_seeds_and_tasks
 from metarl.scores.table import Scores, suites_from_json
 
@@ -53,13 +56,16 @@ def read_entries(paths: Sequence[Path]) -> list[Entry]:
     """
     groups: dict[str, list[tuple[Path, dict[str, Any], dict[str, Any]]]] = {}
     for path in (run for given in paths for run in _runs_in(given)):
-        config, evaluation = _read(path / "config.json"), _read(path / "evaluation.json")
+        config, evaluation = read_config(path), read_evaluation(path)
         check_finished(evaluation, config, path)
         if "" not in suites_from_json(evaluation["policies"][POLICY]):
             raise UserError(f"{path} is no meta-RL run; `metarl fewshot table` compares the supervised ones")
         key = json.dumps(settings_of(config), sort_keys=True)
         groups.setdefault(key, []).append((path, config, evaluation))
-    entries = [_entry(runs) for runs in groups.values()]
+    entries = []
+    for runs in groups.values():
+        with same_scores(", ".join(str(path) for path, _, _ in runs)):
+            entries.append(_entry(runs))
     _check_same_tasks(entries)
     return _with_distinct_labels(entries)
 
@@ -112,7 +118,7 @@ def training_curve(entry: Entry, metric: str) -> tuple[list[float], list[float]]
     by_seed = [
         {
             row["iteration"]: (env_steps_of(row, metric), row[metric])
-            for row in read_metrics(path / "metrics.jsonl")
+            for row in read_metrics(inside(path, METRICS))
             if metric in row
         }
         for path in entry.paths
@@ -125,25 +131,14 @@ def training_curve(entry: Entry, metric: str) -> tuple[list[float], list[float]]
 
 
 def _runs_in(given: Path) -> list[Path]:
-    if (given / "config.json").is_file():
+    if inside(given, CONFIG).is_file():
         return [given]
-    seeds = sorted(path.parent for path in given.glob("seed*/config.json"))
+    seeds = seeds_in(given, CONFIG)
     if not seeds:
         raise UserError(
             f"{given} holds neither a run nor stored seeds; give run directories, or experiments/results/NAME"
         )
     return seeds
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path} ({error.strerror}); let the run end, evaluation included, then compare it"
-        ) from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); evaluate the run again") from error
 
 
 def _entry(runs: Sequence[tuple[Path, dict[str, Any], dict[str, Any]]]) -> Entry:

@@ -1,30 +1,44 @@
 """The directory of one run: locked while in use, with the config and versions that made its numbers.
 
-RUN/  config.json  versions.json  metrics.jsonl  checkpoints/  run.lock (while in use)
+RUN/  config.json  versions.json  metrics.jsonl  checkpoints/  experiment/ (one's own file)  run.lock (while in use)
 """
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
+import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import metarl
+import msgspec
+
+from metarl.config import is_one_of
 from metarl.errors import UserError
-from metarl.files import replace_file
+from metarl.files import inside, read_plain, replace_file
 from metarl.runs.lock import Lock
-from metarl.runs.same_config import differences, flatten
-from metarl.runs.versions import library_versions
+from metarl.runs.own_experiment import DIRECTORY, OwnExperiment, Source
+from metarl.runs.same_config import differences, experiment_key, flatten
+from metarl.runs.versions import environment
 
 CONFIG, VERSIONS, LOCK = "config.json", "versions.json", "run.lock"
-METRICS, CHECKPOINTS = "metrics.jsonl", "checkpoints"
+METRICS, CHECKPOINTS, EVALUATION, TENSORBOARD = "metrics.jsonl", "checkpoints", "evaluation.json", "tensorboard"
+WRITTEN = (CONFIG, VERSIONS, LOCK, METRICS, CHECKPOINTS, DIRECTORY, EVALUATION, TENSORBOARD)
+MAX_CONFIG_BYTES = 2**20
 Complete = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+class StoredRun(msgspec.Struct, frozen=True):
+    """What config.json says."""
+
+    experiment: str
+    """A name of `metarl list`, or that of a .py file."""
+    config: dict[str, Any]
+    source: Source | None = None
+    """Of a .py file; None in runs from before they kept a copy."""
 
 
 @dataclass(frozen=True)
@@ -40,33 +54,42 @@ class RunDirectory:
         path: Path,
         *,
         resume: bool,
-        experiment: str,
+        experiment: str | OwnExperiment,
         config: Mapping[str, Any],
         may_differ: Collection[str] = (),
         complete: Complete = dict,
     ) -> RunDirectory:
-        """Make or reopen a run directory, lock it, and write config.json and versions.json.
+        """Make or reopen a run directory, lock it, and write config.json, versions.json and a copy of one's own file.
 
         Raises UserError, and leaves everything as it was, if the place is not writable or is in use; if it
         holds a run and `resume` is off, or none and it is on; or if a resumed run has another experiment or
-        config, apart from the fields (dotted names, or one of their parts) in `may_differ`. `complete` gives an
+        config, apart from the fields (dotted names, or those of a group) in `may_differ`. `complete` gives an
         older run's config the fields that came into being after it.
         """
         path = Path(path).absolute()
         made = _make_directories(path)
-        lock, new_files = None, []
+        for name in WRITTEN:
+            inside(path, name)
+        own = experiment if isinstance(experiment, OwnExperiment) else None
+        stored = StoredRun(own.path.name if own else str(experiment), dict(config), own.source if own else None)
+        lock, new_files, copy = None, [], None
         try:
             lock = _lock(path)
             if resume:
-                _check_same(path, experiment, config, may_differ, complete)
+                stored = _check_same(path, stored, may_differ, complete)
             elif any((path / name).exists() for name in (CONFIG, METRICS, CHECKPOINTS)):
                 raise UserError(f"{path} already holds a run; give --resume to go on, or choose another --out")
             new_files = [path / name for name in (VERSIONS, CONFIG) if not (path / name).exists()]
-            _write_json(path / VERSIONS, environment())
-            _write_json(path / CONFIG, {"experiment": experiment, "config": config})
+            if own is not None:
+                copy = None if (path / DIRECTORY).exists() else path / DIRECTORY
+                _write_copy(path, own)
+            _write_json(path / VERSIONS, [*_earlier_starts(path), {"started": _now(), **environment()}])
+            _write_json(path / CONFIG, {name: value for name, value in _plain(stored).items() if value is not None})
         except BaseException:
             for file in new_files:
                 file.unlink(missing_ok=True)
+            if copy is not None:
+                shutil.rmtree(copy, ignore_errors=True)
             if lock is not None:
                 lock.release()
             for directory in made:
@@ -76,11 +99,11 @@ class RunDirectory:
 
     @property
     def metrics_path(self) -> Path:
-        return self.path / METRICS
+        return inside(self.path, METRICS)
 
     @property
     def checkpoints_path(self) -> Path:
-        return self.path / CHECKPOINTS
+        return inside(self.path, CHECKPOINTS)
 
     def __enter__(self) -> RunDirectory:
         return self
@@ -91,46 +114,17 @@ class RunDirectory:
         self.lock.release()
 
 
-def read_run_config(path: Path) -> tuple[str, dict[str, Any]]:
-    """Experiment and config of a run. Raises UserError if the directory holds none."""
-    where = Path(path) / CONFIG
+def read_run_config(path: Path) -> StoredRun:
+    """Raises UserError if the directory holds no run."""
+    where = inside(path, CONFIG)
     try:
-        data = json.loads(where.read_bytes())
-        return str(data["experiment"]), dict(data["config"])
+        return msgspec.json.decode(read_plain(where, max_bytes=MAX_CONFIG_BYTES), type=StoredRun)
     except OSError as error:
         raise UserError(
             f"{path} holds no run ({CONFIG}: {error.strerror}); give the --out of an earlier run"
         ) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{where} is damaged ({error!r}); restore it or start a new run") from error
-
-
-def environment() -> dict[str, Any]:
-    """What the numbers of a run depend on besides its config."""
-    return {
-        **library_versions(),
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-        **_git_state(Path(metarl.__file__).parent.parent),
-    }
-
-
-def _git_state(root: Path) -> dict[str, Any]:
-    """Commit, and whether files differ from it; None where the code does not lie in a checkout of its own."""
-    if not (root / ".git").exists():  # an installed copy may lie inside some other project's checkout
-        return {"git_commit": None, "git_dirty": None}
-    commit = _git(root, "rev-parse", "HEAD")
-    changes = _git(root, "status", "--porcelain")
-    return {"git_commit": commit, "git_dirty": None if changes is None else bool(changes)}
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is damaged ({error}); restore it or start a new run") from error
 
 
 def _make_directories(path: Path) -> list[Path]:
@@ -161,24 +155,59 @@ def _not_writable(path: Path, error: OSError) -> UserError:
     return UserError(f"cannot write to {path}: {error.strerror or error}; choose another --out")
 
 
-def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+def _earlier_starts(path: Path) -> list[dict[str, Any]]:
+    """An entry of versions.json for each time that the run was started; one before there was a list of them."""
+    where = inside(path, VERSIONS)
+    if not where.exists():
+        return []
+    try:
+        found = msgspec.json.decode(
+            read_plain(where, max_bytes=MAX_CONFIG_BYTES), type=list[dict[str, Any]] | dict[str, Any]
+        )
+    except OSError as error:
+        raise UserError(f"cannot read {where} ({error.strerror}); restore or remove it") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is damaged ({error}); restore or remove it") from error
+    return found if isinstance(found, list) else [found]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _write_json(path: Path, data: Any) -> None:
     try:
         replace_file(path, json.dumps(data, indent=2, allow_nan=False).encode())
     except OSError as error:
         raise _not_writable(path.parent, error) from error
 
 
-def _check_same(
-    path: Path, experiment: str, config: Mapping[str, Any], may_differ: Collection[str], complete: Complete
-) -> None:
+def _write_copy(path: Path, own: OwnExperiment) -> None:
+    """Also where a part of it is there already, of a start that was killed."""
+    try:
+        for name, data in own.files.items():
+            place = inside(path, DIRECTORY, *name.split("/"))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(place, data)
+    except OSError as error:
+        raise _not_writable(path, error) from error
+
+
+def _plain(stored: StoredRun) -> dict[str, Any]:
+    return msgspec.json.decode(msgspec.json.encode(stored))  # JSON has no tuples
+
+
+def _check_same(path: Path, new_run: StoredRun, may_differ: Collection[str], complete: Complete) -> StoredRun:
+    """What is to be stored: the new config, and where the experiment file lay at first."""
     if not (path / CONFIG).exists():
         raise UserError(f"{path} holds no run to resume; leave out --resume or give the --out of an earlier run")
-    old_experiment, old_config = read_run_config(path)
-    old = {"experiment": old_experiment, **flatten(complete(old_config))}
-    new = {"experiment": experiment, **flatten(json.loads(json.dumps(config)))}
-    old, new = (
-        {name: value for name, value in flat.items() if not {name, *name.split(".")} & set(may_differ)}
-        for flat in (old, new)
-    )
+    old_run = read_run_config(path)
+    old = {**experiment_key(_plain(old_run)), **flatten(complete(old_run.config))}
+    new = {**experiment_key(_plain(new_run)), **flatten(_plain(new_run)["config"])}
+    if old_run.source is None:  # a run from before they kept a copy
+        del new["experiment's SHA-256"]
+        del old["experiment's SHA-256"]
+    old, new = ({name: value for name, value in flat.items() if not is_one_of(name, may_differ)} for flat in (old, new))
     if differing := differences(old, new):
         raise UserError(f"cannot resume {path} with other settings: {'; '.join(differing)}; leave them as they were")
+    return new_run if old_run.source is None else msgspec.structs.replace(new_run, source=old_run.source)

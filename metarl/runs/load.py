@@ -6,18 +6,31 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import msgspec
 import numpy as np
 
-from metarl.config import apply_overrides, config_from_dict, config_to_dict
+from metarl.config import apply_overrides, config_from_dict, config_to_dict, fields_named
 from metarl.errors import UserError, nearest
-from metarl.experiment import ChecksData, RLExperiment
+from metarl.experiment import ChecksData, Experiment, RLExperiment
+from metarl.files import inside
 from metarl.runs.checkpoint import load_latest
 from metarl.runs.directory import CHECKPOINTS, read_run_config
-from metarl.runs.find import load_experiment
+from metarl.runs.trust import NO_TRUST, Trust, check_stored_config, trusted_experiment
 from metarl.tasks import MakesTask, TaskDistribution, check_like
 from metarl.types import Episodes, Task
+
+
+class _TrainerState(msgspec.Struct):
+    """Of a checkpoint."""
+
+    iteration: Annotated[int, msgspec.Meta(ge=0)]
+    env_steps: Annotated[int, msgspec.Meta(ge=0)]
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
+    learner: dict[str, Any]
+    metrics_rows: int | None = None
+    data: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -40,24 +53,50 @@ class Run(NamedTuple):
     checkpoint: Path
 
 
-def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Run:
-    """The experiment with the newest checkpoint's learner. Raises UserError."""
-    name, stored = read_run_config(run_dir)
-    module = load_experiment(name)
-    trained = config_from_dict(type(module.config()), stored)
+def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = (), *, trust: Trust = NO_TRUST) -> Run:
+    """The experiment with the newest checkpoint's learner.
+
+    Raises UserError, also for what the run says and the user does not trust it with.
+    """
+    stored = read_run_config(run_dir)
+    module = trusted_experiment(run_dir, stored, trust)
+    trained = config_from_dict(type(module.config()), stored.config)
     config = apply_overrides(trained, overrides)
-    found = load_latest(run_dir / CHECKPOINTS)
+    check_stored_config(run_dir, module, trained, named=fields_named(trained, overrides), trust=trust)
+    found = load_latest(inside(run_dir, CHECKPOINTS))
     if found is None:
         raise UserError(f"{run_dir} holds no checkpoint yet; train it first, or go on with --resume")
     state, path = found
     experiment = module.build(config)
     try:
-        _check_data(experiment, config, module, trained, state)
-        experiment.learner.load_state_dict(state["learner"])
+        _check_data(experiment, config, module, trained, check_state(state, path))
+        load_learner(experiment, state, path)
     except BaseException:
         experiment.close()
         raise
-    return Run(name, experiment, config, state, path)
+    return Run(stored.experiment, experiment, config, state, path)
+
+
+def check_state(state: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A checkpoint's, as it is. Raises UserError where it is not a trainer's."""
+    try:
+        msgspec.convert(state, _TrainerState)
+    except msgspec.ValidationError as error:
+        raise _no_state(path, error) from error
+    return state
+
+
+def load_learner(experiment: Experiment, state: dict[str, Any], path: Path) -> None:
+    """Raises UserError for a state that is not of this experiment's learner, whoever wrote it."""
+    try:
+        experiment.learner.load_state_dict(state["learner"])
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        raise _no_state(path, error) from error
+
+
+def _no_state(path: Path, error: Exception) -> UserError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return UserError(f"{path} holds no state of this experiment ({reason:.200}); use another checkpoint")
 
 
 def _check_data(experiment: Any, config: Any, module: Any, trained: Any, state: dict[str, Any]) -> None:
@@ -71,9 +110,9 @@ def _check_data(experiment: Any, config: Any, module: Any, trained: Any, state: 
     experiment.check_data(data, may_differ=others)
 
 
-def load_trained(run_dir: Path, overrides: Sequence[tuple[str, str]] = ()) -> Trained:
+def load_trained(run_dir: Path, overrides: Sequence[tuple[str, str]] = (), *, trust: Trust = NO_TRUST) -> Trained:
     """`open_run` for a run that has episodes. Raises UserError for another."""
-    run = open_run(run_dir, overrides)
+    run = open_run(run_dir, overrides, trust=trust)
     if not isinstance(run.experiment, RLExperiment):
         run.experiment.close()
         raise UserError(

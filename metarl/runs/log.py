@@ -13,11 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+import msgspec
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from metarl.errors import UserError
-from metarl.files import replace_file
+from metarl.files import open_plain, read_plain, replace_file
+from metarl.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 EVALUATED_AT = "eval/env_steps"
 """Behind the theta that the `eval/` scores of a row are of."""
+MAX_BYTES = 256 * 2**20
 MIN_COLUMNS = 60
 """In a narrower terminal the bar would be cut off, while plain lines wrap."""
 
@@ -33,16 +36,27 @@ class MetricsLog:
     """One JSON line per iteration, flushed at once: a killed run loses at most the line it was writing.
 
     A new file for `resume_at=None`; otherwise the rows before iteration `resume_at` are kept and later ones
-    dropped. Raises UserError if a new file exists already or an old one is damaged in the middle.
+    dropped, and where they are not the `expected_rows` that were there at that time, it is said. Raises UserError if a
+    new file exists already or an old one is damaged in the middle.
     """
 
-    def __init__(self, path: Path, *, resume_at: int | None = None, tensorboard: SummaryWriter | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        resume_at: int | None = None,
+        expected_rows: int | None = None,
+        tensorboard: SummaryWriter | None = None,
+    ) -> None:
         self._tensorboard = tensorboard
-        if resume_at is not None and path.exists():
-            kept = [json.dumps(row) for row in _read_rows(path) if row["iteration"] < resume_at]
-            replace_file(path, "".join(f"{line}\n" for line in kept).encode())
+        self.rows = 0
+        """In the file."""
+        if resume_at is not None:
+            kept = _kept_rows(path, resume_at, expected_rows)
+            replace_file(path, "".join(f"{json.dumps(row)}\n" for row in kept).encode())
+            self.rows = len(kept)
         try:
-            self._file = path.open("x" if resume_at is None else "a", encoding="utf-8")
+            self._file = open(path, "x" if resume_at is None else "a", encoding="utf-8", opener=open_plain)
         except FileExistsError:
             raise UserError(f"{path} exists already; resume the run or choose another --out") from None
 
@@ -55,12 +69,21 @@ class MetricsLog:
         try:
             self._file.write(json.dumps({name: _finite(value) for name, value in row.items()}) + "\n")
             self._file.flush()
+            self.rows += 1
         except OSError as error:
             raise UserError(f"cannot write {self._file.name}: {error.strerror}; free space and resume") from error
         if self._tensorboard is not None:
             for name, value in row.items():
                 # supervised data have no env steps
-                self._tensorboard.add_scalar(name, value, global_step=env_steps or iteration)
+                step = int(env_steps_of(row, name)) if env_steps else iteration
+                self._tensorboard.add_scalar(name, value, global_step=step)
+
+    def sync(self) -> None:
+        """Wait until all rows lie on the disk. Raises UserError."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise UserError(f"cannot write {self._file.name}: {error.strerror}; free space and resume") from error
 
     def close(self) -> None:
         self._file.close()
@@ -87,17 +110,30 @@ def env_steps_of(row: Mapping[str, Any], metric: str) -> float:
     return row.get(EVALUATED_AT, row["env_steps"]) if metric.startswith("eval/") else row["env_steps"]
 
 
+def _kept_rows(path: Path, resume_at: int, expected: int | None) -> list[dict[str, Any]]:
+    """Those before an iteration, one of each. Gaps and doubles are said: what was learnt does not depend on them."""
+    rows = [row for row in _read_rows(path) if row["iteration"] < resume_at] if path.exists() else []
+    kept: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        kept.setdefault(row["iteration"], row)
+    if doubled := len(rows) - len(kept):
+        say(f"{path} had {doubled} rows of iterations that stand twice; the first of each stays", sys.stderr)
+    if expected is not None and len(kept) != expected:
+        say(f"{path} has {len(kept)} rows before iteration {resume_at} and had {expected}: some were lost", sys.stderr)
+    return list(kept.values())
+
+
 def _read_rows(path: Path) -> list[dict[str, Any]]:
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_plain(path, max_bytes=MAX_BYTES).splitlines()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; give the directory of a run") from error
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line)
-            if not isinstance(row, dict) or type(row.get("iteration")) is not int:
-                raise ValueError("no iteration")
+            row = msgspec.json.decode(line, type=dict[str, int | float | None])
+            if type(row.get("iteration")) is not int or type(row.get("env_steps")) is not int:
+                raise ValueError("no iteration or no env_steps")
         except (ValueError, RecursionError) as error:
             if number == len(lines):  # killed while writing
                 break
@@ -144,7 +180,7 @@ class Console:
         stream: TextIO | None = None,
         plain_every_seconds: float = 10.0,
     ) -> None:
-        self._total, self._start, self._description = total, start, description
+        self._total, self._start, self._description = total, start, printable(description)
         self._columns = list(columns)
         self._stream = stream or sys.stdout
         self._plain_every_seconds = plain_every_seconds
@@ -187,7 +223,7 @@ class Console:
     def print(self, text: str) -> None:
         """A line of its own, above the bar where there is one."""
         if self._progress:
-            self._progress.print(text, markup=False, highlight=False)
+            self._progress.print(printable_lines(text), markup=False, highlight=False)
         else:
             say(text, self._stream)
 
@@ -222,10 +258,13 @@ _ONE_LINE: dict[str, Any] = {"markup": False, "highlight": False, "no_wrap": Tru
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line. Where the reader of a pipe is gone (`metarl train ... | head`) all later ones go nowhere."""
+    """Print lines, whoever wrote them.
+
+    Where the reader of a pipe is gone (`metarl train ... | head`) all later ones go nowhere.
+    """
     out: TextIO = stream or sys.stdout
     try:
-        print(text, file=out, flush=True)
+        print(printable_lines(text), file=out, flush=True)
     except BrokenPipeError:  # having read enough is no reason to end a run
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 

@@ -6,18 +6,31 @@ RESULTS/<name>/seed<N>/ holds a finished run's config.json, versions.json, metri
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from metarl.errors import UserError
 from metarl.fewshot.data.stored_episodes import shared_episodes
 from metarl.fewshot.results import is_few_shot
-from metarl.files import replace_file
+from metarl.files import inside, read_plain, replace_file
+from metarl.runs.directory import CONFIG, EVALUATION, METRICS
 from metarl.runs.finished import check_finished
-from metarl.runs.same_config import differences, settings_of, stored_config
+from metarl.runs.log import read_metrics
+from metarl.runs.same_config import differences, settings_of
 from metarl.runs.side_by_side import side_by_side
+from metarl.runs.stored import (
+    MAX_EVALUATION_BYTES,
+    check_name,
+    read_config,
+    read_evaluation,
+    read_results,
+    same_scores,
+    seeds_in,
+    stored_config,
+)
 from metarl.scores.format import number
 from metarl.scores.table import Scores, over_seeds, suites_from_json
 
@@ -31,7 +44,7 @@ HEADINGS = {
     "false_acceptance_at_95": "let through at 95 %, %",
 }
 COPIED = ("config.json", "versions.json", "metrics.jsonl")
-FILES = (*COPIED, "evaluation.json")
+FILES = (*COPIED, EVALUATION)
 
 
 def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
@@ -39,21 +52,37 @@ def add_result(results: Path, run: Path, *, name: str | None = None) -> Path:
 
     Raises UserError if the run has not been evaluated at its end, or has other settings than what is stored there.
     """
-    missing = [file for file in FILES if not (run / file).is_file()]
+    missing = [file for file in FILES if not inside(run, file).is_file()]
     if missing:
         raise UserError(f"{run} lacks {', '.join(missing)}; let the run end, evaluation included, then add it")
-    stored = json.loads((run / "config.json").read_text())
+    stored = read_config(run)
     _check_is_of_test(stored, run)
     seed = stored["config"]["trainer"]["seed"]
-    target = results / (name or Path(stored["experiment"]).stem) / f"seed{seed}"
+    check_name(name or Path(stored["experiment"]).stem)
+    target = inside(results, name or Path(stored["experiment"]).stem, f"seed{seed}")
     _check_same_settings(stored, run, target)
-    evaluation = json.loads((run / "evaluation.json").read_text())
+    evaluation = read_evaluation(run)
     check_finished(evaluation, stored, run)
+    read_metrics(inside(run, METRICS))
+    copies = {file: _read_copied(run, file) for file in COPIED}
     target.mkdir(parents=True, exist_ok=True)
-    replace_file(target / "evaluation.json", json.dumps(condensed(evaluation, results)).encode())
+    replace_file(target / EVALUATION, json.dumps(condensed(evaluation, results)).encode())
     for file in COPIED:
-        shutil.copyfile(run / file, target / file)
+        replace_file(target / file, copies[file])
     return target
+
+
+def _read_copied(run: Path, file: str) -> bytes:
+    path = inside(run, file)
+    try:
+        data = read_plain(path, max_bytes=MAX_EVALUATION_BYTES)
+        if path.suffix == ".json":
+            msgspec.json.decode(data, type=list[dict[str, Any]] | dict[str, Any])
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}); restore it") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}); restore it") from error
+    return data
 
 
 def _check_is_of_test(stored: dict[str, Any], run: Path) -> None:
@@ -70,8 +99,8 @@ def _check_is_of_test(stored: dict[str, Any], run: Path) -> None:
 def _check_same_settings(stored: dict[str, Any], run: Path, target: Path) -> None:
     """Against what is stored under the same name: a mean over runs of different settings is of nothing, and a record
     is replaced by that of the same experiment only."""
-    for other in sorted(path for path in target.parent.glob("seed*") if (path / "config.json").is_file()):
-        settings = settings_of(json.loads((other / "config.json").read_text()))
+    for other in seeds_in(target.parent, CONFIG):
+        settings = settings_of(read_config(other))
         if found := differences(settings, settings_of(stored)):
             raise UserError(
                 f"{run} has other settings than {other}: {'; '.join(found)}; store it under another --name, or remove "
@@ -105,20 +134,14 @@ def write_table(results: Path, readme: Path) -> None:
         "Scores are of the final policy, never the best of a run.",
         "",
     ]
-    stored = dict(_stored(results))
+    stored = dict(read_results(results))
     of_episodes = {name: records for name, records in stored.items() if not is_few_shot(records[0])}
-    lines += side_by_side(of_episodes, {name: stored_config(results / name) for name in of_episodes})
+    with same_scores(", ".join(of_episodes)):
+        lines += side_by_side(of_episodes, {name: stored_config(results / name) for name in of_episodes})
     for name, records in stored.items():
-        lines += _section(results / name, records)
+        with same_scores(name):
+            lines += _section(results / name, records)
     replace_file(readme, "\n".join(lines).encode())
-
-
-def _stored(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Name and evaluation.json of each seed."""
-    for directory in sorted(path for path in results.iterdir() if path.is_dir()):
-        files = [seed / "evaluation.json" for seed in sorted(directory.glob("seed*"))]
-        if records := [json.loads(file.read_text()) for file in files if file.is_file()]:
-            yield directory.name, records
 
 
 def _section(directory: Path, records: list[dict[str, Any]]) -> list[str]:
@@ -199,8 +222,8 @@ def _first_come(records: list[dict[str, Any]]) -> Iterator[str]:
 
 def _maxima(directory: Path) -> Iterator[str]:
     """The best evaluation during training of each seed, said to be so: publications often report this one."""
-    for seed in sorted(directory.glob("seed*")):
-        rows = [json.loads(line) for line in (seed / "metrics.jsonl").read_text().splitlines()]
+    for seed in seeds_in(directory, METRICS):
+        rows = read_metrics(inside(seed, METRICS))
         for mode in ("stochastic", "deterministic"):
             name = f"eval/{mode}/success_any/"
             scores = [

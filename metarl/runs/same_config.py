@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from metarl.config import config_from_dict, config_to_dict
+from metarl.config import OF_TRAINING, WITHOUT_EFFECT, config_from_dict, config_to_dict, is_one_of, marked_names
 from metarl.errors import UserError
+from metarl.experiment import RLSettings, TrainerConfig
 from metarl.runs.find import load_experiment
 
-WITHOUT_EFFECT = (
-    "workers",
-    "device",
-    "deadline_seconds",
-    "max_tries",
-    "eval_every_iterations",
-    "log_every_iterations",
-    "checkpoint_every_iterations",
-    "keep_checkpoints",
-    "first_come_envs",
-    "first_come_training_envs",
-)
-"""Settings that do not change what an iteration computes on a CPU."""
-OF_TRAINING = ("object_jitter", "distort", "stepping")
-"""Settings of tasks and data that held-out tasks do not depend on."""
+MAX_DEPTH = 50
 
 
 def settings_of(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,35 +19,57 @@ def settings_of(stored: Mapping[str, Any]) -> dict[str, Any]:
 
     Fields that came into being after the run have their default, which is what it did.
     """
-    name, config = str(stored["experiment"]), stored["config"]
-    if not name.endswith(".py"):  # a file of one's own is not run for this
-        config = with_defaults(name, config)
-    flat = flatten({"experiment": name, **json.loads(json.dumps(config))})
+    own = own_config(str(stored["experiment"]))
+    without_effect = _marked_anywhere(own, WITHOUT_EFFECT)
+    flat = {**experiment_key(stored), **flatten(with_defaults(own, stored["config"]))}
     return {
-        name: value
-        for name, value in flat.items()
-        if name != "trainer.seed" and name.rpartition(".")[2] not in WITHOUT_EFFECT
+        name: value for name, value in flat.items() if name != "trainer.seed" and not is_one_of(name, without_effect)
     }
 
 
-def stored_config(result: Path) -> dict[str, Any]:
-    """config.json of a stored result's first seed; the others differ in the seed alone."""
-    return json.loads(min(result.glob("seed*/config.json")).read_text())
+def own_config(experiment: str) -> Any:
+    """What the experiment's config() returns; None for a file of one's own, which is not run for this, and for an
+    experiment that is no more."""
+    if experiment.endswith(".py"):
+        return None
+    try:
+        return load_experiment(experiment).config()
+    except UserError:
+        return None
+
+
+def _marked_anywhere(own: Any, mark: str) -> set[str]:
+    """Of a config, or of those parts that an experiment of one's own has under these names as well."""
+    if own is not None:
+        return marked_names(own, mark)
+    parts = {"trainer": TrainerConfig(), "rl": RLSettings()}
+    return {f"{part}.{name}" for part, config in parts.items() for name in marked_names(config, mark)}
+
+
+def experiment_key(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells an experiment from another: of a .py file its contents too, wherever it lay."""
+    name, source = str(stored["experiment"]), stored.get("source")
+    if not name.endswith(".py"):
+        return {"experiment": name, "experiment's SHA-256": None}
+    return {"experiment": Path(name).name, "experiment's SHA-256": source["sha256"] if source else None}
 
 
 def tested_on(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Of `settings_of`, what the held-out tasks and their data are made of: the same ids may stand for others."""
+    of_training = _marked_anywhere(own_config(str(stored["experiment"])), OF_TRAINING)
     return {
         name: value
         for name, value in settings_of(stored).items()
-        if name.startswith(("tasks.", "data.")) and name.rpartition(".")[2] not in OF_TRAINING
+        if name.startswith(("tasks.", "data.")) and not is_one_of(name, of_training)
     }
 
 
-def with_defaults(experiment: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """As it is where the experiment is no more, or has other fields than it had."""
+def with_defaults(own: Any, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As it is where there is no config of the experiment's own, or where that has other fields than it had."""
+    if own is None:
+        return config
     try:
-        return config_to_dict(config_from_dict(type(load_experiment(experiment).config()), config))
+        return config_to_dict(config_from_dict(type(own), config))
     except UserError:
         return config
 
@@ -75,11 +83,16 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
+    """{dotted name: value}. Raises UserError for one that is nested too deep."""
+    return dict(_flat(config, ()))
+
+
+def _flat(config: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    if len(above) > MAX_DEPTH:
+        raise UserError(f"a config is nested deeper than {MAX_DEPTH} levels; restore config.json")
     for name, value in config.items():
         if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
+            yield from _flat(value, (*above, name))
         else:
-            flat[prefix + name] = value
-    return flat
+            yield ".".join((*above, name)), value

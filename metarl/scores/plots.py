@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metarl.errors import UserError
+from metarl.files import replace_file
 from metarl.runs.log import EVALUATED_AT, env_steps_of
+from metarl.text import label as text_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,7 +108,7 @@ def plot_comparison(
 def draw_curves(axes: Axes, curves: Curves) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for index, (label, points) in enumerate(curves.items()):
+    for index, (name, points) in enumerate(curves.items()):
         offset = 0.06 * (index - (len(curves) - 1) / 2)  # side by side, or the bars hide each other
         means = [mean for mean, _, _ in points]
         below = [max(mean - low, 0.0) for mean, low, _ in points]
@@ -115,7 +117,7 @@ def draw_curves(axes: Axes, curves: Curves) -> None:
             [step + offset for step in range(len(points))],
             means,
             yerr=[below, above],
-            label=label,
+            label=text_label(name),
             color=COLORS[index % len(COLORS)],
             marker=MARKERS[index % len(MARKERS)],
             capsize=4,
@@ -136,11 +138,12 @@ def save_figure(figure: Figure, path: Path) -> None:
     for axes in figure.axes:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
+    content = io.BytesIO()
     try:
-        figure.savefig(temporary, dpi=150)
-        os.replace(temporary, path)
+        figure.savefig(content, dpi=150, format=path.suffix.removeprefix(".") or "png")
+    except ValueError as error:  # an ending that is no kind of picture
+        raise UserError(f"cannot draw {path}: {error}; choose an ending such as .png") from error
+    try:
+        replace_file(path, content.getvalue())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; choose another place") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from metarl.files import replace_file
-from metarl.runs.directory import environment
+from metarl.runs.versions import environment
 from metarl.scores.format import CONDITIONS, HEADINGS, cell
 from metarl.scores.plots import PLOTTED, plot_adaptation
 from metarl.scores.table import Evaluation, Scores
+from metarl.text import cell as plain
+from metarl.text import printable
 
 Results = Mapping[str, Evaluation]
 """Evaluations by the name of the policy, for the same tasks."""
@@ -37,7 +39,9 @@ class Report:
         console = console or Console()
         for measures, suites in _tables(results).items():
             # tight enough for 80 columns even where all is 100% [100, 100]
-            table = Table(title=title + self.note, box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+            table = Table(
+                title=plain(title + self.note), box=None, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
+            )
             several = any(suites_of != {""} for suites_of in map(set, suites.values()))
             for heading in ("policy", *(["suite"] if several else []), self.condition):
                 table.add_column(heading, no_wrap=True)
@@ -46,12 +50,12 @@ class Report:
             for policy, names in suites.items():
                 for suite in names:
                     for row in _rows(results[policy].suites[suite], measures):
-                        table.add_row(policy, *([suite] if several else []), *row)
+                        table.add_row(*map(plain, (policy, *([suite] if several else []), *row)))
                 table.add_row()
             console.print(table)
         for policy, evaluation in results.items():
             for note in evaluation.notes:
-                console.print(f"{policy}: {note}")
+                console.print(printable(f"{policy}: {note}"), markup=False)
 
     def plot(self, path: Path, results: Results) -> None:
         """A panel for each suite and measure: the score over adaptation steps."""
@@ -61,7 +65,7 @@ class Report:
                 for policy, names in suites.items():
                     for suite in names:
                         scores = results[policy].suites[suite]
-                        title = ", ".join(filter(None, (suite, PLOTTED[measure])))
+                        title = printable(", ".join(filter(None, (suite, PLOTTED[measure]))))
                         _, _, curves = panels.setdefault(title, (measure, scores.steps, {}))
                         for condition in scores.conditions:
                             label = f"{policy}, {CONDITIONS.get(condition, condition)} {self.condition}"

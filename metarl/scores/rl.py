@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metarl.config import MAY_DIFFER, WITHOUT_EFFECT, all_fields
 from metarl.errors import NonFiniteError
 from metarl.learner import RLBehaviour
 from metarl.rl.returns import masked_mean
@@ -30,6 +31,7 @@ from metarl.validate import check_range
 Mode = Literal["stochastic", "deterministic"]
 
 
+@all_fields(MAY_DIFFER)
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
     """Meta-World's protocol: 10 adaptation episodes, then 3 test episodes for each held-out goal."""
@@ -41,10 +43,10 @@ class EvaluationConfig:
     adaptation_rounds: int = 1
     deterministic_too: bool = True
     """Test with the mean action as well as with sampled ones; adaptation is always sampled."""
-    first_come_envs: int | None = None
+    first_come_envs: int | None = field(default=None, metadata={WITHOUT_EFFECT: True})
     """Environments of a class that metaworld 3.1.1's own evaluator would step together (ML1 10, ML10 4, ML45 9); with
     it and `test_episodes=3`, as there, success is also given as that evaluator counts it."""
-    first_come_training_envs: int | None = None
+    first_come_training_envs: int | None = field(default=None, metadata={WITHOUT_EFFECT: True})
     """The same of a class of training tasks, of which there are more, so that fewer stand together (ML10 2)."""
     also_without: tuple[str, ...] = ()
     """Classes of held-out tasks that are trained on as well, with other goals (basketball-v3 in ML25): scores are also

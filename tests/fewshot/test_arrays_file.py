@@ -117,12 +117,12 @@ def test_a_run_on_a_file_names_examples_of_new_classes(tmp_path, capsys):
     capsys.readouterr()
     run, mine, asked = (str(tmp_path / name) for name in ("run", "mine.npz", "asked.npz"))
     saved, moved = str(tmp_path / "saved"), str(tmp_path / "moved.npz")
-    for arguments in (["classify", run, "--examples", mine, "--save", saved], ["classify", saved]):
+    for arguments in (["classify", run, "--trust", "--examples", mine, "--save", saved], ["classify", saved]):
         assert main([*arguments, "--queries", asked]) == 0
         answers = [line.split("│")[2].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
         assert answers == ["low", "high"]
     (tmp_path / "a.npz").rename(moved)
-    assert main(["classify", run, "--examples", mine, "--queries", asked]) == 2
+    assert main(["classify", run, "--trust", "--examples", mine, "--queries", asked]) == 2
     assert "a.npz is not there" in capsys.readouterr().err
     assert main(["classify", run, "--examples", mine, "--queries", asked, "--data.file", moved]) == 0
     assert main(["classify", saved, "--queries", asked, "--data.file", moved]) == 2
@@ -148,7 +148,7 @@ def test_in_python_a_run_takes_the_arrays_that_its_file_has(tmp_path):
     arguments = ["--file", str(tmp_path / "a.npz"), "--ways", "2", "--max-shots", "2", "--queries", "1"]
     small = ["--suites", "2w1s", "--test-queries", "1", "--num-episodes", "4", "--iterations", "2"]
     assert main(["train", "arrays", "--out", str(tmp_path / "run"), *arguments, *small]) == 0
-    classifier = FewShotClassifier.of_run(tmp_path / "run")
+    classifier = FewShotClassifier.of_run(tmp_path / "run", {"data.file": str(tmp_path / "a.npz")})
     classifier.adapt(X[::EACH], y[::EACH])
     support = classifier.phi_["support_x"]  # what the net has seen
     np.testing.assert_allclose(support.numpy(), classifier.encoder.encode(X[::EACH]), atol=1e-6)
@@ -167,12 +167,12 @@ def test_a_run_does_not_take_other_data_for_its_own(tmp_path, capsys):
     train = ["train", "arrays", "--out", run, *arguments, *small]
     assert main([*train, "--iterations", "2"]) == 0
     file.rename(tmp_path / "moved.npz")
-    assert main(["evaluate", run]) != 0 and "is not there" in capsys.readouterr().err
+    assert main(["evaluate", run, "--trust"]) != 0 and "is not there" in capsys.readouterr().err
     assert main(["evaluate", run, "--file", str(tmp_path / "moved.npz")]) == 0
     np.savez(file, X=np.concatenate([X, 90 + X[:EACH]]), y=np.concatenate([y, np.full(EACH, 9)]))
     for command in (
-        ["evaluate", run],
-        ["evaluate", run, "--suites", "2w2s"],
+        ["evaluate", run, "--trust"],
+        ["evaluate", run, "--file", str(file), "--suites", "2w2s"],
         [*train, "--iterations", "3", "--resume"],
     ):
         assert main(command) != 0

@@ -15,6 +15,7 @@ from metarl.fewshot.data.image_folder import read_image, to_image
 from metarl.fewshot.data.intents import IntentsConfig, read_intents
 from metarl.fewshot.data.own_examples import read_own
 from metarl.fewshot.data.robot_failures import ForceEncoder, compress
+from metarl.runs.trust import Trust
 from metarl.seeding import numpy_rng
 from tests.fewshot.test_texts import write_intents
 
@@ -174,10 +175,11 @@ def test_own_images_are_named_file_by_file(images_run, tmp_path, capsys):
             Image.fromarray(image).save(tmp_path / "mine" / name / f"{i}.png")
     Image.fromarray(255 - half).save(tmp_path / "photo.png")
     arguments = ["classify", str(images_run), str(tmp_path / "photo.png"), "--examples", str(tmp_path / "mine")]
+    arguments += ["--root", str(tmp_path / "images")]
     assert main([*arguments, "--queries", str(tmp_path / "mine"), "--out", str(tmp_path / "a.csv")]) == 0
     assert "4 of 4 right" in capsys.readouterr().out
     assert answers_in(tmp_path / "a.csv")[0]["answer"] == "right"
-    classifier = FewShotClassifier.of_run(images_run)
+    classifier = FewShotClassifier.of_run(images_run, trust=Trust(stored=True))
     expected = to_image(read_image(tmp_path / "photo.png", size=12, channels=1)[None])
     np.testing.assert_array_equal(np.asarray(classifier.encode([tmp_path / "photo.png"])), expected)
 

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metarl.config import apply_overrides, config_from_dict, config_to_dict, describe_fields
+from metarl.config import (
+    MAY_DIFFER,
+    WITHOUT_EFFECT,
+    all_fields,
+    apply_overrides,
+    config_from_dict,
+    config_to_dict,
+    describe_fields,
+    is_one_of,
+    marked_names,
+    marked_values,
+)
 from metarl.errors import UserError
 from metarl.validate import check_range
 
@@ -265,3 +276,31 @@ def test_what_json_cannot_hold_is_named():
 
     with pytest.raises(UserError, match=r"thing is a Mine, which JSON cannot hold.*make it a frozen dataclass"):
         config_to_dict(Holding(Mine()))
+
+
+@all_fields(MAY_DIFFER)
+@dataclass(frozen=True)
+class Scoring:
+    episodes: int = 1
+    workers: int = field(default=1, metadata={WITHOUT_EFFECT: True})
+
+
+@dataclass(frozen=True)
+class Whole:
+    scoring: Scoring = Scoring()
+    workers: int = 2
+    iterations: int = field(default=3, metadata={MAY_DIFFER: True})
+
+
+def test_marks_are_collected_from_where_fields_are_defined():
+    assert marked_names(Whole(), MAY_DIFFER) == {"scoring", "iterations"}
+    assert marked_names(Whole(), WITHOUT_EFFECT) == {"scoring.workers"}
+    assert marked_values(Whole(), MAY_DIFFER) == {"scoring": {"episodes": 1, "workers": 1}, "iterations": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("scoring.workers", True), ("scoring", True), ("workers", False), ("agent.scoring", False), ("scorings", False)],
+)
+def test_a_name_is_marked_by_its_whole_path_or_its_group(name, found):
+    assert is_one_of(name, {"scoring", "trainer.iterations"}) is found

@@ -190,7 +190,9 @@ def test_links_and_pipes_are_refused_without_waiting(tmp_path, name, kind):
         (path / name).symlink_to(tmp_path / name)
     else:
         os.mkfifo(path / name)
-    with pytest.raises(CheckpointError, match=f"{name} is a link or not a plain file"):
+    with pytest.raises(
+        CheckpointError, match=f"{name} cannot be read: it is {'a link' if kind == 'link' else 'no plain file'}"
+    ):
         load_checkpoint(path)
 
 
@@ -219,7 +221,7 @@ def test_hostile_json(tmp_path, data, message):
 def test_json_beyond_the_limit_is_neither_written_nor_read(tmp_path, monkeypatch):
     path = save_checkpoint(tmp_path, 1, {"x": "long" * 100})
     monkeypatch.setattr(checkpoint, "MAX_JSON_BYTES", 100)
-    with pytest.raises(CheckpointError, match=r"state.json has \d+ bytes, more than the 100 allowed"):
+    with pytest.raises(CheckpointError, match=r"state.json cannot be read: it has \d+ bytes, more than the 100"):
         load_checkpoint(path)
     with pytest.raises(ValueError, match="at most 100"):
         save_checkpoint(tmp_path, 2, {"x": "long" * 100})

@@ -105,7 +105,8 @@ def test_the_seeds_of_our_own_records_are_one_experiment(directory):
 
 def test_other_tasks_of_the_same_names_are_not_compared(tmp_path):
     returns = np.ones((2, 4, 3))
-    paths = [make_run(tmp_path / name, name=name, seed=1, returns=returns) for name in ("a.py", "b.py", "c.py")]
+    names = ("ml1_reach_maml", "ml1_reach_rl2", "ml1_push_rl2")
+    paths = [make_run(tmp_path / name, name=name, seed=1, returns=returns) for name in names]
     for path, reward, jitter in zip(paths, ("dense", "dense", "sparse"), (0.0, 0.1, 0.0), strict=True):
         stored = json.loads((path / "config.json").read_text())
         stored["config"]["tasks"] = {"reward": reward, "object_jitter": jitter}
@@ -113,6 +114,15 @@ def test_other_tasks_of_the_same_names_are_not_compared(tmp_path):
     assert len(read_entries(paths[:2])) == 2  # the jitter is of training alone
     with pytest.raises(UserError, match=r"are not the same: tasks\.reward was 'dense', now 'sparse'"):
         read_entries(paths)
+
+
+@pytest.mark.parametrize("name", ["ml1_reach_maml", "mine.py"])
+def test_a_setting_has_no_effect_by_its_whole_name_alone(name):
+    """`workers` of an agent of one's own is not `rl.pool.workers`."""
+    config = {"agent": {"workers": 1, "object_jitter": 2}, "rl": {"pool": {"workers": 3, "lanes_per_group": 4}}}
+    settings = settings_of({"experiment": name, "config": config | {"trainer": {"seed": 1, "device": "cpu"}}})
+    assert "rl.pool.workers" not in settings and "trainer.device" not in settings and "trainer.seed" not in settings
+    assert (settings["agent.workers"], settings["rl.pool.lanes_per_group"]) == (1, 4)
 
 
 def test_a_training_curve_joins_the_same_iterations(tmp_path):

@@ -10,7 +10,8 @@ import pytest
 
 from metarl.errors import UserError
 from metarl.runs import directory as run_directory
-from metarl.runs.directory import RunDirectory, environment, read_run_config
+from metarl.runs import versions
+from metarl.runs.directory import RunDirectory, StoredRun, environment, read_run_config
 
 CONFIG = {"iterations": 5, "agent": {"inner_lr": 0.1, "hidden": (64, 64)}}
 
@@ -29,10 +30,11 @@ def test_create_writes_config_and_versions(tmp_path):
         assert (path / "run.lock").read_text() == str(os.getpid())
         assert run.metrics_path.parent == run.checkpoints_path.parent == path
     assert sorted(file.name for file in path.iterdir()) == ["config.json", "versions.json"]
-    assert read_run_config(path) == ("ml1", {"iterations": 5, "agent": {"inner_lr": 0.1, "hidden": [64, 64]}})
-    versions = json.loads((path / "versions.json").read_text())
-    assert versions["python"] == platform.python_version()
-    assert {"mujoco", "metaworld", "torch", "platform", "cpu_count", "git_commit", "git_dirty"} <= set(versions)
+    assert read_run_config(path) == StoredRun("ml1", {"iterations": 5, "agent": {"inner_lr": 0.1, "hidden": [64, 64]}})
+    stored = json.loads((path / "versions.json").read_text())
+    (start,) = stored
+    assert start["python"] == platform.python_version()
+    assert {"started", "mujoco", "metaworld", "torch", "platform", "cpu_count", "git_commit", "git_dirty"} <= set(start)
 
 
 def test_relative_path_survives_a_change_of_directory(tmp_path, monkeypatch):
@@ -60,7 +62,7 @@ def test_other_files_in_the_directory_are_left_alone(tmp_path):
 def test_resume(tmp_path):
     create(tmp_path).lock.release()
     with create(tmp_path, resume=True, config={**CONFIG, "iterations": 9}, may_differ={"iterations"}):
-        assert read_run_config(tmp_path)[1]["iterations"] == 9
+        assert read_run_config(tmp_path).config["iterations"] == 9
 
 
 def test_resume_lists_every_field_that_differs(tmp_path):
@@ -78,13 +80,32 @@ def test_resume_lists_every_field_that_differs(tmp_path):
     assert snapshot(tmp_path) == before
 
 
-@pytest.mark.parametrize("allowed", ["rl.evaluation.rounds", "rounds", "evaluation", "rl"])
-def test_nested_fields_may_differ_by_path_or_part_of_it(tmp_path, allowed):
+@pytest.mark.parametrize("allowed", ["rl.evaluation.rounds", "rl.evaluation", "rl"])
+def test_nested_fields_may_differ_by_path_or_group(tmp_path, allowed):
     configs = [{"rl": {"evaluation": {"rounds": rounds}}} for rounds in (1, 2)]
     create(tmp_path, config=configs[0]).lock.release()
     create(tmp_path, resume=True, config=configs[1], may_differ={allowed}).lock.release()
     with pytest.raises(UserError, match=r"rl\.evaluation\.rounds was 2, now 1"):
-        create(tmp_path, resume=True, config=configs[0], may_differ={"ounds", "rl.evaluation"})
+        create(
+            tmp_path,
+            resume=True,
+            config=configs[0],
+            may_differ={"rounds", "evaluation", "evaluation.rounds", "rl.eval"},
+        )
+
+
+def test_versions_are_kept_for_each_start(tmp_path, monkeypatch):
+    create(tmp_path).lock.release()
+    monkeypatch.setattr(run_directory, "environment", lambda: {"torch": "other"})
+    create(tmp_path, resume=True).lock.release()
+    first, second = json.loads((tmp_path / "versions.json").read_text())
+    assert first["torch"] != "other" and second["torch"] == "other" and first["started"] <= second["started"]
+    (tmp_path / "versions.json").write_text('{"torch": "2.0"}')  # of a run from before there was a list
+    create(tmp_path, resume=True).lock.release()
+    assert [start["torch"] for start in json.loads((tmp_path / "versions.json").read_text())] == ["2.0", "other"]
+    (tmp_path / "versions.json").write_text("[1")
+    with pytest.raises(UserError, match=r"versions\.json is damaged"):
+        create(tmp_path, resume=True)
 
 
 def test_nothing_to_resume(tmp_path):
@@ -152,16 +173,16 @@ def test_no_config(tmp_path):
 
 
 def test_git_state_of_a_checkout(tmp_path, monkeypatch):
-    assert run_directory._git_state(tmp_path) == {"git_commit": None, "git_dirty": None}
+    assert versions._git_state(tmp_path) == {"git_commit": None, "git_dirty": None}
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)
     identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
     for arguments in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "x"]):
         subprocess.run(["git", "-C", tmp_path, *arguments], check=True)
-    state = run_directory._git_state(tmp_path)
+    state = versions._git_state(tmp_path)
     assert len(state["git_commit"]) == 40 and state["git_dirty"] is False
     (tmp_path / "new.py").write_text("")
-    assert run_directory._git_state(tmp_path)["git_dirty"] is True
+    assert versions._git_state(tmp_path)["git_dirty"] is True
 
 
 def test_environment_without_git(monkeypatch):

@@ -1,5 +1,7 @@
-"""One live holder at a time, with flock and without."""
+"""One live holder at a time, with flock and without, and no link followed."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -7,16 +9,19 @@ import sys
 import pytest
 
 from metarl.errors import UserError
-from metarl.runs import lock as lock_module
 from metarl.runs.lock import Lock
 
+WITHOUT_FLOCK = """
+import errno, fcntl
+def flock(descriptor, flags):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+fcntl.flock = flock
+"""
 HOLDER = """
 import sys, time
 from pathlib import Path
-import metarl.runs.lock
-if sys.argv[2] == "name":
-    metarl.runs.lock.fcntl = None
-lock = metarl.runs.lock.Lock(Path(sys.argv[1]))
+from metarl.runs.lock import Lock
+lock = Lock(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(60)
 """
@@ -25,7 +30,11 @@ time.sleep(60)
 @pytest.fixture(params=["kernel", "name"])
 def way(request, monkeypatch):
     if request.param == "name":
-        monkeypatch.setattr(lock_module, "fcntl", None)
+
+        def missing(descriptor, flags):
+            raise OSError(errno.ENOSYS, "Function not implemented")
+
+        monkeypatch.setattr(fcntl, "flock", missing)
     return request.param
 
 
@@ -42,7 +51,8 @@ def test_second_lock_is_refused_with_the_holder_until_release(tmp_path, way):
 
 def test_lock_of_another_process_holds_until_it_is_killed(tmp_path, way):
     path = tmp_path / "run.lock"
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path), way], stdout=subprocess.PIPE, text=True)
+    code = (WITHOUT_FLOCK if way == "name" else "") + HOLDER
+    holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
     with holder:
         try:
             assert holder.stdout.readline() == "held\n"
@@ -63,15 +73,35 @@ def test_a_lock_file_replaced_between_open_and_flock_is_not_taken_for_held(tmp_p
     """The last holder removes its file while we open it: locking the removed one would let a third one in."""
     path = tmp_path / "run.lock"
     earlier = Lock(path)
-    flock = lock_module.fcntl.flock
+    flock = fcntl.flock
 
     def release_first(descriptor, flags):
+        monkeypatch.undo()
         earlier.release()
         flock(descriptor, flags)
 
-    monkeypatch.setattr(lock_module.fcntl, "flock", release_first)
+    monkeypatch.setattr(fcntl, "flock", release_first)
+    with pytest.raises(UserError, match="in use"):  # it says so, and the next try has it
+        Lock(path)
     lock = Lock(path)
-    monkeypatch.undo()
     with pytest.raises(UserError, match="in use"):
         Lock(path)
     lock.release()
+
+
+def test_a_lock_by_name_tells_its_remedy(tmp_path, way):
+    """A file system shared by machines: whether a process lives on another one cannot be seen from here."""
+    path = tmp_path / "run.lock"
+    with_lock = Lock(path)
+    with pytest.raises(UserError, match=r"if it runs neither here nor on another machine, remove run\.lock$"):
+        Lock(path)
+    with_lock.release()
+
+
+@pytest.mark.parametrize("kind", ["symlink_to", "hardlink_to"])
+def test_what_a_link_leads_to_is_left_alone(tmp_path, kind):
+    (tmp_path / "precious").write_text("mine")
+    getattr(tmp_path / "run.lock", kind)(tmp_path / "precious")
+    with pytest.raises(OSError):
+        Lock(tmp_path / "run.lock")
+    assert (tmp_path / "precious").read_text() == "mine"

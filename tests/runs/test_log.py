@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from metarl.errors import UserError
 from metarl.runs import log
-from metarl.runs.log import Console, MetricsLog, format_pace, read_metrics, tensorboard_writer
+from metarl.runs.log import EVALUATED_AT, Console, MetricsLog, format_pace, read_metrics, tensorboard_writer
 
 
 def write_rows(path, iterations, resume_at=None):
@@ -73,6 +73,44 @@ def test_resume_keeps_null(tmp_path):
     before = path.read_bytes()
     MetricsLog(path, resume_at=1).close()
     assert path.read_bytes() == before
+
+
+def test_lost_and_doubled_rows_are_noticed(tmp_path, capsys):
+    path = tmp_path / "m"
+    write_rows(path, range(4))
+    lines = path.read_text().splitlines(keepends=True)
+    MetricsLog(path, resume_at=3, expected_rows=3).close()
+    assert capsys.readouterr().err == "" and len(read_metrics(path)) == 3
+    path.write_text("".join([lines[0], lines[1], lines[1], lines[3]]))
+    log = MetricsLog(path, resume_at=4, expected_rows=4)
+    log.close()
+    assert [row["iteration"] for row in read_metrics(path)] == [0, 1, 3] and log.rows == 3
+    doubled, lost = capsys.readouterr().err.splitlines()
+    assert doubled == f"{path} had 1 rows of iterations that stand twice; the first of each stays"
+    assert lost == f"{path} has 3 rows before iteration 4 and had 4: some were lost"
+    path.unlink()
+    MetricsLog(path, resume_at=4, expected_rows=4).close()
+    assert "has 0 rows before iteration 4 and had 4" in capsys.readouterr().err
+
+
+def test_tensorboard_has_scores_at_the_steps_behind_their_theta(tmp_path):
+    class Writer:
+        def __init__(self):
+            self.steps = {}
+
+        def add_scalar(self, name, value, global_step):
+            self.steps[name] = global_step
+
+        def close(self):
+            pass
+
+    writer = Writer()
+    scores = {EVALUATED_AT: 100, "eval/stochastic/return/0": 1.0}
+    with MetricsLog(tmp_path / "m", tensorboard=writer) as log:
+        log.write(1, env_steps=200, seconds=1.0, metrics={"kl": 0.1, **scores})
+        assert (writer.steps["kl"], writer.steps["eval/stochastic/return/0"]) == (200, 100)
+        log.write(2, env_steps=0, seconds=1.0, metrics={"eval/5w1s": 0.5})
+        assert writer.steps["eval/5w1s"] == 2
 
 
 def test_torn_last_line_is_dropped_and_damage_in_the_middle_is_not(tmp_path):

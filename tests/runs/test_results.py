@@ -134,8 +134,13 @@ def test_first_come_maxima_and_classes_trained_on_stand_beside_the_final_score(t
         "success_first_come": {"stochastic": [0.9]},
     }
     (run / "evaluation.json").write_text(json.dumps(record))
-    scores = [{"iteration": i, "eval/stochastic/success_any/0": s} for i, s in ((0, 0.1), (10, 0.7), (20, 0.4))]
-    (run / "metrics.jsonl").write_text("\n".join(json.dumps(row) for row in [*scores, {"iteration": 21}]))
+    scores = [
+        {"iteration": i, "env_steps": i, "eval/stochastic/success_any/0": s}
+        for i, s in ((0, 0.1), (10, 0.7), (20, 0.4))
+    ]
+    (run / "metrics.jsonl").write_text(
+        "\n".join(json.dumps(row) for row in [*scores, {"iteration": 21, "env_steps": 21}])
+    )
     add_result(tmp_path / "results", run)
     write_table(tmp_path / "results", tmp_path / "README.md")
     text = " ".join((tmp_path / "README.md").read_text().split())
@@ -202,7 +207,7 @@ def test_results_on_the_same_tasks_stand_beside_each_other_best_first(tmp_path: 
 
     def config(adaptation_episodes: int, **tasks: object) -> dict:
         evaluation = {"adaptation_episodes": adaptation_episodes}
-        return {"experiment": "mine.py", "config": {"tasks": tasks, "rl": {"evaluation": evaluation}}}
+        return {"experiment": "ml1_reach_maml", "config": {"tasks": tasks, "rl": {"evaluation": evaluation}}}
 
     results = {
         "still": [record([[1.0, 3.0], [1.0, 3.0]], ["a", "b"])],

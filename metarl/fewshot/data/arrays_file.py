@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.config import NAMES_FILES
 from metarl.errors import UserError
 from metarl.fewshot.data.arrays import check_channels_first
 from metarl.fewshot.data.class_episodes import ClassData, ClassEpisodes, by_class
@@ -24,7 +25,7 @@ IMAGES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class ArraysConfig:
-    file: str = ""
+    file: str = field(default="", metadata={NAMES_FILES: True})
     """A .npz with X and y (n,): X (n, D) of vectors, (n, C, H, W) of images, or (n, T, C) of series, which a net sees
     as vectors of T C numbers."""
     standardise: bool = True

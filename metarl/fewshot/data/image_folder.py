@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from metarl.config import NAMES_FILES
 from metarl.errors import UserError
 from metarl.fewshot.data.class_episodes import ClassEpisodes, by_class
 from metarl.fewshot.data.source import SPLITS, EpisodeConfig, RawKind, Split
@@ -53,7 +54,7 @@ REMEDIES: dict[Layout, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolderConfig:
-    root: str = ""
+    root: str = field(default="", metadata={NAMES_FILES: True})
     layout: Layout = "folder"
     size: int = 84
     """Images are scaled to so many pixels a side."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from metarl.config import NAMES_FILES
 from metarl.errors import UserError
 from metarl.fewshot.data.class_episodes import ClassData, ClassEpisodes, by_class
 from metarl.fewshot.data.data_files import find_file, read_json
@@ -57,7 +58,7 @@ OUT_OF_SCOPE = "oos"
 @dataclass(frozen=True, kw_only=True)
 class IntentsConfig:
     name: IntentSet = "clinc150"
-    file: str = ""
+    file: str = field(default="", metadata={NAMES_FILES: True})
     """A .csv of one's own with the columns text and label, in place of the named set. Texts with the label `oos` are of
     no intent."""
     dimensions: int = 16_384

@@ -6,7 +6,7 @@ Its file is made by `metarl data omniglot` (omniglot_build.py) and holds packed 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metarl.config import OF_TRAINING
 from metarl.errors import SettingError
 from metarl.fewshot.data.class_episodes import ROTATIONS, ClassData, ClassEpisodes
 from metarl.fewshot.data.data_files import find_file, read_arrays
@@ -61,7 +62,7 @@ class OmniglotConfig:
     background and evaluation alphabets of the data set's authors, which share no alphabet."""
     rotations: bool = True
     """Characters turned by 90, 180 and 270 degrees are classes of their own (Santoro et al. 2016)."""
-    distort: bool = False
+    distort: bool = field(default=False, metadata={OF_TRAINING: True})
     """Distort each training image a little, anew in every task (Koch et al. 2015, section 3.3)."""
     test_queries: int = 5
     """Query examples a class in held-out tasks."""

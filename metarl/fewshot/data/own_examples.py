@@ -44,6 +44,8 @@ def read_own(path: Path, kind: RawKind, *, need_labels: bool) -> OwnExamples:
     """Raises UserError naming the file, the line or the array that is not as the head of this file says."""
     if not path.exists():
         raise UserError(f"{path} is not there; give {FORMS[kind]}")
+    if not (path.is_file() or path.is_dir()):
+        raise UserError(f"{path} is no plain file or folder; give {FORMS[kind]}")  # a pipe would be waited for
     examples = {"texts": _texts, "images": _images, "arrays": _arrays}[kind](path)
     if need_labels and examples.labels is None:
         raise UserError(f"{path} has no labels; give {FORMS[kind]}")

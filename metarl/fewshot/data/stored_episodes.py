@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from metarl.errors import UserError
-from metarl.files import replace_file
+from metarl.files import inside, read_plain, replace_file
 
 DIRECTORY = "episodes"
 """Below the results."""
+MAX_BYTES = 256 * 2**20
 
 
 def shared_episodes(policy: dict[str, Any], results: Path) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def shared_episodes(policy: dict[str, Any], results: Path) -> dict[str, Any]:
     packed = packed_episodes(policy)
     if not packed:
         return {}
-    directory = results / DIRECTORY
+    directory = inside(results, DIRECTORY)
     directory.mkdir(parents=True, exist_ok=True)
     return {"episodes": {suite: _store(episodes, directory) for suite, episodes in packed.items()}}
 
@@ -41,11 +43,11 @@ def stored_episodes(reference: dict[str, str], results: Path) -> dict[str, Any]:
 
     Raises UserError if their file is gone or is not what the record was made with.
     """
-    name = reference["sha256"]
-    path = results / DIRECTORY / f"{name}.json"
+    name = digest(reference)
+    path = inside(results, DIRECTORY, f"{name}.json")
     if not path.is_file():
         raise UserError(f"{path} is missing, and the record's episodes with it; restore it from the repository")
-    data = path.read_bytes()
+    data = read_plain(path, max_bytes=MAX_BYTES)
     if hashlib.sha256(data).hexdigest() != name:
         raise UserError(f"{path} was changed, its SHA-256 is no longer its name; restore it from the repository")
     return json.loads(data)
@@ -53,7 +55,12 @@ def stored_episodes(reference: dict[str, str], results: Path) -> dict[str, Any]:
 
 def digest(episodes: dict[str, Any]) -> str:
     """SHA-256 of packed episodes, or the one in a reference to them: older records hold the episodes themselves."""
-    return episodes["sha256"] if "sha256" in episodes else hashlib.sha256(_encoded(episodes)).hexdigest()
+    if "sha256" not in episodes:
+        return hashlib.sha256(_encoded(episodes)).hexdigest()
+    name = episodes["sha256"]
+    if not isinstance(name, str) or not re.fullmatch("[0-9a-f]{64}", name):  # it becomes the name of a file
+        raise UserError(f"a record refers to the episodes {name!r:.100}, which is no SHA-256; restore the record")
+    return name
 
 
 def _encoded(packed: dict[str, Any]) -> bytes:
@@ -62,7 +69,7 @@ def _encoded(packed: dict[str, Any]) -> bytes:
 
 def _store(packed: dict[str, Any], directory: Path) -> dict[str, str]:
     name = digest(packed)
-    path = directory / f"{name}.json"
+    path = inside(directory, f"{name}.json")
     if not path.is_file():
         replace_file(path, _encoded(packed))
     return {"sha256": name}

@@ -6,12 +6,13 @@ MAML and Meta-SGD differentiate the query loss through it (`MetaGradient`); ANIL
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from metarl.config import MAY_DIFFER
 from metarl.errors import SettingError, UserError
 from metarl.fewshot.data.source import DataSpec
 from metarl.fewshot.examples import count_ways
@@ -39,7 +40,7 @@ class GradientConfig(ScheduleConfig):
     inner_lr: float = 0.4
     inner_steps: int = 1
     """Of meta-training."""
-    test_steps: tuple[int, ...] = (1, 5, 10)
+    test_steps: tuple[int, ...] = field(default=(1, 5, 10), metadata={MAY_DIFFER: True})
     """Held-out tasks are scored after so many inner steps each; `adapt` takes the last number of them."""
     query_statistics: Literal["query", "support"] = "query"
     """Whose mean and variance normalise the query set in meta-training: its own, as in MAML, which is transductive and

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
+from metarl.config import MAY_DIFFER
 from metarl.fewshot.data.source import DataSpec
 from metarl.fewshot.methods.fast_weights import FastWeights
 from metarl.fewshot.methods.maml import MAMLConfig, maml
@@ -18,7 +19,7 @@ from metarl.learn.step_sizes import LearnedStepSizes
 class MetaSGDConfig(MAMLConfig):
     """`inner_lr` is where all step sizes start from."""
 
-    test_steps: tuple[int, ...] = (1,)
+    test_steps: tuple[int, ...] = field(default=(1,), metadata={MAY_DIFFER: True})
     """Step sizes learned for one step may diverge in ten of them."""
 
 

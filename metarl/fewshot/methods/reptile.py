@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from metarl.config import MAY_DIFFER
 from metarl.fewshot.data.source import DataSpec
 from metarl.fewshot.methods.fast_weights import FastWeights, few_shot_learner
 from metarl.fewshot.methods.gradient import GradientConfig, TaskLoss, choose_backend, net_with_head
@@ -38,7 +39,7 @@ class ReptileConfig(GradientConfig):
     inner_steps: int = 5
     inner_batch: int = 10
     """Examples of an inner step of meta-training."""
-    test_steps: tuple[int, ...] = (5, 50)
+    test_steps: tuple[int, ...] = field(default=(5, 50), metadata={MAY_DIFFER: True})
     test_batch: int = 5
     meta_lr: float = 1.0
     """Share of the way to the mean phi at the first meta-update; it falls linearly to 0."""

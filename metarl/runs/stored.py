@@ -1,0 +1,205 @@
+"""What a finished run left, which may be anybody's: plain files of limited size, checked by a schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+
+from metarl.errors import UserError
+from metarl.files import inside, read_plain
+from metarl.runs.directory import CONFIG, EVALUATION, MAX_CONFIG_BYTES
+from metarl.runs.own_experiment import Source
+
+MAX_EVALUATION_BYTES = 256 * 2**20
+
+_Words = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f|<>]*$")]
+"""What stands in tables of Markdown."""
+_Steps = Annotated[str, Meta(pattern=r"^\d{1,9}$")]
+_Count = Annotated[int, Meta(ge=0)]
+
+
+class _Trainer(Struct):
+    seed: _Count
+    iterations: _Count
+
+
+class _Config(Struct):
+    trainer: _Trainer
+
+
+class _ConfigFile(Struct):
+    experiment: Annotated[str, Meta(min_length=1, max_length=1000)]
+    config: _Config
+    source: Source | None = None
+
+
+class _Evaluation(Struct):
+    iterations: _Count = 0
+    training_env_steps: _Count = 0
+    training_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    environment: dict[_Words, _Words | int | bool | None] = {}
+    policies: dict[_Words, dict[str, Any]] = {}
+    config: _Config | None = None
+
+
+class _RLPolicy(Struct):
+    tasks: Annotated[list[str], Meta(min_length=1)]
+    outcomes: dict[_Words, dict[_Words, list[list[list[float]]]]]
+    """Rounds of tasks of episodes by kind of action and measure."""
+    strata: list[_Words] = []
+    also_without: list[_Words] = []
+    success_first_come: dict[str, list[float]] | None = None
+
+
+class _Rejection(Struct):
+    scores: dict[str, Annotated[list[float], Meta(min_length=1)]]
+
+
+class _Suite(Struct):
+    scores: dict[_Words, dict[_Steps, Annotated[list[float], Meta(min_length=1)]]]
+    episodes: dict[str, Any]
+    out_of_scope: _Rejection | None = None
+
+
+class _FewShotPolicy(Struct):
+    kind: _Words
+    measure: _Words
+    suites: dict[_Words, _Suite]
+
+
+class _Scores(Struct):
+    conditions: Annotated[list[_Words], Meta(min_length=1)]
+    steps: Annotated[list[_Count], Meta(min_length=1)]
+    tasks: Annotated[list[str], Meta(min_length=1)]
+    interval: Literal["bootstrap", "normal"]
+    samples_per_task: _Count
+    values: Annotated[dict[_Words, list[list[list[list[float]]]]], Meta(min_length=1)]
+    """(conditions, steps, tasks, samples) by measure."""
+    strata: list[_Words] = []
+
+
+class _Policy(Struct):
+    suites: Annotated[dict[_Words, _Scores], Meta(min_length=1)]
+    notes: list[str] = []
+    success_first_come: dict[str, list[float]] | None = None
+    episodes: dict[_Words, dict[str, Any]] = {}
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """config.json of a run or a record. Raises UserError."""
+    return _read(run, CONFIG, _ConfigFile, max_bytes=MAX_CONFIG_BYTES)
+
+
+def read_evaluation(run: Path) -> dict[str, Any]:
+    """evaluation.json of a run or a record. Raises UserError."""
+    evaluation = _read(run, EVALUATION, _Evaluation, max_bytes=MAX_EVALUATION_BYTES)
+    for name, policy in evaluation.get("policies", {}).items():
+        # the first two are of version 0.1
+        kind = _FewShotPolicy if "kind" in policy else _RLPolicy if "outcomes" in policy else _Policy
+        _check(policy, kind, run / EVALUATION, f"policies.{name}")
+        if kind is _RLPolicy:
+            _check_shapes(policy, run / EVALUATION, name)
+        if kind is _Policy:
+            for scores in policy["suites"].values():
+                _check_table(scores, run / EVALUATION, name)
+    return evaluation
+
+
+def stored_config(result: Path) -> dict[str, Any]:
+    """config.json of a stored result's first seed; the others differ in the seed alone."""
+    seeds = seeds_in(result, CONFIG)
+    if not seeds:
+        raise UserError(f"{result} has no seed with a {CONFIG}; restore or remove it")
+    return read_config(seeds[0])
+
+
+def seeds_in(result: Path, file: str) -> list[Path]:
+    """The folders of its seeds that hold this file. Raises UserError for a link or the like."""
+    names = sorted(path.name for path in result.glob("seed*"))
+    return [result / name for name in names if inside(result, name, file).is_file()]
+
+
+def read_results(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Name and evaluation.json of each seed of what is stored. Raises UserError."""
+    for name in sorted(path.name for path in results.iterdir()):
+        result = inside(results, name)
+        if records := [read_evaluation(seed) for seed in seeds_in(result, EVALUATION)]:
+            check_name(name)
+            yield name, records
+
+
+def check_name(name: str) -> None:
+    """Of a result: it names a directory, and stands in tables of Markdown. Raises UserError."""
+    if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
+        raise UserError(f"{name!r:.100} is no name of a result; give one of letters, digits and any of _ . + -")
+
+
+@contextmanager
+def same_scores(name: str) -> Iterator[None]:
+    """Raises UserError where records that are laid side by side inside do not hold the same policies and scores."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the records of {name} do not hold the same scores ({error!r:.100}); evaluate and store them all again"
+        ) from error
+
+
+def _read(run: Path, name: str, schema: type[Struct], *, max_bytes: int) -> dict[str, Any]:
+    path = inside(run, name)
+    try:
+        content = msgspec.json.decode(read_plain(path, max_bytes=max_bytes))
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path} ({error.strerror}); let the run end, evaluation included, or give another one"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}); evaluate the run again, or restore it") from error
+    _check(content, schema, path, "")
+    return content
+
+
+def _check(content: Any, schema: type[Struct], path: Path, part: str) -> None:
+    try:
+        msgspec.convert(content, schema)
+    except (msgspec.ValidationError, RecursionError) as error:
+        where = f"{part}: " if part else ""
+        raise UserError(
+            f"{path} is not what a run leaves ({where}{error}); evaluate the run again, or restore it"
+        ) from error
+
+
+def _check_table(scores: dict[str, Any], path: Path, name: str) -> None:
+    """All measures have a row for each condition, number of steps and task, and the strata go with the tasks."""
+    wanted = tuple(len(scores[axis]) for axis in ("conditions", "steps", "tasks"))
+    try:
+        shapes = {np.shape(values) for values in scores["values"].values()}
+    except ValueError:  # ragged
+        shapes = set()
+    strata = scores.get("strata") or scores["tasks"]
+    if not shapes or any(shape[:3] != wanted or len(shape) != 4 or 0 in shape for shape in shapes):
+        shapes = set()
+    if not shapes or len(strata) != wanted[2]:
+        raise UserError(
+            f"{path} is not what a run leaves: the scores of {name!r:.100} have not one shape; evaluate the run again"
+        )
+
+
+def _check_shapes(policy: dict[str, Any], path: Path, name: str) -> None:
+    """All measures have the same rounds, tasks and number of episodes, and the strata go with the tasks."""
+    try:
+        shapes = {np.shape(rounds) for measures in policy["outcomes"].values() for rounds in measures.values()}
+    except ValueError:  # ragged
+        shapes = set()
+    strata = policy.get("strata") or []
+    if len(shapes) != 1 or len(shape := shapes.pop()) != 3 or 0 in shape or (strata and len(strata) != shape[1]):
+        raise UserError(
+            f"{path} is not what a run leaves: the outcomes of {name!r:.100} have not one shape; evaluate the run again"
+        )
