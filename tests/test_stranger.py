@@ -349,8 +349,10 @@ def test_rows_of_metrics(command: str, row: str, runs: Path, tmp_path, outside, 
     given(COMMANDS["rl"][command](run, runs), outside, capsys)
 
 
-@pytest.mark.parametrize("put", [*ANYWHERE, *IN_FILES])
-@pytest.mark.parametrize("name", ["navigation_maml", "digits_prototypical"])
+@pytest.mark.parametrize(
+    ("name", "put"),
+    [("navigation_maml", put_link), ("digits_prototypical", put_pipe), ("navigation_maml", put_garbage)],
+)
 @pytest.mark.parametrize("file", ["config.json", "evaluation.json", "metrics.jsonl", ".", "..", "../../episodes"])
 def test_files_of_a_record(name: str, file: str, put, runs: Path, tmp_path, outside, capsys) -> None:
     records = shutil.copytree(runs / "records", tmp_path / "records")
