@@ -2,9 +2,10 @@
 
 1. A trial is several episodes of one task, one after another, with the memory kept; it is reset between tasks only.
 2. The policy sees the observation and the real previous action, reward and end of episode.
-3. PPO maximises the return of the whole trial. Back-propagation is truncated: a trial is cut into chunks, which
-   start from the memory states that the trial had there, computed anew before each update; so all chunks of a
-   minibatch run side by side through one fused call.
+3. PPO maximises the return of the whole trial. Advantages are standardised over the meta-batch, not per task: a task
+   has one trial in it, and how much better that went than its values said is what its own mean would take away.
+4. Back-propagation is truncated: a trial is cut into chunks, which start from the memory states that the trial had
+   there, computed anew before each update; so all chunks of a minibatch run side by side through one fused call.
 """
 
 from __future__ import annotations

@@ -339,7 +339,7 @@ class FewShotClassifier:
         classifier.threshold_ = state["threshold"]
         if state["adapted"] is not None:
             classifier._phi, classifier.classes_ = state["adapted"]["phi"], np.array(state["adapted"]["classes"])
-            if classifier.classes_.ndim != 1 or len(classifier.classes_) == 0:
+            if classifier.classes_.ndim != 1 or len(classifier.classes_) == 0 or classifier.classes_.dtype == object:
                 raise ValueError("its classes are no list")
         if state["encoder"] is not None:
             classifier.encoder = _encoder_of(state["encoder"])

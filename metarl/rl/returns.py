@@ -64,10 +64,11 @@ def teaches(rewards: Tensor, mask: Tensor) -> Tensor:
 
 
 def standardize(advantages: Tensor, mask: Tensor, *, eps: float = 1e-8) -> Tensor:
-    """(A - mean) / std over one task's valid steps, for (..., N, T); padded steps get 0.
+    """(A - mean) / std over the valid steps of the last two dimensions, (..., N, T); padded steps get 0.
 
-    By the standard deviation. The published Meta-World baselines divide by the variance, so that
-    their inner learning rates do not carry over unscaled.
+    Of a stack of tasks' episodes (B, N, T) those are each task's own steps; of trials (B, T) the whole meta-batch's.
+    By the standard deviation: the published Meta-World baselines divide by the variance, so that their inner learning
+    rates do not carry over unscaled.
     """
     count = mask.sum((-2, -1), keepdim=True).clamp(min=1)
     valid = advantages.double() * mask  # the squares of large float32 rewards would be infinite

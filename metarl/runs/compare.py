@@ -58,7 +58,8 @@ def read_entries(paths: Sequence[Path]) -> list[Entry]:
     for path in (run for given in paths for run in _runs_in(given)):
         config, evaluation = read_config(path), read_evaluation(path)
         check_finished(evaluation, config, path)
-        if "" not in suites_from_json(evaluation["policies"][POLICY]):
+        policy = evaluation["policies"].get(POLICY)
+        if policy is None or "" not in suites_from_json(policy):
             raise UserError(f"{path} is no meta-RL run; `metarl fewshot table` compares the supervised ones")
         key = json.dumps(settings_of(config), sort_keys=True)
         groups.setdefault(key, []).append((path, config, evaluation))

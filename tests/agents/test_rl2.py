@@ -77,6 +77,21 @@ def test_one_step_by_definition():
         torch.testing.assert_close(captured[name], grad, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("baseline", ["linear", "value_head"])
+def test_advantages_are_standardised_over_the_meta_batch_and_not_per_task(baseline):
+    """Mean 0 and std 1 over all trials together; a trial that went better than its values said stays above 0."""
+    tasks = Scripted()
+    learner = make(tasks, baseline=baseline)
+    batch = collect(learner, tasks, ENDS)
+    episodes = stack_episodes([data.query for data in batch])
+    chunks, _, _ = learner.data.prepare(learner.theta, episodes, join_episodes(episodes), learner.return_units)
+    taken = chunks.advantages[chunks.mask]
+    torch.testing.assert_close(taken.mean(), torch.tensor(0.0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(taken.std(correction=0), torch.tensor(1.0), atol=1e-4, rtol=0)
+    means = [float(chunks.advantages[:, b][chunks.mask[:, b]].mean()) for b in range(3)]
+    assert max(means) > 0.05 and min(means) < -0.05
+
+
 def values_of(learner, episodes, trials):
     outputs = learner.data.prepare(learner.theta, episodes, trials, learner.return_units)[1]
     return learner.return_units.restore(learner.policy.value(learner.theta, outputs))

@@ -200,8 +200,9 @@ def test_stored_rejections_make_tables_beside_records_without(made_up, tmp_path)
         }
         (tmp_path / name / "seed0").mkdir(parents=True)
         (tmp_path / name / "seed0" / "evaluation.json").write_text(json.dumps(record))
-        config = {"data": {"name": "made up"}, "trainer": {"seed": 0, "iterations": 1}}
-        (tmp_path / name / "seed0" / "config.json").write_text(json.dumps({"experiment": "mine.py", "config": config}))
+        settings = {"data": {"name": "made up"}, "trainer": {"seed": 0, "iterations": 1}}
+        config = {"experiment": "mine.py", "config": settings}
+        (tmp_path / name / "seed0" / "config.json").write_text(json.dumps(config))
     table = overview(tmp_path)
     assert [sum(line.startswith(f"| {name} |") for line in table) for name in ("old", "new")] == [1, 2]
     assert "| result | 3w2s AUROC | 3w2s let through |" in table

@@ -458,6 +458,7 @@ PARENT = """
 import signal, sys
 # a test run in the background of a shell without job control is started with SIGINT ignored
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and one under nohup with SIGHUP ignored
 from tests.rollout.envs import NoisyActor, Scripted, job
 from metarl.rollout.pool import PoolConfig, RolloutPool
 

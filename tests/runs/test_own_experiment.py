@@ -39,8 +39,16 @@ def mine(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("mine")
     write_experiment(folder, "mine_a")
     (folder / "unused.py").write_text("")
+    before = sys.path.copy()
     assert main(["train", str(folder / "mine_a.py"), "--out", str(folder / "run"), *SMALL]) == 0
+    sys.path[:] = before
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_path(monkeypatch) -> None:
+    """An experiment's folder is on the path of the process that runs it."""
+    monkeypatch.setattr(sys, "path", sys.path.copy())
 
 
 def write_experiment(folder: Path, name: str, number: int = 7) -> Path:
