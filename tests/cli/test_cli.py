@@ -71,9 +71,11 @@ def test_a_run_leaves_what_the_readme_names(reference: Path) -> None:
 def test_evaluation_json_holds_a_fixed_quota_for_each_task(reference: Path) -> None:
     content = json.loads((reference / "evaluation.json").read_text())
     assert set(content["policies"]) == {"meta-trained", "untrained"}
-    returns = content["policies"]["meta-trained"]["outcomes"]["stochastic"]["return"]
-    # 3 adaptation rounds and the prior, 2 tasks, 2 test episodes each
-    assert [len(returns), len(returns[0]), len(returns[0][0])] == [4, 2, 2]
+    scores = content["policies"]["meta-trained"]["suites"][""]
+    # two kinds of action, 3 adaptation rounds and the prior, 2 tasks, 2 test episodes each
+    returns = scores["values"]["return"]
+    assert scores["conditions"] == ["stochastic", "deterministic"]
+    assert [len(returns), len(returns[0]), len(returns[0][0]), len(returns[0][0][0])] == [2, 4, 2, 2]
     assert content["environment"]["mujoco"] == "3.3.0"
 
 
