@@ -14,7 +14,7 @@ from metarl.config import MAY_DIFFER, WITHOUT_EFFECT
 from metarl.errors import UserError, nearest
 from metarl.learner import MetaLearner, RLBehaviour, RLMetaLearner
 from metarl.rl.returns import masked_mean
-from metarl.rollout.collect import collect_meta_batch
+from metarl.rollout.collect import PendingMetaBatch
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.scores.report import Report
 from metarl.scores.rl import EvaluationConfig, meta_evaluate
@@ -51,6 +51,10 @@ class TrainerConfig:
     """Leave a row in metrics.jsonl and on the screen after every so many meta-updates, and after the last."""
     checkpoint_every_iterations: int = field(default=1, metadata={WITHOUT_EFFECT: True})
     keep_checkpoints: int = field(default=3, metadata={WITHOUT_EFFECT: True})
+    overlap: bool = False
+    """Collect the next meta-batch while the learner trains on this one, so that workers and learner are both busy: data
+    are then one meta-update old, always, so that a run still repeats to the bit. For meta-RL with worker processes; of
+    an agent that adapts in meta-training the first support sets alone are collected ahead."""
     device: DeviceName = field(default="auto", metadata={WITHOUT_EFFECT: True})
     """Where the learner computes; rollouts run on the CPU."""
 
@@ -101,6 +105,15 @@ class Experiment(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class CollectsAhead(Protocol):
+    """What an experiment offers besides where data come from a behaviour: to collect while the learner trains."""
+
+    def submit(self, tasks: Sequence[Task], *, seed: SeedKey, behaviour: Any = None) -> PendingMetaBatch:
+        """As `collect`, with the learner's behaviour of now or another one; the data come at `wait`."""
+        ...
 
 
 @runtime_checkable
@@ -162,9 +175,12 @@ class RLExperiment:
         return self.tasks.sample(num_tasks, rng=rng)
 
     def collect(self, tasks: Sequence[Task], *, seed: SeedKey) -> list[TaskData]:
-        return collect_meta_batch(
+        return self.submit(tasks, seed=seed).wait()
+
+    def submit(self, tasks: Sequence[Task], *, seed: SeedKey, behaviour: RLBehaviour | None = None) -> PendingMetaBatch:
+        return PendingMetaBatch(
             self.pool,
-            self.learner.behaviour(),
+            behaviour or self.learner.behaviour(),
             tasks,
             support_episodes=self.settings.support_episodes,
             query_episodes=self.settings.query_episodes,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from metarl.experiment import ChecksData, Experiment, TrainerConfig
+from metarl.errors import UserError
+from metarl.experiment import ChecksData, CollectsAhead, Experiment, TrainerConfig
 from metarl.files import inside
+from metarl.rollout.collect import PendingMetaBatch
 from metarl.runs.checkpoint import load_latest, save_checkpoint
 from metarl.runs.directory import TENSORBOARD, RunDirectory
 from metarl.runs.load import check_state, load_learner
 from metarl.runs.log import EVALUATED_AT, Console, MetricsLog, tensorboard_writer
 from metarl.runs.stop import Stopped, StopSignal
-from metarl.seeding import Stream, numpy_rng
+from metarl.seeding import SeedKey, Stream, numpy_rng
+from metarl.types import Task, TaskData
 
 
 class Trainer:
@@ -31,6 +36,8 @@ class Trainer:
         self.env_steps = 0
         self.seconds = 0.0
         """Wall-clock of all iterations, evaluation left out, over all resumptions."""
+        self._behind: dict[str, Any] | None = None
+        """With `overlap`, the learner's state before the last meta-update: the next batch was collected with it."""
         self._saved_at = -1
         self._rows: int | None = None
         """Of metrics.jsonl when the checkpoint was saved; None in older ones."""
@@ -43,6 +50,7 @@ class Trainer:
             if isinstance(self.experiment, ChecksData):
                 self.experiment.check_data(state.get("data", {}))
             load_learner(self.experiment, *found)
+            self._behind = state.get("behind")
             self.iteration, self.env_steps = state["iteration"], state["env_steps"]
             self.seconds = state["seconds"]
             self._saved_at = self.iteration
@@ -57,30 +65,35 @@ class Trainer:
             expected_rows=self._rows,
             tensorboard=self._tensorboard,
         )
-        is_whole = True
+        is_whole, pending = True, None
         with log, StopSignal(cleanup=self.experiment.close) as stop:
             try:
                 while self.iteration < config.iterations and not stop.requested:
                     started = time.perf_counter()
                     with stop.interruptible():
+                        # the workers that evaluate are those that collect: what is pending comes first
+                        batch = None if pending is None else pending.wait()
+                        waited = time.perf_counter()
                         scores = self._evaluate_if_due()
                         evaluated = time.perf_counter()
-                        rng = numpy_rng((config.seed, Stream.TASKS, self.iteration))
-                        tasks = self.experiment.sample_tasks(config.meta_batch_size, rng=rng)
-                        batch = self.experiment.collect(tasks, seed=(config.seed, Stream.COLLECT, self.iteration))
+                        if batch is None:
+                            batch = self._collect()
+                        pending = self._submit_next()
                     collected = time.perf_counter()
                     of_batch, new_env_steps = self.experiment.batch_metrics(batch), self.experiment.env_steps(batch)
+                    before = copy.deepcopy(learner.state_dict()) if config.overlap else None
                     is_whole = False
                     metrics = learner.meta_update(batch)
                     is_whole = True
+                    self._behind = before
                     # counted at once: should the disk be full behind here, theta is that of this many updates
                     self.iteration += 1
                     self.env_steps += new_env_steps
-                    self.seconds += time.perf_counter() - evaluated
+                    self.seconds += time.perf_counter() - started - (evaluated - waited)
                     metrics |= {
                         **of_batch,
-                        "seconds/evaluate": evaluated - started,
-                        "seconds/collect": collected - evaluated,
+                        "seconds/evaluate": evaluated - waited,
+                        "seconds/collect": waited - started + collected - evaluated,  # with overlap what it waited
                         "seconds/update": time.perf_counter() - collected,
                         **scores,
                     }
@@ -98,6 +111,32 @@ class Trainer:
                 if is_whole:
                     self._save(log)
         return self.iteration >= config.iterations
+
+    def _collect(self) -> Sequence[TaskData]:
+        """The batch of this iteration, where none is pending: the first one, and after a resume."""
+        tasks, seed = self._tasks_of(self.iteration)
+        if self._behind is None or not isinstance(self.experiment, CollectsAhead):
+            return self.experiment.collect(tasks, seed=seed)
+        learner, now = self.experiment.learner, self.experiment.learner.state_dict()
+        learner.load_state_dict(self._behind)  # as it was collected before the run was stopped
+        behaviour = learner.behaviour()
+        learner.load_state_dict(now)
+        return self.experiment.submit(tasks, seed=seed, behaviour=behaviour).wait()
+
+    def _submit_next(self) -> PendingMetaBatch | None:
+        """The batch of the next iteration, with theta as it is before this one's update."""
+        if not self.config.overlap or self.iteration + 1 >= self.config.iterations:
+            return None
+        if not isinstance(self.experiment, CollectsAhead):
+            raise UserError("overlap=True is for data that agents collect, and these come from a file; leave it out")
+        tasks, seed = self._tasks_of(self.iteration + 1)
+        return self.experiment.submit(tasks, seed=seed)
+
+    def _tasks_of(self, iteration: int) -> tuple[list[Task], SeedKey]:
+        """An iteration's tasks, and the seed of their data."""
+        rng = numpy_rng((self.config.seed, Stream.TASKS, iteration))
+        tasks = self.experiment.sample_tasks(self.config.meta_batch_size, rng=rng)
+        return tasks, (self.config.seed, Stream.COLLECT, iteration)
 
     def _is_logged(self) -> bool:
         done, config = self.iteration, self.config
@@ -122,6 +161,7 @@ class Trainer:
             "seconds": self.seconds,
             "metrics_rows": log.rows,
             "learner": self.experiment.learner.state_dict(),
+            **({} if self._behind is None else {"behind": self._behind}),
             **({"data": self.experiment.data_state()} if isinstance(self.experiment, ChecksData) else {}),
         }
         path = self.run_directory.checkpoints_path

@@ -31,6 +31,7 @@ class _TrainerState(msgspec.Struct):
     learner: dict[str, Any]
     metrics_rows: int | None = None
     data: dict[str, Any] = {}
+    behind: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ def cases(data: Path) -> dict[str, list[str]]:
         *found["navigation rl2 gru"],
         *("--normalize-inputs", "--input-changes", "--encoder", "16", "--max-kl", "0.05", "--episode-ends", "cut"),
     ]
+    found["navigation rl2 overlap"] = [*found["navigation rl2 gru"], "--overlap"]
+    found["navigation maml overlap"] = [*found["navigation maml"], "--overlap"]
     found["bandit rl2"] = ["bandit_rl2", *SMALL, "--query-episodes", "5"]
     found["navigation random"] = [str(HERE / "random_navigation.py"), *SMALL, *EPISODES]
     found["ml1 reach maml"] = ["ml1_reach_maml", *SMALL, *EPISODES, *LONG]
