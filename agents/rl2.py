@@ -102,7 +102,7 @@ class RL2Config:
         if self.memory == "attention" and self.hidden_dim % NUM_HEADS:
             raise SettingError(
                 f"hidden_dim={self.hidden_dim} must be a multiple of {NUM_HEADS}, the heads of an attention memory; "
-                "give such a one"
+                "give a multiple"
             )
 
 

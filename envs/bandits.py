@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Bandits:
-    """`arms` whose means are drawn for each task and stay; obs is a constant 1, for there is nothing to see.
+    """`arms` whose means are drawn for each task and stay; obs is a constant 1, because there is nothing to see.
 
     bernoulli: means uniform in [0, 1], reward 0 or 1. gaussian: means N(0, 1), reward N(mean, 1).
     success: the best arm was pulled.

@@ -37,7 +37,7 @@ from metarl.runs.find import load_experiment
 from metarl.tasks import BatchEnv, TaskDistribution
 from metarl.types import EnvSpec, Task
 
-Status = Literal["ok", "note", "mend"]
+Status = Literal["ok", "note", "fix"]
 
 
 class Finding(NamedTuple):
@@ -86,7 +86,7 @@ class OneTask:
         env = make_env(self.reference, groups.get("kwargs", {}))
         try:
             for name in groups.get("attributes", {}):
-                check_attribute(self.reference, env, name, "mend the name in the task")
+                check_attribute(self.reference, env, name, "fix the name in the task")
         finally:
             env.close()
         task = Task(f"{self.reference}[{id_of(groups)}]", groups)
@@ -118,7 +118,7 @@ def check(name: str) -> Iterator[Finding]:
         spec = _spec_of(tasks)
         drawn = tasks.sample(4, rng=np.random.default_rng(0))
     except UserError as error:
-        yield Finding("mend", "gymnasium's rules", str(error))
+        yield Finding("fix", "gymnasium's rules", str(error))
         return
     actions = f"{spec.action_dim} {'discrete' if spec.discrete else 'continuous'} actions"
     yield Finding("ok", "spaces", f"{spec.obs_dim} observations, {actions}, at most {spec.horizon_steps} steps")
@@ -127,10 +127,10 @@ def check(name: str) -> Iterator[Finding]:
         try:
             status, sentence = function(tasks, drawn)
         except UserError as error:
-            status, sentence = "mend", str(error)
+            status, sentence = "fix", str(error)
         except Exception as error:
             cause = error.__cause__ or error
-            status, sentence = "mend", f"it raised {type(cause).__name__}: {cause} ({error}); mend the env"
+            status, sentence = "fix", f"it raised {type(cause).__name__}: {cause} ({error}); fix the env"
         yield Finding(status, what, sentence)
     if isinstance(tasks, OneTask):
         yield Finding("note", "tasks", suggestion(tasks.reference))
@@ -161,7 +161,7 @@ def _outside_checkers(tasks: TaskDistribution, task: Task) -> Iterator[Finding]:
                 checker(env)
         except Exception as error:
             text = " ".join(str(error).split()) or type(error).__name__
-            yield Finding("mend", what, f"it stops at: {text}")
+            yield Finding("fix", what, f"it stops at: {text}")
             continue
         finally:
             env.close()
@@ -196,7 +196,7 @@ def _pickles(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
     try:
         ForkingPickler.dumps(tasks)  # as starting a worker does
     except Exception as error:
-        return Found("mend", f"it cannot be pickled ({error}), so no worker can have it; name a factory")
+        return Found("fix", f"it cannot be pickled ({error}), so no worker can have it; name a factory")
     return Found("ok", "it can be sent to workers")
 
 
@@ -206,9 +206,9 @@ def _repeats_itself(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
     _roll(one, spec, drawn[-1], first_seed=5)
     again, fresh = _roll(one, spec, drawn[0]), _roll(tasks.make_env(1), spec, drawn[0])
     if not np.array_equal(first, fresh):
-        return Found("mend", "two new envs with one seed give different episodes; draw from self.np_random alone")
+        return Found("fix", "two new envs with one seed give different episodes; draw from self.np_random alone")
     if not np.array_equal(first, again):
-        return Found("mend", "an episode depends on the one before it; set every field of the env's state in reset")
+        return Found("fix", "an episode depends on the one before it; set every field of the env's state in reset")
     other = _roll(one, spec, drawn[0], first_seed=1)
     luck = "another seed gives another episode" if not np.array_equal(first, other) else "it has no luck of its own"
     return Found("ok", f"the same seed gives the same bits, in a new env and after another episode; {luck}")
@@ -226,9 +226,7 @@ def _tasks_differ(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
         rolls = [_roll(tasks.make_env(1), tasks.spec, task, num_steps=num_steps) for task in drawn]
         if any(not np.array_equal(rolls[0], other) for other in rolls[1:]):
             return Found("ok", "they differ in reward or dynamics under the same actions")
-    return Found(
-        "mend", f"{len(drawn)} tasks gave the same episode, so there is nothing to adapt to; vary what is used"
-    )
+    return Found("fix", f"{len(drawn)} tasks gave the same episode, so there is nothing to adapt to; vary what is used")
 
 
 def _shares_no_buffer(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
@@ -245,7 +243,7 @@ def _shares_no_buffer(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
     finally:
         env.close()
     if changed:
-        return Found("mend", "a step overwrites the observation handed out before it; return a copy of the array")
+        return Found("fix", "a step overwrites the observation handed out before it; return a copy of the array")
     return Found("ok", "observations are arrays of their own")
 
 
@@ -261,7 +259,7 @@ def _stays_finite(tasks: TaskDistribution, drawn: Sequence[Task], num_steps: int
         step = env.step(lane, move)
         if not (np.isfinite(step.obs).all() and np.isfinite(step.rewards).all()):
             return Found(
-                "mend", f"NaN or infinity in obs or reward after {t + 1} random steps of an episode; mend the env"
+                "fix", f"NaN or infinity in obs or reward after {t + 1} random steps of an episode; fix the env"
             )
         if step.terminated[0] or step.truncated[0] or (t + 1) % spec.horizon_steps == 0:
             seed += 1
@@ -285,7 +283,7 @@ def _keeps_its_size(tasks: TaskDistribution, drawn: Sequence[Task], num_resets: 
     grown = _resident_bytes() - before
     if grown > 10e6:
         return Found(
-            "mend",
+            "fix",
             f"{grown / 1e6:.0f} MB more after {num_resets} resets; something is kept: look at reset and close",
         )
     return Found("ok", f"the resident size stays within {max(0, grown) / 1e6:.1f} MB over {num_resets} resets")

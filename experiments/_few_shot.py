@@ -96,5 +96,5 @@ def _check_anneals(config: Config) -> None:
     if isinstance(config.method, ReptileConfig) and config.trainer.iterations > config.method.meta_lr_iterations:
         raise UserError(
             f"meta_lr_iterations={config.method.meta_lr_iterations} must be >= the {config.trainer.iterations} "
-            "iterations, for theta stands still once meta_lr is 0; give --meta-lr-iterations as many"
+            "iterations, because theta stands still once meta_lr is 0; give --meta-lr-iterations as many"
         )

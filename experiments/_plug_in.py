@@ -36,7 +36,7 @@ def experiment_on(
         raise UserError(f"unknown agent {agent!r}{nearest(agent, agents)}; `metarl list` names them all")
     own = agents[agent].config
     if agent_config is not None and not isinstance(agent_config, type(own)):
-        raise UserError(f"{agent} takes a {type(own).__name__}, not a {type(agent_config).__name__}; give such a one")
+        raise UserError(f"{agent} takes a {type(own).__name__}, not a {type(agent_config).__name__}; give one that is")
     parts = {
         "trainer": trainer,
         "agent": own if agent_config is None else agent_config,

@@ -1,4 +1,4 @@
-"""Few-shot classes of one's own arrays by any method: --file DATA.npz with X and y, some of whose classes are held out.
+"""Few-shot classes of your own arrays by any method: --file DATA.npz with X and y, some of whose classes are held out.
 
 X is (n, D) for vectors (sensor readings, embeddings of a large model), (n, T, C) for series or (n, C, H, W) for images.
 Nets have layer normalisation, so that no query's answer depends on others. Settings were tried on the force series of

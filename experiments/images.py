@@ -1,4 +1,4 @@
-"""Few-shot images of one's own by any method: --root FOLDER, and --layout for mini-ImageNet, CIFAR-FS or CUB.
+"""Few-shot images of your own by any method: --root FOLDER, and --layout for mini-ImageNet, CIFAR-FS or CUB.
 
 With --test-share 0.3 the root may hold the classes themselves, of which that share is held out.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can mend. The CLI prints the message alone, without a traceback, and exits with 2."""
+    """Something the user can fix. The CLI prints the message alone, without a traceback, and exits with 2."""
 
 
 class SettingError(UserError, ValueError):

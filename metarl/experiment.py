@@ -1,4 +1,4 @@
-"""What an experiment file's `build(config)` returns: a learner, its tasks, and how data and scores are had."""
+"""What an experiment file's `build(config)` returns: a learner, its tasks, and how data and scores come about."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def _check_fit(behaviour: RLBehaviour, tasks: TaskDistribution, settings: RLSett
     if behaviour.keeps_memory and settings.pool.non_finite == "drop_episode":
         raise UserError(
             "the agent keeps a memory, which would have lived through the episodes that non_finite='drop_episode' "
-            "leaves out; mend the environment and take 'raise'"
+            "leaves out; fix the environment and take 'raise'"
         )
     if not tasks.meta_test():
         raise UserError(f"{tasks.name} has no held-out tasks (its meta_test() is empty); give it some")

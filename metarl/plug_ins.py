@@ -28,7 +28,7 @@ def load_plug_ins(
             found[point.name] = to_entry(point.name, point.load())
         except Exception as error:  # whatever importing a stranger's module raises
             warnings.warn(
-                f"{where} is left out: {type(error).__name__}: {error}; mend or uninstall the package",
+                f"{where} is left out: {type(error).__name__}: {error}; fix or uninstall the package",
                 RuntimeWarning,
                 stacklevel=2,
             )

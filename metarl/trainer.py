@@ -106,8 +106,8 @@ class Trainer:
             except Stopped:
                 pass
             finally:
-                # Also after an error, for the last whole iteration is good. But an update that broke off has left the
-                # optimizer's moments ahead of theta: the checkpoint before it is the one to go on from.
+                # Also after an error: the last whole iteration is good. But an update that broke off has left the
+                # optimizer's moments ahead of theta, and the checkpoint before it is the one to go on from.
                 if is_whole:
                     self._save(log)
         return self.iteration >= config.iterations

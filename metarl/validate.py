@@ -81,7 +81,7 @@ def check_range(
 
 @functools.cache
 def _kinds(cls: type) -> dict[str, Any]:
-    """The type of each field; kept, for each check of each config would evaluate all annotations again."""
+    """The type of each field; kept, because each check of each config would evaluate all annotations again."""
     return get_type_hints(cls)
 
 

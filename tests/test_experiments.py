@@ -139,5 +139,5 @@ def test_training_tasks_are_evaluated_in_rows_of_their_own(tmp_path: Path) -> No
     assert main(["train", "navigation_maml", "--training-tasks", "3", "--out", str(run), *SMALL]) == 0
     policies = json.loads((run / "evaluation.json").read_text())["policies"]
     assert set(policies) == {"meta-trained", "untrained", "on training tasks"}
-    held_out, training = policies["meta-trained"]["tasks"], policies["on training tasks"]["tasks"]
+    held_out, training = (policies[name]["suites"][""]["tasks"] for name in ("meta-trained", "on training tasks"))
     assert len(training) == 2 and not set(held_out) & set(training)  # --max-tasks 2

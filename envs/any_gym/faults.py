@@ -16,7 +16,7 @@ def faults_of(reference: str, call: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"env {reference!r}: {call} raised {sentence_of(error)}; mend the env") from error
+        raise UserError(f"env {reference!r}: {call} raised {sentence_of(error)}; fix the env") from error
 
 
 def sentence_of(error: Exception) -> str:

@@ -83,7 +83,7 @@ def _check_episode(reference: str, env: gym.Env, task: Task, num_steps: int = 5)
         _check_obs(reference, env, obs, f"step {step}")
         if not np.isfinite(float(reward)):
             raise UserError(
-                f"env {reference!r}: the reward of step {step} is {reward} on task {task.id!r}; mend the env"
+                f"env {reference!r}: the reward of step {step} is {reward} on task {task.id!r}; fix the env"
             )
         if terminated or truncated:
             checked_reset(reference, env, step, options)
@@ -102,7 +102,7 @@ def _check_obs(reference: str, env: gym.Env, obs: Any, when: str) -> None:
     fault = space_fault(obs, env.observation_space)
     if fault is not None:
         raise UserError(
-            f"env {reference!r}: the observation of {when} is outside its observation_space: {fault}; mend the space "
+            f"env {reference!r}: the observation of {when} is outside its observation_space: {fault}; fix the space "
             "or the observation"
         )
 

@@ -47,7 +47,7 @@ def factory_of(reference: str) -> Factory:
         found: Any = importlib.import_module(module_name)
     except Exception as error:  # the module's own faults as well
         raise UserError(
-            f"env {reference!r}: module {module_name!r} cannot be imported ({sentence_of(error)}); mend its name or "
+            f"env {reference!r}: module {module_name!r} cannot be imported ({sentence_of(error)}); fix its name or "
             "the module"
         ) from error
     module = found
@@ -100,7 +100,7 @@ def constructor_of(reference: str) -> Factory:
         creator: Any = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     except Exception as error:
         raise UserError(
-            f"env {reference!r}: its entry point {entry_point!r} cannot be loaded ({sentence_of(error)}); mend the "
+            f"env {reference!r}: its entry point {entry_point!r} cannot be loaded ({sentence_of(error)}); fix the "
             "entry point or its module"
         ) from error
     return creator

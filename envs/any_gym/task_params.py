@@ -41,12 +41,12 @@ def check_values(reference: str, groups: Mapping[str, Any], ranges: Mapping[str,
                 raise UserError(f"env {reference!r}: {name}={groups[group][name]!r} {fault}")
 
 
-def check_attribute(reference: str, env: gym.Env, name: str, mend: str) -> None:
+def check_attribute(reference: str, env: gym.Env, name: str, fix: str) -> None:
     """Raises UserError unless the unwrapped env has this attribute."""
     attributes = [attribute for attribute in dir(env.unwrapped) if not attribute.startswith("__")]
     if name not in attributes:
         close = nearest(name, [*keywords_of(reference), *attributes])
-        raise UserError(f"env {reference!r} has neither a constructor keyword nor an attribute {name!r}{close}; {mend}")
+        raise UserError(f"env {reference!r} has neither a constructor keyword nor an attribute {name!r}{close}; {fix}")
 
 
 def id_of(params: Mapping[str, Any]) -> str:

@@ -102,7 +102,7 @@ class GymTasks:
         try:
             for name in self.vary:
                 if not as_keyword[name]:
-                    check_attribute(self.env, env, name, "mend the name in `vary`")
+                    check_attribute(self.env, env, name, "fix the name in `vary`")
             for name in self.model:
                 rows_of(mujoco_model(env, self.env), name, self.env)
             if self.own_tasks:

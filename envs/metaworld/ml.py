@@ -1,4 +1,4 @@
-"""ML10, ML25, ML45 and sets of one's own: meta-train on some classes of tasks, adapt to others; goals hidden."""
+"""ML10, ML25, ML45 and sets of your own: meta-train on some classes of tasks, adapt to others; goals hidden."""
 
 from __future__ import annotations
 

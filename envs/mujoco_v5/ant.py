@@ -11,7 +11,7 @@
 v is the speed of the centre of mass (maml) or of the torso (pearl), p the torso's position (of its centre of mass in
 goal-maml). The ant has fallen with its torso outside 0.2 to 1.0 m. All on Ant-v5 and its gear of 150 (oyster also has
 a low-gear model). Observations: dir-maml and vel-maml with contact forces, as gymnasium's own default; the others
-without, where both originals' goal tasks have them. The goal families add the position, for a place cannot be found
+without, where both originals' goal tasks have them. The goal families add the position, because a place cannot be found
 without knowing where one is.
 Sources: Finn et al. 2017 (cbfinn/maml_rl, ant_env_rand*.py), Rakelly et al. 2019 (katerakelly/oyster, ant_*.py).
 """

@@ -40,7 +40,7 @@ class Robot:
     fields: tuple[str, ...] = ("qpos", "qvel")
     """What is read of MjData after a step."""
     own_start: bool = False
-    """The start differs from gymnasium's own, for the task decides a part of it."""
+    """The start differs from gymnasium's own, because the task decides a part of it."""
 
     @property
     def model(self) -> MjModel:

@@ -13,12 +13,12 @@ from tyro.conf import Positional
 from metarl.envs.check_env import check
 from metarl.text import printable
 
-_COLORS = {"ok": "green", "note": "yellow", "mend": "red"}
+_COLORS = {"ok": "green", "note": "yellow", "fix": "red"}
 
 
 @dataclass(frozen=True)
 class CheckEnvArguments:
-    """Run gymnasium's, Stable-Baselines3's and our own checks; exit code 2 where something is to mend."""
+    """Run gymnasium's, Stable-Baselines3's and our own checks; exit code 2 where something is to fix."""
 
     name: Positional[str]
     """A gymnasium id, module:Env-v0, module:factory, a distribution of `metarl list`, or an experiment's .py file."""
@@ -29,10 +29,10 @@ def main(rest: list[str]) -> int:
     # a module beside which one stands, as `python -m` would find it
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    console, to_mend = RichConsole(highlight=False), 0
+    console, to_fix = RichConsole(highlight=False), 0
     for finding in check(arguments.name):
-        to_mend += finding.status == "mend"
+        to_fix += finding.status == "fix"
         console.print(f"[{_COLORS[finding.status]}]{finding.status:<5}[/]", end="")
         console.print(printable(f"{finding.what}: {finding.sentence}"), markup=False, soft_wrap=True)
-    console.print(f"\n{to_mend} to mend" if to_mend else "\nnothing to mend")
-    return 2 if to_mend else 0
+    console.print(f"\n{to_fix} to fix" if to_fix else "\nnothing to fix")
+    return 2 if to_fix else 0

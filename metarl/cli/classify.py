@@ -1,4 +1,4 @@
-"""`metarl classify RUN_DIR --examples MINE`: a few-shot run learns classes of one's own and names what it is asked.
+"""`metarl classify RUN_DIR --examples MINE`: a few-shot run learns classes of your own and names what it is asked.
 
 With --save what it learnt lies in a directory of its own, which takes the run's place and needs none of its data.
 """

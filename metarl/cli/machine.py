@@ -72,7 +72,7 @@ def _packages() -> Iterator[Row]:
         else:
             yield name, found, "ok"
     for name, extra in OPTIONAL.items():
-        yield name, _version(name) or f'not installed; pip install "metarl-suite[{extra}]" if wanted', "ok"
+        yield name, _version(name) or f'not installed; pip install ".[{extra}]" in the checkout if wanted', "ok"
 
 
 def _version(distribution: str) -> str | None:

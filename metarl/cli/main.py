@@ -1,6 +1,6 @@
 """The `metarl` command: which commands there are, and exit codes. What each does is in the file of its name.
 
-Exit codes: 0 done, 1 a run failed, 2 something the user can mend, 130 stopped by Ctrl-C or SIGTERM.
+Exit codes: 0 done, 1 a run failed, 2 something the user can fix, 130 stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def check_can_write(path: Path) -> None:
     if path.suffix not in (".gif", ".mp4"):
         raise UserError(f"--out {path} must end in .gif or .mp4")
     if path.suffix == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise UserError(f'--out {path} needs an encoder: pip install "metarl-suite[video]", or write a .gif')
+        raise UserError(f"--out {path} needs an encoder: pip install imageio-ffmpeg, or write a .gif")
 
 
 def write_video(path: Path, frames: Sequence[Frame], *, frames_per_second: float) -> None:

@@ -161,7 +161,7 @@ def _outputs(model: nn.Module, x: Tensor) -> tuple[Tensor, Calls]:
         found = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
         raise UserError(f"the model gives {found} for {len(x)} inputs, it must give ({len(x)}, outputs); flatten it")
     if not torch.isfinite(outputs).all():
-        raise NonFiniteError("the model's outputs for x have NaN or infinity; scale the inputs or mend its parameters")
+        raise NonFiniteError("the model's outputs for x have NaN or infinity; scale the inputs or fix its parameters")
     return outputs, calls
 
 

@@ -317,7 +317,7 @@ class FewShotClassifier:
 
     @classmethod
     def load(cls, directory: Path | str, *, net: Net | None = None) -> FewShotClassifier:
-        """What `save` wrote; executes no code. A classifier with a net of one's own needs that net again."""
+        """What `save` wrote; executes no code. A classifier with a net of your own needs that net again."""
         found = load_latest(Path(directory))
         if found is None or found[0].get("kind") != KIND:
             raise UserError(f"{directory} holds no classifier; give a directory that `save` wrote")
@@ -365,7 +365,7 @@ def _check_settings(method: str, *, epochs: int, tasks_per_update: int, seed: in
 def _check_whole(least: int, **numbers: Any) -> None:
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
-            raise UserError(f"{name}={number!r} must be a whole number >= {least}; give such a one")
+            raise UserError(f"{name}={number!r} must be a whole number >= {least}; give one that is")
 
 
 AT_ONCE = 512

@@ -60,7 +60,8 @@ def draw_strangers(
 def tell_apart(inside: Sequence[Tensor], outside: Sequence[Tensor]) -> Rejection:
     """From the class scores of each task's queries (Q, ways) and of its out-of-scope ones (S, ways).
 
-    A task whose scores are not all finite, for its adaptation diverged, is scored as the worst: 0, and all let through.
+    A task whose scores are not all finite, because its adaptation diverged, is scored as the worst: 0, and all let
+    through.
     """
     rows = []
     for own, strange in zip(inside, outside, strict=True):

@@ -50,7 +50,7 @@ class MethodEntry:
     ) -> FewShotLearner:
         """The method on the CPU, with its defaults where no config is given.
 
-        Raises UserError for a config of another method, and for a net of one's own that is a bare torch module or takes
+        Raises UserError for a config of another method, and for a net of your own that is a bare torch module or takes
         inputs of another shape.
         """
         config = self.config if config is None else config

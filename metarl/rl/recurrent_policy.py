@@ -24,7 +24,7 @@ REWARD = -2
 SMALLEST_STD = 1e-3
 """Of a normalised input; one that hardly varies is not blown up."""
 LARGEST_INPUT = 10.0
-"""Normalised inputs are clipped to it, lest one far out saturates the memory."""
+"""Normalised inputs are clipped to it, because one far out saturates the memory."""
 NOT_LEARNED = ("input.mean", "input.std")
 
 

@@ -62,7 +62,7 @@ class LoopedLanes:
                     env = self._lanes[lane] = self._make_lane()
                 self._obs[lane] = env.reset(task, seed)
             except UserError:
-                raise  # says itself what to mend
+                raise  # says itself what to fix
             except Exception as error:
                 raise EnvFault(task, seed, 0) from error
         return self._obs[lanes]

@@ -138,7 +138,7 @@ def run_group(
         """Leave the lanes' episodes all zero, masked from the first step on; or raise, if so configured."""
         if non_finite == "raise":
             raise NonFiniteError(
-                f"NaN or infinity in obs or reward of {lineup.where(int(bad[0]), t)}; mend the environment, "
+                f"NaN or infinity in obs or reward of {lineup.where(int(bad[0]), t)}; fix the environment, "
                 "or set non_finite to 'drop_episode' to leave such episodes out"
             )
         for array in arrays.values():

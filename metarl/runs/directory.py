@@ -1,6 +1,6 @@
 """The directory of one run: locked while in use, with the config and versions that made its numbers.
 
-RUN/  config.json  versions.json  metrics.jsonl  checkpoints/  experiment/ (one's own file)  run.lock (while in use)
+RUN/  config.json  versions.json  metrics.jsonl  checkpoints/  experiment/ (your own file)  run.lock (while in use)
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class RunDirectory:
         may_differ: Collection[str] = (),
         complete: Complete = dict,
     ) -> RunDirectory:
-        """Make or reopen a run directory, lock it, and write config.json, versions.json and a copy of one's own file.
+        """Make or reopen a run directory, lock it, and write config.json, versions.json and a copy of your own file.
 
         Raises UserError, and leaves everything as it was, if the place is not writable or is in use; if it
         holds a run and `resume` is off, or none and it is on; or if a resumed run has another experiment or

@@ -92,9 +92,9 @@ def _load_file(path: Path) -> ModuleType:
     try:
         module = importlib.import_module(path.stem)
     except SyntaxError as error:
-        raise UserError(f"{path}, line {error.lineno}: {error.msg}; mend the file") from error
+        raise UserError(f"{path}, line {error.lineno}: {error.msg}; fix the file") from error
     except ImportError as error:
-        raise UserError(f"{path} cannot be imported: {error}; install what it needs, or mend the file") from error
+        raise UserError(f"{path} cannot be imported: {error}; install what it needs, or fix the file") from error
     if Path(module.__file__ or "").resolve() != path:
         raise UserError(
             f"{path} cannot be imported as {path.stem!r}, a name that {module.__file__} has taken; rename it"

@@ -151,7 +151,7 @@ def check_tensorboard() -> None:
     try:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError as error:
-        raise UserError('TensorBoard is missing; pip install "metarl-suite[tensorboard]"') from error
+        raise UserError("TensorBoard is missing; pip install tensorboard") from error
 
 
 def tensorboard_writer(path: Path) -> SummaryWriter:

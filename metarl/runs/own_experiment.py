@@ -1,4 +1,4 @@
-"""An experiment file of one's own and the modules beside it that it imports, as a run keeps them: RUN/experiment/."""
+"""An experiment file of your own and the modules beside it that it imports, as a run keeps them: RUN/experiment/."""
 
 from __future__ import annotations
 

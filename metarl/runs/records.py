@@ -1,4 +1,4 @@
-"""Where records of runs lie, and the tables made from them: in experiments/, or in a directory of one's own."""
+"""Where records of runs lie, and the tables made from them: in experiments/, or in a directory of your own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Records(NamedTuple):
 
 
 def records(into: Path | None) -> Records:
-    """Of a directory of one's own the table is RESULTS.md, for a README.md there is somebody's work.
+    """Of a directory of your own the table is RESULTS.md, because a README.md there is somebody's work.
 
     Raises UserError where `into` is a file.
     """

@@ -28,7 +28,7 @@ def settings_of(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def own_config(experiment: str) -> Any:
-    """What the experiment's config() returns; None for a file of one's own, which is not run for this, and for an
+    """What the experiment's config() returns; None for a file of your own, which is not run for this, and for an
     experiment that is no more."""
     if experiment.endswith(".py"):
         return None
@@ -39,7 +39,7 @@ def own_config(experiment: str) -> Any:
 
 
 def _marked_anywhere(own: Any, mark: str) -> set[str]:
-    """Of a config, or of those parts that an experiment of one's own has under these names as well."""
+    """Of a config, or of those parts that an experiment of your own has under these names as well."""
     if own is not None:
         return marked_names(own, mark)
     parts = {"trainer": TrainerConfig(), "rl": RLSettings()}

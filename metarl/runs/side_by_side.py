@@ -50,7 +50,7 @@ def side_by_side(results: Mapping[str, Records], configs: Mapping[str, dict[str,
 def _episodes_a_step(config: Mapping[str, Any]) -> str:
     try:
         return str(config["config"]["rl"]["evaluation"]["adaptation_episodes"])
-    except (KeyError, TypeError):  # an experiment of one's own may keep it elsewhere
+    except (KeyError, TypeError):  # an experiment of your own may keep it elsewhere
         return ""
 
 

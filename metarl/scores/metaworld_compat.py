@@ -24,7 +24,7 @@ def first_come_success(
 
     steps_to_success (tasks, episodes): steps up to and including the first success, 0 without one. As many episodes
     of a class are kept as were run of each task, out of each `envs_per_class` goals stepped together; goals left over
-    for a batch that is not full are left out, for a score of fewer environments is less biased.
+    for a batch that is not full are left out, because a score of fewer environments is less biased.
     """
     classes = list(dict.fromkeys(strata))
     labels = np.asarray(strata)

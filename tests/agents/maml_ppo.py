@@ -1,6 +1,6 @@
 """MAML whose outer step is PPO: Adam on the clipped surrogate of the adapted policies, several times a meta-batch.
 
-An agent of one's own in one file. It is put together from the parts that MAML has too; only the outer step is new.
+An agent of your own in one file. It is put together from the parts that MAML has too; only the outer step is new.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The docs' example of an agent of one's own: it is what the docs show, short, and learns."""
+"""The docs' example of an agent of your own: it is what the docs show, short, and learns."""
 
 from pathlib import Path
 

@@ -93,7 +93,7 @@ def test_adapt_to_a_task_of_an_env_of_ones_own(point: Path, tmp_path: Path) -> N
         (["--env", "no-such-env"], "not registered"),
         (
             ["--env", "tests.envs.gym_envs:Walk", "--task", '{"sped": 1}'],
-            "neither a constructor keyword nor an attribute 'sped' (did you mean 'speed'?); mend the name in the task",
+            "neither a constructor keyword nor an attribute 'sped' (did you mean 'speed'?); fix the name in the task",
         ),
         (["--env", "tests.envs.gym_envs:Walk", "--task", '{"attributes": {"gaol": 1}}'], "did you mean 'goal'?"),
         (["--env", "tests.envs.gym_envs:Walk", "--task", '{"speed": "fast"}'], "step raised "),
@@ -159,7 +159,7 @@ def test_an_mp4_keeps_every_frame_and_odd_sides(tmp_path: Path) -> None:
 
 def test_an_mp4_without_its_encoder_is_refused_before_anything_is_rendered(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(rendering.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install .metarl-suite\[video\]., or write a .gif"):
+    with pytest.raises(UserError, match=r"pip install imageio-ffmpeg, or write a .gif"):
         rendering.check_can_write(tmp_path / "a.mp4")
 
 

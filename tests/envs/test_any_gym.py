@@ -244,7 +244,7 @@ def walk(name: str) -> GymTasks:
         ),
         (
             lambda: GymTasks(f"{HERE}:Attributes", vary={"computed": Uniform(2, 3)}, horizon_steps=5),
-            "raised AttributeError: property 'computed' of 'Attributes' object has no setter; mend the env",
+            "raised AttributeError: property 'computed' of 'Attributes' object has no setter; fix the env",
         ),
         (
             lambda: GymTasks(f"{HERE}:GlobalTasks", own_tasks=True, horizon_steps=5),
@@ -253,16 +253,16 @@ def walk(name: str) -> GymTasks:
         ),
         (
             lambda: GymTasks(f"{HERE}:TasksItRefuses", own_tasks=True, horizon_steps=5),
-            "set_task raised RuntimeError: the task server is down; mend the env",
+            "set_task raised RuntimeError: the task server is down; fix the env",
         ),
         (
             lambda: GymTasks(f"{HERE}:TasksItCannotDraw", own_tasks=True, horizon_steps=5),
             "sample_tasks(1) raised RuntimeError: the task server is down",
         ),
-        (lambda: walk("KeyErrorInStep"), "step raised KeyError: 'goal'; mend the env"),
+        (lambda: walk("KeyErrorInStep"), "step raised KeyError: 'goal'; fix the env"),
         (lambda: walk("AttributeErrorInReset"), "reset raised AttributeError: 'AttributeErrorInReset' object has no"),
-        (lambda: walk("TypeErrorInReset"), "reset raised TypeError: object of type 'int' has no len(); mend the env"),
-        (lambda: walk("GoalOutside"), "reset raised ValueError: goal is outside the workspace; mend the env"),
+        (lambda: walk("TypeErrorInReset"), "reset raised TypeError: object of type 'int' has no len(); fix the env"),
+        (lambda: walk("GoalOutside"), "reset raised ValueError: goal is outside the workspace; fix the env"),
         (lambda: walk("old_step_in_a_wrapper"), "step returned what its wrapper could not unpack"),
         (lambda: walk("NoReward"), "the reward of step is None, not a number"),
         (lambda: walk("RewardOfShape1"), "not a number; return a float"),

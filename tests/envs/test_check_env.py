@@ -25,7 +25,7 @@ def said(name: str) -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize("name", ["Pendulum-v1", "navigation", "cheetah-vel-pearl-v0", f"{HERE}:make_walk"])
 def test_nothing_to_mend(name: str) -> None:
     found = said(name)
-    assert all(status != "mend" for status, _ in found.values()), found
+    assert all(status != "fix" for status, _ in found.values()), found
     assert {"spaces", "seed", "buffers", "numbers", "memory", "speed", "gymnasium's checker"} <= set(found)
 
 
@@ -47,7 +47,7 @@ def test_an_env_without_tasks_is_given_a_line_to_start_from() -> None:
         ("OldReset", "gymnasium's rules", "reset returned one ndarray"),
         ("IgnoresSeed", "gymnasium's rules", "ignores its seed"),
         ("Outside", "gymnasium's rules", "outside its observation_space"),
-        ("GoalOutside", "gymnasium's rules", "reset raised ValueError: goal is outside the workspace; mend the env"),
+        ("GoalOutside", "gymnasium's rules", "reset raised ValueError: goal is outside the workspace; fix the env"),
         ("NoReward", "gymnasium's rules", "the reward of step is None"),
         ("NoSpace", "gymnasium's rules", "its observation_space is None"),
         ("SharedBuffer", "buffers", "return a copy"),
@@ -57,7 +57,7 @@ def test_an_env_without_tasks_is_given_a_line_to_start_from() -> None:
 )
 def test_what_is_to_mend_is_said(name: str, what: str, sentence: str) -> None:
     status, text = said(f"{HERE}:{name}")[what]
-    assert status == "mend" and sentence in text
+    assert status == "fix" and sentence in text
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_what_is_to_mend_is_said(name: str, what: str, sentence: str) -> None:
     ],
 )
 def test_own_tasks_that_cannot_be_used_are_said(name: str, sentence: str) -> None:
-    to_mend = [finding for finding in check(f"{HERE}:{name}") if finding.status == "mend"]
-    assert [finding.what for finding in to_mend] == ["tasks"] and sentence in to_mend[0].sentence
+    to_fix = [finding for finding in check(f"{HERE}:{name}") if finding.status == "fix"]
+    assert [finding.what for finding in to_fix] == ["tasks"] and sentence in to_fix[0].sentence
 
 
 def test_tasks_that_do_not_differ_are_said(tmp_path, monkeypatch) -> None:
@@ -80,12 +80,12 @@ def test_tasks_that_do_not_differ_are_said(tmp_path, monkeypatch) -> None:
         "horizon_steps=5))\n"
     )
     status, text = said(str(tmp_path / "same_tasks.py"))["tasks"]
-    assert status == "mend" and "nothing to adapt to" in text
+    assert status == "fix" and "nothing to adapt to" in text
 
 
 def test_the_command_says_ok_or_exits_with_2(capsys) -> None:
     assert main(["check-env", "navigation"]) == 0
-    assert "nothing to mend" in capsys.readouterr().out
+    assert "nothing to fix" in capsys.readouterr().out
     assert main(["check-env", f"{HERE}:SharedBuffer"]) == 2
     assert "buffers: a step overwrites" in capsys.readouterr().out
     assert main(["check-env", "Pendulun-v1"]) == 2

@@ -50,7 +50,7 @@ def test_a_sound_net_passes(model):
     ids=["batch norm", "layer norm", "instance norm"],
 )
 def test_torchs_own_norms_are_caught(norm):
-    """If this fails, torch has mended its batching rules: then our own primitives may go."""
+    """If this fails, torch has fixed its batching rules: then our own primitives may go."""
     report = check_metagrad(net(norm), X, Y)
     assert not report.ok and report.loop_error < 1e-6 and report.vmap_error > 0.001
     assert "without any error raised" in report.message and type(norm).__name__ in report.message

@@ -256,7 +256,7 @@ def test_a_class_of_unread_files_is_named(tmp_path):
 @pytest.mark.parametrize(
     "layout, place, content, message",
     [
-        ("cub", "split/train.json", b'{"label_names": [', "train.json is no JSON .* mend it"),
+        ("cub", "split/train.json", b'{"label_names": [', "train.json is no JSON .* fix it"),
         ("cub", "split/test.json", b'{"labels": []}', "test.json has no list of names under 'label_names'"),
         ("cub", "split/test.json", b"[1]", "test.json has no list of names under 'label_names'"),
         ("cub", "split/test.json", b'{"label_names": [1]}', "test.json has no list of names under 'label_names'"),

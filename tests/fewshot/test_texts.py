@@ -176,7 +176,7 @@ def test_an_evaluation_asks_out_of_scope_requests_of_the_wide_suites(made_up, tm
 
 
 def test_fewer_strangers_than_asked_for_are_all_asked(made_up):
-    """A file of one's own may have a handful."""
+    """A file of your own may have a handful."""
     source = intents(CONFIG, EpisodeConfig(ways=2, shots=2, queries=2))
     evaluation = FewShotEvaluationConfig(suites=("3w2s",), num_episodes=3, out_of_scope_ways=3)
     assert evaluation.out_of_scope_queries > source.num_out_of_scope

@@ -118,7 +118,7 @@ def test_other_tasks_of_the_same_names_are_not_compared(tmp_path):
 
 @pytest.mark.parametrize("name", ["ml1_reach_maml", "mine.py"])
 def test_a_setting_has_no_effect_by_its_whole_name_alone(name):
-    """`workers` of an agent of one's own is not `rl.pool.workers`."""
+    """`workers` of an agent of your own is not `rl.pool.workers`."""
     config = {"agent": {"workers": 1, "object_jitter": 2}, "rl": {"pool": {"workers": 3, "lanes_per_group": 4}}}
     settings = settings_of({"experiment": name, "config": config | {"trainer": {"seed": 1, "device": "cpu"}}})
     assert "rl.pool.workers" not in settings and "trainer.device" not in settings and "trainer.seed" not in settings

@@ -1,4 +1,4 @@
-"""A run of one's own experiment file keeps the file, works from anywhere, and runs no other without a word."""
+"""A run of your own experiment file keeps the file, works from anywhere, and runs no other without a word."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metarl.errors import UserError
 from metarl.runs.compare import read_entries
 from metarl.runs.own_experiment import MAX_FILES, digest, read_experiment
 
-EXPERIMENT = '''"""Navigation by a file of one's own."""
+EXPERIMENT = '''"""Navigation by a file of your own."""
 import metarl.experiments.navigation_maml as base
 from HELPER import number
 from metarl.envs.navigation import Navigation

@@ -66,9 +66,9 @@ class SpyPool(RolloutPool):
         super().__init__(Scripted(), PoolConfig(workers=0))
         self.calls = []
 
-    def collect(self, jobs, actor):
+    def submit(self, jobs, actor):
         self.calls.append((list(jobs), actor))
-        return super().collect(jobs, actor)
+        return super().submit(jobs, actor)
 
 
 # known success: the easy task succeeds at its second step and ends there, the hard one never does

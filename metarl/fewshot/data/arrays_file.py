@@ -1,4 +1,4 @@
-"""Arrays of one's own in a .npz file: vectors, images or series with a label each, some classes held out."""
+"""Arrays of your own in a .npz file: vectors, images or series with a label each, some classes held out."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def shuffled(classes: Mapping[str, list[Path]], *, test_share: float, split_seed
 
 
 def _missing(root: Path, layout: Layout, split: Split) -> str:
-    """What the layout lacks, and how to mend it."""
+    """What the layout lacks, and how to fix it."""
     place = _place(root, layout, split)
     if place.exists():
         fault, others = f"{place} has no class", []
@@ -314,7 +314,7 @@ def _label_names(path: Path) -> list[str]:
     try:
         content = json.loads(_text(path))
     except json.JSONDecodeError as error:
-        raise UserError(f"{path} is no JSON ({error}); mend it or unpack it again") from error
+        raise UserError(f"{path} is no JSON ({error}); fix it or unpack it again") from error
     names = content.get("label_names") if isinstance(content, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f"{path} has no list of names under 'label_names'; add it: the folders of the split's classes")

@@ -1,4 +1,4 @@
-"""Intents of spoken and written requests: CLINC150, Banking77, HWU64's commands to a home robot, or one's own texts.
+"""Intents of spoken and written requests: CLINC150, Banking77, HWU64's commands to a home robot, or your own texts.
 
 Meta-training and held-out tasks share no intent; where the data set names domains, they share no domain either, which
 is harder: what an airport asks is no help at the bank.
@@ -59,7 +59,7 @@ OUT_OF_SCOPE = "oos"
 class IntentsConfig:
     name: IntentSet = "clinc150"
     file: str = field(default="", metadata={NAMES_FILES: True})
-    """A .csv of one's own with the columns text and label, in place of the named set. Texts with the label `oos` are of
+    """A .csv of your own with the columns text and label, in place of the named set. Texts with the label `oos` are of
     no intent."""
     dimensions: int = 16_384
     """Of the hashed word and letter n-grams that a net sees."""

@@ -1,4 +1,4 @@
-"""Examples of one's own on a disk, for a trained run: texts in a CSV file, image files in folders, or arrays in .npz.
+"""Examples of your own on a disk, for a trained run: texts in a CSV file, image files in folders, or arrays in .npz.
 
 texts    FILE.csv with the columns text and label, or FILE.txt with a text a line, which has no labels
 images   FOLDER/CLASS/*.png, or FOLDER/*.png or one file, which have no labels (endings: image_folder.SUFFIXES)

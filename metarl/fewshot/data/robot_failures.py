@@ -48,7 +48,7 @@ class RobotFailuresConfig:
 
 
 def robot_failures(config: RobotFailuresConfig, episodes: EpisodeConfig) -> ClassEpisodes:
-    """Inputs (90,): each reading as sign(v) log(1 + |v|), for a collision's forces are a hundred times a motion's.
+    """Inputs (90,): each reading as sign(v) log(1 + |v|), because a collision's forces are a hundred times a motion's.
 
     Raises UserError for a missing file or a wrong checksum.
     """

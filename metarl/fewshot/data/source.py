@@ -111,7 +111,7 @@ RawKind = Literal["texts", "images", "arrays"]
 
 
 class Encoder(Protocol):
-    """How one's own examples become inputs as those of a data set are.
+    """How your own examples become inputs as those of a data set are.
 
     A dataclass of numbers, texts and arrays, so that it can be stored (`registry.ENCODERS`).
     """

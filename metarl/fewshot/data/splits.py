@@ -15,8 +15,8 @@ ClassSplits = Mapping[Split, Sequence[int]]
 
 
 def check_splits(splits: ClassSplits, names: Sequence[str]) -> None:
-    """Raises UserError naming a class that two splits share, for its score would be memory, not adaptation, or one that
-    is in a split twice or not among the `names`."""
+    """Raises UserError naming a class that two splits share, because its score would be memory, not adaptation, or
+    one that is in a split twice or not among the `names`."""
     seen: dict[int, str] = {}
     for split, classes in splits.items():
         for c in map(int, classes):

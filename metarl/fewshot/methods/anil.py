@@ -112,7 +112,7 @@ def anil(
     device: torch.device = CPU,
     net: Net | None = None,
 ) -> GradientLearner[FastWeights]:
-    """Raises UserError for a net of one's own without a head."""
+    """Raises UserError for a net of your own without a head."""
     net = net or net_with_head(spec, config)
     if not isinstance(net, WithHead):
         raise UserError("ANIL adapts the head of a net alone, and this net has none; give WithHead(body, outputs)")

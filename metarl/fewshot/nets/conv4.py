@@ -19,7 +19,7 @@ from metarl.types import Params
 from metarl.validate import check_choices
 
 FEW_CHANNELS = 3
-"""Of images, up to which the first layer's statistics are had from patches (`norm.conv_moments`)."""
+"""Of images, up to which the first layer's statistics come from patches (`norm.conv_moments`)."""
 
 
 @dataclass(frozen=True)

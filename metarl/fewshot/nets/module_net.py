@@ -1,4 +1,4 @@
-"""A torch.nn.Module of one's own as a `Net`, so that every method here can train it."""
+"""A torch.nn.Module of your own as a `Net`, so that every method here can train it."""
 
 from __future__ import annotations
 

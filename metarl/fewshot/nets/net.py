@@ -49,7 +49,7 @@ def initial_statistics(net: Net) -> Statistics:
 
 
 def check_outputs(net: Net, outputs: int) -> None:
-    """Raises UserError for a net of one's own with fewer outputs than a task has classes."""
+    """Raises UserError for a net of your own with fewer outputs than a task has classes."""
     if net.output_dim < outputs:
         raise UserError(
             f"the net has {net.output_dim} outputs, but tasks have up to {outputs} classes, each of which needs one; "

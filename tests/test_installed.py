@@ -1,0 +1,80 @@
+"""The wheel in a folder with envs/, agents/ and experiments/ of somebody's own: what is installed is one package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+THEIRS = "raise ImportError('this is somebody else\\'s package')\n"
+SMALL = [
+    *("--iterations", "1", "--meta-batch-size", "2", "--support-episodes", "2", "--query-episodes", "2"),
+    *("--test-episodes", "1", "--adaptation-episodes", "1", "--max-tasks", "2", "--workers", "1"),
+]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """Built from what git would hand out: a copy of the tree, links and all."""
+    folder = tmp_path_factory.mktemp("wheel")
+    tree = folder / "tree"
+    tree.mkdir()
+    names = ("metarl", "envs", "agents", "experiments", "pyproject.toml", "README.md", "LICENSE")
+    leave_out = ["--exclude=__pycache__", "--exclude=experiments/results"]
+    packed = subprocess.run(["tar", "-C", str(ROOT), *leave_out, "-c", *names], capture_output=True, check=True)
+    subprocess.run(["tar", "-C", str(tree), "-x"], input=packed.stdout, check=True)
+    options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "-q"]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, "-w", str(folder), str(tree)], check=True)
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def theirs(wheel: Path, tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """A folder with packages of those names, and the environment in which the wheel is installed."""
+    target, folder = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("project")
+    options = ["--no-deps", "--disable-pip-version-check", "-q"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(wheel)], check=True)
+    for name in ("envs", "agents", "experiments"):
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text(THEIRS)
+    return folder, os.environ | {"PYTHONPATH": str(target)}
+
+
+def test_the_wheel_holds_one_package(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"metarl"}
+    for file in ("metarl/envs/navigation.py", "metarl/agents/maml.py", "metarl/experiments/navigation_maml.py"):
+        assert file in names
+    assert "metarl/fewshot/data/index/omniglot.json" in names and "metarl/py.typed" in names
+
+
+def test_commands_work_beside_other_peoples_code(theirs: tuple[Path, dict[str, str]]) -> None:
+    folder, environment = theirs
+
+    def metarl(*words: str) -> str:
+        command = [sys.executable, "-m", "metarl", *words]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    place = subprocess.run(
+        [sys.executable, "-c", "import metarl; print(metarl.__file__)"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(place.stdout.strip()).is_relative_to(environment["PYTHONPATH"])
+    assert "navigation_maml" in metarl("list")
+    assert "ok" in metarl("check-env", "navigation")
+    metarl("train", "navigation_maml", "--out", "run", *SMALL)
+    assert "meta-trained" in metarl("evaluate", "run", "--workers", "0")
