@@ -57,7 +57,7 @@ class Trainer:
             self._rows = state.get("metrics_rows")
 
     def run(self, console: Console, *, resumed: bool = False) -> bool:
-        """Train to the end and save. False if a signal stopped it: then the last whole iteration is saved."""
+        """Train to the end and save. False if a signal came: then the last whole iteration is saved."""
         config, learner = self.config, self.experiment.learner
         log = MetricsLog(
             self.run_directory.metrics_path,
@@ -110,7 +110,7 @@ class Trainer:
                 # optimizer's moments ahead of theta, and the checkpoint before it is the one to go on from.
                 if is_whole:
                     self._save(log)
-        return self.iteration >= config.iterations
+        return self.iteration >= config.iterations and not stop.requested
 
     def _collect(self) -> Sequence[TaskData]:
         """The batch of this iteration, where none is pending: the first one, and after a resume."""

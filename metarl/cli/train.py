@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import textwrap
@@ -27,7 +28,7 @@ from metarl.config import (
     marked_names,
     parse_flags,
 )
-from metarl.experiment import Preset, find_preset, presets_of
+from metarl.experiment import Preset, RLExperiment, find_preset, presets_of
 from metarl.runs.directory import RunDirectory
 from metarl.runs.find import load_experiment
 from metarl.runs.log import Console, check_tensorboard, read_metrics, say
@@ -109,10 +110,24 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                     results = evaluate_both(experiment, config.trainer.seed)
             except Stopped:
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
-            _report(run.path, experiment.report, results, trainer, config)
+            with StopSignal(cleanup=experiment.close) as stop:
+                _report(run.path, experiment.report, results, trainer, config)
+            if stop.requested:
+                return _say_stopped(trainer.iteration, config.trainer.iterations)
+            say(_next_commands(run.path, experiment))
     finally:
         experiment.close()
     return 0
+
+
+def _next_commands(run: Path, experiment: Any) -> str:
+    """What to do with the run now, to be copied."""
+    place = shlex.quote(str(run))
+    if isinstance(experiment, RLExperiment):
+        commands = (f"play {place}", f"adapt {place} --task 0", f"compare {place} OTHER_RUN")
+    else:
+        commands = (f"explain {place}", f"classify {place} --help", f"evaluate {place}")
+    return "next:\n" + "\n".join(f"  metarl {command}" for command in commands)
 
 
 def _say_stopped(iteration: int, iterations: int) -> int:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks to stop at the next safe point, the second ends the process at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first asks to stop at the next safe point, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ class Stopped(BaseException):
 
 
 class StopSignal:
-    """Handles SIGINT and SIGTERM inside a `with` block of the main thread; elsewhere it never fires.
+    """Handles these signals inside a `with` block of the main thread; elsewhere it never fires.
+
+    One that the process was started to ignore, as SIGHUP under nohup, stays ignored.
 
     Work that must be whole runs plainly and looks at `requested` between its steps; waiting that may be
     dropped runs inside `with stop.interruptible():`, where the first signal raises Stopped.
@@ -54,8 +56,9 @@ class StopSignal:
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():  # Python allows no other to set handlers
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -71,6 +74,8 @@ class StopSignal:
         self.signal_name = signal.Signals(number).name
         if self._interruptible:
             raise Stopped(self.signal_name)
+        # straight to the descriptor: the interrupted code may be in the middle of printing
+        os.write(2, f"\n{self.signal_name}: stopping once this step is whole; once more ends at once\n".encode())
 
     def _end(self) -> None:
         """A third signal, during the clean-up, does not wait for it."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -54,6 +55,8 @@ class Report:
                 table.add_row()
             console.print(table)
         for policy, evaluation in results.items():
+            for line in _by_class(policy, evaluation, self.condition):
+                console.print(printable(line), markup=False, highlight=False)
             for note in evaluation.notes:
                 console.print(printable(f"{policy}: {note}"), markup=False)
 
@@ -98,6 +101,19 @@ def _tables(results: Results) -> dict[tuple[str, ...], dict[str, list[str]]]:
             measures = tuple(m for m in scores.measures if succeeds or not m.startswith("success"))
             tables.setdefault(measures, {}).setdefault(policy, []).append(suite)
     return tables
+
+
+def _by_class(policy: str, evaluation: Evaluation, condition_kind: str) -> Iterator[str]:
+    """Each class's success after the last step, where there are several; and what the intervals above are of."""
+    scores = evaluation.suites.get("")
+    if scores is None or len(set(scores.strata)) < 2 or "success_any" not in scores.values:
+        return
+    classes, labels = list(dict.fromkeys(scores.strata)), np.array(scores.strata)
+    for condition in scores.conditions:
+        last = scores.of(condition, "success_any")[-1]
+        shares = ", ".join(f"{name} {last[labels == name].mean():.0%}" for name in classes)
+        yield f"{policy}, {CONDITIONS.get(condition, condition)} {condition_kind}, success at any step: {shares}"
+    yield f"{policy}: intervals are of other goals of these {len(classes)} classes under this theta, not of other ones"
 
 
 def _rows(scores: Scores, measures: tuple[str, ...]) -> list[list[str]]:

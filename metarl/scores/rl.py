@@ -197,7 +197,10 @@ def _notes(dropped: int, counted: dict[str, list[float]]) -> Iterator[str]:
         yield f"{dropped} test episodes had a NaN and are left out"
     if counted:
         last = ", ".join(f"{CONDITIONS[condition]} {values[-1]:.0%}" for condition, values in counted.items())
-        yield f"counted as metaworld 3.1.1 does (first come, biased upwards): {last}"
+        yield (
+            "as metaworld 3.1.1 counts, which keeps the episodes that end first and so favours easy goals (biased "
+            f"upwards): {last}"
+        )
 
 
 def evenly(tasks: Sequence[Task], most: int | None) -> list[Task]:
