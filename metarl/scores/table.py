@@ -26,6 +26,8 @@ from metarl.types import Metrics
 
 Kind = Literal["bootstrap", "normal"]
 """Of intervals: bootstrap over tasks within strata (RL), or 1.96 s / sqrt(n), as few-shot papers give it."""
+FEW_TASKS = 2
+"""Families of so many tasks, such as forward and backward, are trained on and tested on."""
 NOT_A_SCORE = ("steps_to_success",)
 """Kept beside the scores: 0 where there was no success, so that its mean says nothing."""
 
@@ -53,21 +55,31 @@ class Scores:
 
     def of(self, condition: str, measure: str) -> NDArray[np.float64]:
         """(K, B). Raises UserError for a condition that was not scored."""
+        return self._samples(condition, measure).mean(-1)
+
+    def _samples(self, condition: str, measure: str) -> NDArray[np.float64]:
+        """(K, B, N)"""
         if condition not in self.conditions:
             raise UserError(f"there are no scores with {condition}; take one of {', '.join(self.conditions)}")
-        return self.per_task(measure)[self.conditions.index(condition)]
+        return self.values[measure][self.conditions.index(condition)]
 
     def curve(self, condition: str, measure: str) -> list[Interval]:
         """Mean and 95 % interval after each number of steps."""
-        return [self._interval(row, measure) for row in self.of(condition, measure)]
+        return [self._interval(samples, measure) for samples in self._samples(condition, measure)]
 
-    def _interval(self, per_task: NDArray[np.float64], measure: str) -> Interval:
+    def _interval(self, samples: NDArray[np.float64], measure: str) -> Interval:
+        """Of samples (B, N). Two tasks are no sample of tasks: then their episodes are resampled, each task's own."""
+        per_task = samples.mean(-1)
         if self.interval == "normal":
             return normal_interval(per_task)
-        interval = stratified_bootstrap(per_task, self.strata or None)
+        if len(per_task) <= FEW_TASKS:
+            tasks = np.repeat(np.arange(len(samples)), samples.shape[1]).astype(str).tolist()
+            interval = stratified_bootstrap(samples.ravel(), tasks)
+        else:
+            interval = stratified_bootstrap(per_task, self.strata or None)
         if measure.startswith("success"):
             # a bootstrap cannot leave what was seen: of nothing but successes it has the width 0
-            trials = per_task.size * (self.samples_per_task or self.values[measure].shape[-1])
+            trials = len(per_task) * (self.samples_per_task or samples.shape[1])
             return wider(interval, wilson(float(per_task.mean()), trials))
         return interval
 
@@ -84,7 +96,9 @@ class Scores:
         )
 
     def condensed(self) -> Scores:
-        """With each task's mean in place of its samples; tasks are the independent units of every interval."""
+        """With each task's mean in place of its samples, where tasks are the independent units of every interval."""
+        if len(self.tasks) <= FEW_TASKS:
+            return self
         return Scores(
             values={measure: values.mean(-1, keepdims=True) for measure, values in self.values.items()},
             conditions=self.conditions,

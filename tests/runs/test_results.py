@@ -169,12 +169,12 @@ def test_the_interval_resamples_within_classes(tmp_path: Path) -> None:
 
 
 def test_records_keep_each_tasks_mean_and_the_same_table(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", seed=1, success=[[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    run = make_run(tmp_path / "run", seed=1, success=[[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
     stored = json.loads((add_result(tmp_path / "results", run) / "evaluation.json").read_text())
     scores = suites_from_json(stored["policies"]["meta-trained"])[""]
-    assert scores.samples_per_task == 3 and scores.values["return"].shape == (1, 1, 2, 1)
-    assert scores.of("stochastic", "success_any").tolist() == [[pytest.approx(2 / 3, abs=1e-6), 0.0]]
-    assert scores.of("stochastic", "return").tolist() == [[pytest.approx(20 / 3, abs=1e-6), 0.0]]
+    assert scores.samples_per_task == 3 and scores.values["return"].shape == (1, 1, 3, 1)
+    assert scores.of("stochastic", "success_any").tolist() == [[pytest.approx(2 / 3, abs=1e-6), 0.0, 1.0]]
+    assert scores.of("stochastic", "return").tolist() == [[pytest.approx(20 / 3, abs=1e-6), 0.0, 10.0]]
 
 
 @pytest.mark.parametrize(

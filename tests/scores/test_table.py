@@ -28,6 +28,15 @@ def test_nothing_but_successes_has_an_interval_with_a_width() -> None:
     ) == [interval]
 
 
+def test_of_two_tasks_the_episodes_are_resampled() -> None:
+    """They are all tasks there are: which two were drawn is no question."""
+    rng = np.random.default_rng(0)
+    returns = np.array([-300.0, 400.0])[:, None] + rng.normal(0, 10, (2, 100))
+    two = Scores(values={"return": returns[None, None]}, conditions=("sampled",), steps=(0,), tasks=("back", "forth"))
+    (interval,) = two.curve("sampled", "return")
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * 10 / np.sqrt(200), rel=0.2)
+
+
 def test_wilson_by_hand() -> None:
     """10 trials, none a success: the upper bound is z^2 / (n + z^2)."""
     z2 = 1.959964**2

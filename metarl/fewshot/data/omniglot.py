@@ -58,8 +58,9 @@ class OmniglotConfig:
     grey levels as in libraries that read the images with torchvision; held-out images too. Scores of the two are not of
     the same images. `average` needs the file of 105 pixels."""
     split: Literal["vinyals", "lake"] = "vinyals"
-    """vinyals: 1,200 and 423 random characters (Vinyals et al. 2016, in the version of Snell et al. 2017). lake: the
-    background and evaluation alphabets of the data set's authors, which share no alphabet."""
+    """vinyals: 1,200 and 423 characters (Vinyals et al. 2016, in the version of Snell et al. 2017). The paper calls
+    them random; in that version they go by alphabets, 37 and 12, and one alphabet is in both. lake: the background and
+    evaluation alphabets of the data set's authors, 30 and 20, which share none."""
     rotations: bool = True
     """Characters turned by 90, 180 and 270 degrees are classes of their own (Santoro et al. 2016)."""
     distort: bool = field(default=False, metadata={OF_TRAINING: True})
