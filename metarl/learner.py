@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -41,6 +41,20 @@ class Actor(Protocol):
 
     def act(self, memory: Memory, inputs: ActorInput, noise: Tensor) -> tuple[Tensor, Tensor, Memory]:
         """noise (L, noise_dim) -> actions (L, A) or (L,) int64, log_probs (L,), the next memory."""
+        ...
+
+
+@runtime_checkable
+class BeginsEpisodes(Protocol):
+    """What an actor may do besides: something at the beginning of each episode, as PEARL draws a latent there."""
+
+    @property
+    def episode_noise_dim(self) -> int:
+        """N(0, 1) numbers that the beginning of an episode takes."""
+        ...
+
+    def begin(self, memory: Memory, lanes: Tensor, noise: Tensor) -> Memory:
+        """lanes (L,) int64 that begin an episode, noise (L, episode_noise_dim) -> the next memory of all lanes."""
         ...
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from metarl.errors import NonFiniteError
-from metarl.learner import Actor, ActorInput
+from metarl.learner import Actor, ActorInput, BeginsEpisodes, Memory
 from metarl.rollout.buffer import Arrays
 from metarl.rollout.jobs import RolloutJob
 from metarl.seeding import SeedKey, numpy_rng
@@ -85,6 +85,15 @@ def draw_noise(actor: Actor, seed: SeedKey, horizon_steps: int) -> NDArray[np.fl
     return rng.standard_normal(shape, dtype=np.float32)
 
 
+def _begin(actor: Actor, memory: Memory, begun: dict[int, SeedKey]) -> Memory:
+    """The memory after the beginning of those lanes' episodes; its noise is from each episode's own seed."""
+    if not begun or not isinstance(actor, BeginsEpisodes):
+        return memory
+    size = actor.episode_noise_dim
+    rows = [numpy_rng((*seed, 2)).standard_normal(size, dtype=np.float32) for seed in begun.values()]
+    return actor.begin(memory, torch.tensor(list(begun)), torch.from_numpy(np.stack(rows)))
+
+
 @torch.no_grad()
 def run_group(
     env: BatchEnv,
@@ -114,9 +123,12 @@ def run_group(
     prev_rewards = np.zeros(num_lanes, np.float32)
     prev_ended = np.zeros(num_lanes, bool)
 
+    begun: dict[int, SeedKey] = {}  # lanes that have begun an episode since the actor was last told so
+
     def begin_episodes(starting: Lanes) -> Lanes:
         """Reset the named lanes; returns those that are in an episode now."""
         seeds = [lineup.seed_of(lane) for lane in starting.tolist()]
+        begun.update(zip(starting.tolist(), seeds, strict=True))
         for lane, seed in zip(starting.tolist(), seeds, strict=True):
             noise[lane] = draw_noise(actor, seed, spec.horizon_steps)
         tasks = [lineup.job_of(lane).task for lane in starting.tolist()]
@@ -151,6 +163,8 @@ def run_group(
     memory = actor.start([job.phi for job in jobs], lineup.lanes_per_job)
     while len(active):
         before = time.perf_counter()
+        memory = _begin(actor, memory, begun)
+        begun.clear()
         inputs = ActorInput(*map(torch.from_numpy, (obs, prev_actions, prev_rewards, prev_ended)))
         noise_now = torch.from_numpy(noise[lanes, np.minimum(t, spec.horizon_steps - 1)])
         actions_t, log_probs_t, memory = actor.act(memory, inputs, noise_now)

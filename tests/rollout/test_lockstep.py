@@ -286,3 +286,39 @@ def test_stats_count_steps_without_padding():
             <= pool.stats.busy_seconds
             <= pool.stats.collect_seconds
         )
+
+
+class LatentActor(NoisyActor):
+    """Draws a number at the beginning of each episode, as PEARL does a latent, and acts by it until the next."""
+
+    episode_noise_dim = 1
+
+    def start(self, phis, lanes_per_job):
+        return torch.zeros(len(phis) * lanes_per_job)
+
+    def begin(self, memory, lanes, noise):
+        drawn = memory.clone()
+        drawn[lanes] = noise[:, 0]
+        return drawn
+
+    def act(self, memory, inputs, noise):
+        actions = memory.unsqueeze(1).expand(-1, 2)
+        return actions, torch.zeros(len(memory)), memory
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_an_actor_may_draw_something_at_the_beginning_of_each_episode(sequential):
+    """The same within an episode, another one in each; and it depends on the episode's seed, not on its company."""
+    tasks = Scripted()
+    task = Task("t", {"lengths": [2, 4, 3]})
+    jobs = [job(task, episodes=3, seed=(i,), phi={}, sequential=sequential) for i in range(2)]
+    with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
+        together = pool.collect(jobs, LatentActor())
+        alone = pool.collect(jobs[1:], LatentActor())
+    drawn = []
+    for episodes in together:
+        for actions, mask in zip(episodes.actions, episodes.mask, strict=True):
+            (value,) = set(actions[mask][:, 0].tolist())
+            drawn.append(value)
+    assert len(set(drawn)) == 6 and 0.0 not in drawn
+    assert same_bytes(together[1], alone[0])
