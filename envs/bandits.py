@@ -46,7 +46,7 @@ class Bandits:
 
     @property
     def spec(self) -> EnvSpec:
-        return EnvSpec(obs_dim=1, action_dim=self.arms, discrete=True, horizon_steps=self.pulls)
+        return EnvSpec(obs_dim=1, action_dim=self.arms, discrete=True, horizon_steps=self.pulls, measures_success=True)
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         size = (num_tasks, self.arms)

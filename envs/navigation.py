@@ -50,7 +50,7 @@ class Navigation:
 
     @property
     def spec(self) -> EnvSpec:
-        return EnvSpec(obs_dim=2, action_dim=2, horizon_steps=100)
+        return EnvSpec(obs_dim=2, action_dim=2, horizon_steps=100, measures_success=True)
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         goals = rng.uniform(-self.HALF_WIDTH, self.HALF_WIDTH, (num_tasks, 2)).tolist()

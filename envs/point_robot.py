@@ -45,7 +45,7 @@ class PointRobot:
 
     @property
     def spec(self) -> EnvSpec:
-        return EnvSpec(obs_dim=2, action_dim=2, horizon_steps=20)
+        return EnvSpec(obs_dim=2, action_dim=2, horizon_steps=20, measures_success=True)
 
     def task(self, params: Mapping[str, float]) -> Task:
         """The task with these parameters, as `metarl adapt` and `play` take them. Raises ValueError for others."""

@@ -39,7 +39,13 @@ class TabularMDPs:
 
     @property
     def spec(self) -> EnvSpec:
-        return EnvSpec(obs_dim=self.states, action_dim=self.actions, discrete=True, horizon_steps=self.horizon_steps)
+        return EnvSpec(
+            obs_dim=self.states,
+            action_dim=self.actions,
+            discrete=True,
+            horizon_steps=self.horizon_steps,
+            measures_success=False,
+        )
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         shape = (num_tasks, self.states, self.actions)

@@ -47,6 +47,8 @@ class EnvSpec:
     discrete: bool = False
     horizon_steps: int
     """No episode is longer; at this step it is truncated."""
+    measures_success: bool | None = None
+    """Whether an episode's success says anything; None where only the episodes tell, as with an env of your own."""
 
 
 @dataclass(frozen=True)

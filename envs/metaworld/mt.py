@@ -64,6 +64,7 @@ class MT:
             obs_dim=SPEC.obs_dim + len(self.class_names),
             action_dim=SPEC.action_dim,
             horizon_steps=SPEC.horizon_steps,
+            measures_success=SPEC.measures_success,
         )
 
     def meta_train(self) -> list[Task]:

@@ -17,7 +17,7 @@ Stepping = Literal["fast", "metaworld"]
 
 RewardVersion = Literal["v1", "v2"]
 
-SPEC = EnvSpec(obs_dim=39, action_dim=4, horizon_steps=500)
+SPEC = EnvSpec(obs_dim=39, action_dim=4, horizon_steps=500, measures_success=True)
 """obs: hand, gripper and objects, now (18) and a step before (18), and the goal (3), zero where it is hidden."""
 
 
@@ -59,5 +59,6 @@ def make_lanes(
         obs_dim=SPEC.obs_dim + len(one_hot_names),
         action_dim=SPEC.action_dim,
         horizon_steps=SPEC.horizon_steps,
+        measures_success=SPEC.measures_success,
     )
     return LoopedLanes(make, num_lanes, spec)

@@ -66,7 +66,12 @@ class RobotTasks:
     @property
     def spec(self) -> EnvSpec:
         robot = self._family.robot
-        return EnvSpec(obs_dim=robot.obs_dim, action_dim=robot.model.nu, horizon_steps=self._family.horizon_steps)
+        return EnvSpec(
+            obs_dim=robot.obs_dim,
+            action_dim=robot.model.nu,
+            horizon_steps=self._family.horizon_steps,
+            measures_success=self._family.succeeded is not None,
+        )
 
     def meta_train(self) -> list[Task]:
         """The fixed training tasks; empty where each training task is a new draw."""

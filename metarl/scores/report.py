@@ -88,19 +88,22 @@ def save_report(directory: Path, report: Report, results: Results, *, extra: Map
 
 
 def _tables(results: Results) -> dict[tuple[str, ...], dict[str, list[str]]]:
-    """Suites by policy that have the same measures, one table each; success only where some task reports any."""
-    succeeds = any(
-        scores.values["success_any"].any()
-        for evaluation in results.values()
-        for scores in evaluation.suites.values()
-        if "success_any" in scores.values
-    )
+    """Suites by policy that have the same measures, one table each; success only where it is measured."""
+    succeeds = any(_measures_success(evaluation) for evaluation in results.values())
     tables: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for policy, evaluation in results.items():
         for suite, scores in evaluation.suites.items():
             measures = tuple(m for m in scores.measures if succeeds or not m.startswith("success"))
             tables.setdefault(measures, {}).setdefault(policy, []).append(suite)
     return tables
+
+
+def _measures_success(evaluation: Evaluation) -> bool:
+    """As the tasks say; of tasks that do not, whether any episode succeeded."""
+    said = evaluation.record.get("measures_success")
+    if said is not None:
+        return said
+    return any(s.values["success_any"].any() for s in evaluation.suites.values() if "success_any" in s.values)
 
 
 def _by_class(policy: str, evaluation: Evaluation, condition_kind: str) -> Iterator[str]:

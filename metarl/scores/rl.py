@@ -175,6 +175,7 @@ def meta_evaluate(
             "env_steps": found.env_steps,
             "dropped_episodes": dropped,
             "success_first_come": counted,
+            "measures_success": pool.spec.measures_success,
         },
     )
 

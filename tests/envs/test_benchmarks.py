@@ -113,7 +113,7 @@ def test_bad_sets_are_refused(settings: dict, said: str) -> None:
 @pytest.mark.parametrize("stepping", ["fast", "metaworld"])
 def test_mt1_shows_the_goal_and_a_one_hot_id(stepping: str) -> None:
     mt = pickle.loads(pickle.dumps(MT(benchmark="MT1", env_name="reach-v3", stepping=stepping)))  # type: ignore[arg-type]
-    assert mt.spec == EnvSpec(obs_dim=40, action_dim=4, horizon_steps=500)
+    assert mt.spec == EnvSpec(obs_dim=40, action_dim=4, horizon_steps=500, measures_success=True)
     task = MT(benchmark="MT1").meta_train()[3]
     env = mt.make_env(1)
     env.reset(LANE, [task], [(0,)])

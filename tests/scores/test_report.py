@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from metarl.scores.report import Report
 from metarl.scores.table import Evaluation, Scores
@@ -39,6 +40,15 @@ def test_one_class_is_not_told_apart_and_no_success_has_no_column(capsys) -> Non
     said = capsys.readouterr().out
     assert "success" not in said and "classes" not in said
     assert "meta-trained: a [bold]note[/]" in said and "a [red]title[/]" in said
+
+
+@pytest.mark.parametrize(("measured", "success", "shown"), [(True, 0.0, True), (False, 0.0, False), (None, 1.0, True)])
+def test_a_measured_zero_is_shown_and_what_nobody_measures_is_not(
+    measured: bool | None, success: float, shown: bool, capsys
+) -> None:
+    evaluation = evaluation_of([[success, success]] * 3, ("all",) * 3, record={"measures_success": measured})
+    REPORT.print_table({"meta-trained": evaluation}, title="t")
+    assert ("success" in capsys.readouterr().out) == shown
 
 
 def test_suites_of_other_measures_have_a_table_of_their_own(capsys) -> None:
