@@ -105,6 +105,11 @@ def test_equal_states_give_equal_bytes(tmp_path):
     assert one == other
 
 
+def test_a_tensor_may_be_called_as_the_metadata_are(tmp_path):
+    loaded = load_checkpoint(save_checkpoint(tmp_path, 0, {"__metadata__": torch.ones(2)}))
+    assert torch.equal(loaded["__metadata__"], torch.ones(2))
+
+
 def test_state_without_tensors(tmp_path):
     assert load_checkpoint(save_checkpoint(tmp_path, 0, {})) == {}
 
