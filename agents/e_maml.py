@@ -26,17 +26,13 @@ from metarl.rl.losses import surrogate_loss
 from metarl.rl.policies import Policy
 from metarl.rl.returns import masked_mean
 from metarl.types import EnvSpec, Params
-from metarl.validate import check_range
+from metarl.validate import NotNegative
 
 
 @dataclass(frozen=True, kw_only=True)
 class EMAMLConfig(TrustRegionConfig):
-    exploration_weight: float = 1.0
+    exploration_weight: NotNegative = 1.0
     """Of the exploration term, a mean over support steps, beside the query's mean over steps; 0 is MAML."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range(self, "exploration_weight", low=0)
 
 
 def exploration_advantages(batch: MetaBatch, k: int) -> Tensor:

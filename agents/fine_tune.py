@@ -12,19 +12,14 @@ import torch
 
 from metarl.agents.multi_task_ppo import CPU, MultiTaskPPO, PPOAdaptation, PPOConfig
 from metarl.types import EnvSpec
-from metarl.validate import check_range
+from metarl.validate import Count, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuneConfig(PPOConfig):
-    adaptation_lr: float = 1e-3
-    adaptation_epochs: int = 20
+    adaptation_lr: Positive = 1e-3
+    adaptation_epochs: Count = 20
     """Full-batch steps of Adam on one round's support episodes."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range(self, "adaptation_lr", low=0, low_open=True)
-        check_range(self, "adaptation_epochs", low=1)
 
     @property
     def adaptation(self) -> PPOAdaptation:

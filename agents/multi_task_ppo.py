@@ -26,36 +26,30 @@ from metarl.rl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
 from metarl.seeding import Stream, numpy_rng
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData
-from metarl.validate import check_range
+from metarl.validate import Bounds, Checked, Count, NotNegative, Positive, Share
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOConfig:
-    lr: float = 3e-4
-    clip: float = 0.2
-    epochs: int = 10
-    minibatches: int = 8
+class PPOConfig(Checked):
+    lr: Positive = 3e-4
+    clip: Positive = 0.2
+    epochs: Count = 10
+    minibatches: Count = 8
     """Of each task's steps, in each epoch; every minibatch holds all tasks."""
-    entropy_coef: float = 0.0
-    max_grad_norm: float | None = 0.5
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
-    hidden: tuple[int, ...] = (128, 128)
+    entropy_coef: NotNegative = 0.0
+    max_grad_norm: Positive | None = 0.5
+    gamma: Share = 0.99
+    gae_lambda: Share = 0.95
+    hidden: tuple[Count, ...] = (128, 128)
     init_std: float = 1.0
     """Of the Gaussian policy's noise, in action units."""
-    min_std: float = 1e-3
+    min_std: Positive = 1e-3
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "minibatches", "hidden"):
-            check_range(self, name, low=1)
-        for name in ("lr", "clip", "max_grad_norm", "min_std"):
-            check_range(self, name, low=0, low_open=True)
-        check_range(self, "init_std", low=self.min_std, high=MAX_STD)
-        for name in ("gamma", "gae_lambda"):
-            check_range(self, name, low=0, high=1)
-        check_range(self, "entropy_coef", low=0)
+        super().__post_init__()
+        Bounds(least=self.min_std, most=MAX_STD).check("init_std", self.init_std)
 
 
 @dataclass(frozen=True, kw_only=True)

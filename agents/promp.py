@@ -23,23 +23,16 @@ from metarl.rl.policies import Policy
 from metarl.rl.ppo import ratio_metrics
 from metarl.rl.returns import masked_mean
 from metarl.types import EnvSpec, Metrics, Params
-from metarl.validate import check_range
+from metarl.validate import Count, NotNegative, OpenShare, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProMPConfig(FastWeightsConfig):
-    lr: float = 1e-3
-    adam_steps: int = 5
+    lr: Positive = 1e-3
+    adam_steps: Count = 5
     """Of Adam on one meta-batch."""
-    clip: float = 0.3
-    inner_kl_penalty: float = 5e-4
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range(self, "lr", low=0, low_open=True)
-        check_range(self, "adam_steps", low=1)
-        check_range(self, "clip", low=0, low_open=True, high=1, high_open=True)
-        check_range(self, "inner_kl_penalty", low=0)
+    clip: OpenShare = 0.3
+    inner_kl_penalty: NotNegative = 5e-4
 
 
 def ratio_loss(log_probs: Tensor, support: Mapping[str, Tensor]) -> Tensor:

@@ -8,7 +8,7 @@ which learns no adaptation (their section 5).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
@@ -17,17 +17,13 @@ from metarl.learn.gradient_learner import CPU, GradientLearner, MetaBatch
 from metarl.learn.meta_optimizer import Interpolation
 from metarl.rl.fast_weights import FastWeights, FastWeightsConfig, PolicyProblem, policy_learner
 from metarl.types import EnvSpec, Metrics, Params
-from metarl.validate import check_range
+from metarl.validate import Bounds
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReptileConfig(FastWeightsConfig):
-    meta_lr: float = 0.5
+    meta_lr: Annotated[float, Bounds(above=0, most=1)] = 0.5
     """The share of the way from theta to the mean phi that a meta-step goes."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range(self, "meta_lr", low=0, low_open=True, high=1)
 
 
 class TowardsMeanPhi:

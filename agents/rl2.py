@@ -34,71 +34,55 @@ from metarl.rl.trial_batch import TrialBatch
 from metarl.rl.trial_ppo import TrialPPO
 from metarl.seeding import Stream, numpy_rng
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData
-from metarl.validate import check_choices, check_range
+from metarl.validate import Bounds, Checked, Count, NotNegative, Positive, Share
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RL2Config:
+class RL2Config(Checked):
     memory: MemoryKind = "gru"
-    hidden_dim: int = 256
-    attention_window: int = 100
+    hidden_dim: Count = 256
+    attention_window: Count = 100
     """Steps that an attention memory looks back; gru and lstm have no such limit."""
-    encoder: tuple[int, ...] = ()
+    encoder: tuple[Count, ...] = ()
     """tanh layers between the inputs and the memory."""
-    init_std: float = 1.0
+    init_std: Positive = 1.0
     """Of the Gaussian policy's noise, in action units."""
-    min_std: float = 1e-3
-    reward_input_scale: float = 1.0
+    min_std: Positive = 1e-3
+    reward_input_scale: NotNegative = 1.0
     """The previous reward is fed to the memory times this."""
     normalize_inputs: bool = False
     """Observations and rewards are fed at mean 0 and std 1 over all meta-training so far. A hand that moves by 10 cm
     changes a raw input by 0.1, which a memory starts out nearly blind to."""
     input_changes: bool = False
     """Also feed how observation and reward changed in the last step: which way is better, with no need to subtract."""
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
+    gamma: Share = 0.99
+    gae_lambda: Share = 0.95
     episode_ends: Literal["across", "cut"] = "across"
     """Advantages run across the episodes of a trial, as in RL², or stop at the end of each."""
     baseline: Literal["value_head", "linear"] = "value_head"
     """A head on the memory's output, or LinearFeatureBaseline fitted to each trial."""
-    lr: float = 3e-4
-    clip: float = 0.2
-    epochs: int = 4
-    minibatches: int = 4
+    lr: Positive = 3e-4
+    clip: Positive = 0.2
+    epochs: Count = 4
+    minibatches: Count = 4
     """Of whole trials, in each epoch."""
-    chunk_steps: int = 250
+    chunk_steps: Count = 250
     """Back-propagation goes back this far; each chunk starts from its stored memory state."""
-    entropy_coef: float = 0.0
-    value_coef: float = 0.5
+    entropy_coef: NotNegative = 0.0
+    value_coef: NotNegative = 0.5
     """Weight of the value head's squared error, on returns normalised to mean 0 and std 1."""
-    max_grad_norm: float | None = 0.5
-    max_kl: float | None = None
+    max_grad_norm: Positive | None = 0.5
+    max_kl: Positive | None = None
     """Stop the update where a minibatch's KL from the policy that collected exceeds this; None: never."""
-    anneal_updates: int | None = None
+    anneal_updates: Count | None = None
     """lr and entropy_coef fall linearly to a tenth over so many updates, and stay there; None: they never fall. The
     theta of the end is the one that counts, and at full lr one update can undo many."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "hidden_dim",
-            "attention_window",
-            "encoder",
-            "epochs",
-            "minibatches",
-            "chunk_steps",
-            "anneal_updates",
-        ):
-            check_range(self, name, low=1)
-        for name in ("init_std", "min_std", "lr", "clip", "max_grad_norm", "max_kl"):
-            check_range(self, name, low=0, low_open=True)
-        for name in ("gamma", "gae_lambda"):
-            check_range(self, name, low=0, high=1)
-        for name in ("entropy_coef", "value_coef", "reward_input_scale"):
-            check_range(self, name, low=0)
-        check_range(self, "init_std", low=self.min_std, high=MAX_STD)
-        check_choices(self)
+        super().__post_init__()
+        Bounds(least=self.min_std, most=MAX_STD).check("init_std", self.init_std)
         if self.memory == "attention" and self.hidden_dim % NUM_HEADS:
             raise SettingError(
                 f"hidden_dim={self.hidden_dim} must be a multiple of {NUM_HEADS}, the heads of an attention memory; "

@@ -16,30 +16,26 @@ from metarl.envs.single_task_env import SingleTaskEnv
 from metarl.errors import UserError
 from metarl.tasks import TaskDistribution
 from metarl.types import Task
-from metarl.validate import check_choices, check_range
+from metarl.validate import Bounds, Checked, Count, Natural, Share
 
 Algorithm = Literal["ppo", "sac"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OracleConfig:
+class OracleConfig(Checked):
     algorithm: Algorithm = "ppo"
-    env_steps: int = 100_000
-    eval_every_env_steps: int = 10_000
-    eval_episodes: int = 5
+    env_steps: Count = 100_000
+    eval_every_env_steps: Count = 10_000
+    eval_episodes: Count = 5
     """With the mean action; their steps are not counted."""
-    hidden: tuple[int, ...] = (128, 128)
-    gamma: float = 0.99
-    seed: int = 0
+    hidden: tuple[Count, ...] = (128, 128)
+    gamma: Share = 0.99
+    seed: Natural = 0
 
     def __post_init__(self) -> None:
-        for name in ("env_steps", "eval_every_env_steps", "eval_episodes", "hidden"):
-            check_range(self, name, low=1)
-        check_range(self, "gamma", low=0, high=1)
-        check_range(self, "seed", low=0)
-        check_choices(self)
+        super().__post_init__()
         if self.algorithm == "ppo":  # SB3's PPO learns from two steps or more
-            check_range(self, "eval_every_env_steps", low=2)
+            Bounds(least=2).check("eval_every_env_steps", self.eval_every_env_steps)
 
 
 @dataclass(frozen=True)

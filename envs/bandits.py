@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.tasks import EnvStep, Lanes
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_choices, check_range
+from metarl.validate import Bounds, Checked, Count, Natural
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bandits:
+class Bandits(Checked):
     """`arms` whose means are drawn for each task and stay; obs is a constant 1, because there is nothing to see.
 
     bernoulli: means uniform in [0, 1], reward 0 or 1. gaussian: means N(0, 1), reward N(mean, 1).
@@ -31,18 +31,11 @@ class Bandits:
 
     name: str = "bandits"
     kind: Literal["bernoulli", "gaussian"] = "bernoulli"
-    arms: int = 10
-    pulls: int = 100
-    num_test_tasks: int = 200
-    test_seed: int = 20161109
+    arms: Annotated[int, Bounds(least=2)] = 10
+    pulls: Count = 100
+    num_test_tasks: Count = 200
+    test_seed: Natural = 20161109
     """Held-out bandits are drawn once, from this seed; meta-training ones are continuous draws."""
-
-    def __post_init__(self) -> None:
-        check_choices(self)
-        check_range(self, "arms", low=2)
-        check_range(self, "pulls", low=1)
-        check_range(self, "num_test_tasks", low=1)
-        check_range(self, "test_seed", low=0)
 
     @property
     def spec(self) -> EnvSpec:

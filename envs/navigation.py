@@ -13,11 +13,11 @@ from metarl.envs.draw_path import draw_path
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.tasks import EnvStep, Lanes, check_like
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_choices, check_range
+from metarl.validate import Checked, Count, Natural
 
 
 @dataclass(frozen=True, kw_only=True)
-class Navigation:
+class Navigation(Checked):
     """Goals uniform in the square [-0.5, 0.5]^2, the point starts at the origin (Finn et al. 2017, section 5.3).
 
     obs: position (2,). action: velocity (2,) in units of 0.1 a step, clipped to +-1. An episode is terminated
@@ -33,8 +33,8 @@ class Navigation:
 
     name: str = "navigation"
     variant: Literal["dense", "sparse", "wind"] = "dense"
-    num_test_tasks: int = 200
-    test_seed: int = 20170306
+    num_test_tasks: Count = 200
+    test_seed: Natural = 20170306
     """Held-out goals are drawn once, from this seed; meta-training goals are continuous draws."""
 
     HALF_WIDTH = 0.5
@@ -42,11 +42,6 @@ class Navigation:
     GOAL_HALF_WIDTH = 0.01
     SPARSE_RADIUS = 0.1
     MAX_WIND = 0.05
-
-    def __post_init__(self) -> None:
-        check_choices(self)
-        check_range(self, "num_test_tasks", low=1)
-        check_range(self, "test_seed", low=0)
 
     @property
     def spec(self) -> EnvSpec:

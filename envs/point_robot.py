@@ -12,11 +12,11 @@ from metarl.envs.draw_path import draw_path
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.tasks import EnvStep, Lanes, check_like
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_range
+from metarl.validate import Checked, Count, Natural
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointRobot:
+class PointRobot(Checked):
     """Goals on the half-circle of radius 1 above the origin, where the point starts (Rakelly et al. 2019).
 
     obs: position (2,). action: a move (2,) in units of 0.1 a step, clipped to +-1. 20 steps, never terminated.
@@ -28,16 +28,12 @@ class PointRobot:
     """
 
     sparse: bool = False
-    num_test_tasks: int = 20
-    test_seed: int = 1337
+    num_test_tasks: Count = 20
+    test_seed: Natural = 1337
 
     RADIUS = 1.0
     GOAL_RADIUS = 0.2
     MAX_MOVE = 0.1
-
-    def __post_init__(self) -> None:
-        check_range(self, "num_test_tasks", low=1)
-        check_range(self, "test_seed", low=0)
 
     @property
     def name(self) -> str:

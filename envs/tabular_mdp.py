@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,30 +13,23 @@ from numpy.typing import NDArray
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.tasks import EnvStep, Lanes
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_range
+from metarl.validate import Bounds, Checked, Count, Natural
 
 
 @dataclass(frozen=True, kw_only=True)
-class TabularMDPs:
+class TabularMDPs(Checked):
     """P(. | s, a) ~ Dirichlet(1, ..., 1), rewards N(mean(s, a), 1) with mean ~ N(1, 1). Episodes start in state 0.
 
     obs: one-hot state. A trial of the paper is several episodes of 10 steps (10, 25, 50, 75 or 100 of them).
     """
 
     name: str = "tabular-mdp"
-    states: int = 10
-    actions: int = 5
-    horizon_steps: int = 10
-    num_test_tasks: int = 100
-    test_seed: int = 20161110
+    states: Annotated[int, Bounds(least=2)] = 10
+    actions: Annotated[int, Bounds(least=2)] = 5
+    horizon_steps: Count = 10
+    num_test_tasks: Count = 100
+    test_seed: Natural = 20161110
     """Held-out processes are drawn once, from this seed; meta-training ones are continuous draws."""
-
-    def __post_init__(self) -> None:
-        check_range(self, "states", low=2)
-        check_range(self, "actions", low=2)
-        check_range(self, "horizon_steps", low=1)
-        check_range(self, "num_test_tasks", low=1)
-        check_range(self, "test_seed", low=0)
 
     @property
     def spec(self) -> EnvSpec:

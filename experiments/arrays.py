@@ -27,7 +27,7 @@ from metarl.fewshot.methods.ridge import RidgeConfig
 from metarl.fewshot.methods.siamese import SiameseConfig
 from metarl.fewshot.methods.transfer import TransferConfig
 from metarl.fewshot.nets.make import NetConfig
-from metarl.validate import check_choices
+from metarl.validate import Checked
 
 ITERATIONS = 500
 NET = NetConfig(hidden=(128, 64), norm="layer")
@@ -51,7 +51,7 @@ class MethodConfigs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Checked):
     trainer: TrainerConfig = TrainerConfig(
         iterations=ITERATIONS, meta_batch_size=4, log_every_iterations=20, checkpoint_every_iterations=250
     )
@@ -60,9 +60,6 @@ class Config:
     data: ArraysConfig = ArraysConfig()
     episodes: EpisodeConfig = EpisodeConfig(ways=3, shots=1, max_shots=5, queries=5)
     evaluation: FewShotEvaluationConfig = FewShotEvaluationConfig(suites=("3w1s", "3w5s"))
-
-    def __post_init__(self) -> None:
-        check_choices(self)
 
 
 def config() -> Config:

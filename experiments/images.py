@@ -27,7 +27,7 @@ from metarl.fewshot.methods.ridge import RidgeConfig
 from metarl.fewshot.methods.siamese import SiameseConfig
 from metarl.fewshot.methods.transfer import TransferConfig
 from metarl.fewshot.nets.make import NetConfig
-from metarl.validate import check_choices
+from metarl.validate import Checked
 
 ITERATIONS = 10_000
 MOVED = NetConfig(filters=32, pool="max")  # each task moves a copy: half the filters (Finn et al. 2017, section 5.2)
@@ -51,7 +51,7 @@ class MethodConfigs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Checked):
     trainer: TrainerConfig = TrainerConfig(
         iterations=ITERATIONS, meta_batch_size=2, log_every_iterations=20, checkpoint_every_iterations=500
     )
@@ -60,9 +60,6 @@ class Config:
     data: ImageFolderConfig = ImageFolderConfig()
     episodes: EpisodeConfig = EpisodeConfig(ways=5, shots=1, queries=15)
     evaluation: FewShotEvaluationConfig = FewShotEvaluationConfig(suites=("5w1s", "5w5s"))
-
-    def __post_init__(self) -> None:
-        check_choices(self)
 
 
 def config() -> Config:

@@ -26,7 +26,7 @@ from metarl.fewshot.methods.ridge import RidgeConfig
 from metarl.fewshot.methods.siamese import SiameseConfig
 from metarl.fewshot.methods.transfer import TransferConfig
 from metarl.fewshot.nets.make import NetConfig
-from metarl.validate import check_choices
+from metarl.validate import Checked
 
 NET = NetConfig(keep_input=True)
 OF_PAIRS = NetConfig(keep_input=True, projection=256)  # every query meets every support example: half the features
@@ -68,7 +68,7 @@ class MethodConfigs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Checked):
     trainer: TrainerConfig = TrainerConfig(
         iterations=400, meta_batch_size=1, log_every_iterations=20, checkpoint_every_iterations=200
     )
@@ -78,9 +78,6 @@ class Config:
     # a method with a head can answer as many ways as it was trained with
     episodes: EpisodeConfig = EpisodeConfig(ways=20, shots=1, max_shots=5, queries=5)
     evaluation: FewShotEvaluationConfig = FewShotEvaluationConfig(suites=("5w1s", "5w5s", "20w1s", "20w5s"))
-
-    def __post_init__(self) -> None:
-        check_choices(self)
 
 
 def config() -> Config:

@@ -12,7 +12,7 @@ import re
 import textwrap
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -108,11 +108,12 @@ def apply_overrides(config: Config, pairs: Sequence[tuple[str, str]]) -> Config:
 def describe_fields(config: Any) -> list[tuple[str, str, str, str]]:
     """(dotted name, type, value as one would type it, docstring under the field) of every field, in order."""
     described = []
-    for name, (kind, value) in _leaves(config).items():
+    for name, (_, value) in _leaves(config).items():
         *parents, leaf = name.split(".")
         owner = config
         for parent in parents:
             owner = getattr(owner, parent)
+        kind = get_type_hints(type(owner), include_extras=True)[leaf]
         described.append((name, _type_text(kind), _value_text(value), _docstrings(type(owner)).get(leaf, "")))
     return described
 
@@ -302,6 +303,8 @@ def _type_text(kind: Any) -> str:
     if kind is type(None):
         return "None"
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return " ".join(map(str, (_type_text(arguments[0]), *arguments[1:])))
     if origin in (Union, types.UnionType):
         return " | ".join(map(_type_text, arguments))
     if origin is Literal:

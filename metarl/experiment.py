@@ -22,7 +22,7 @@ from metarl.scores.table import Evaluation
 from metarl.seeding import SeedKey, Stream, numpy_rng
 from metarl.tasks import TaskDistribution, check_fits
 from metarl.types import Episodes, Metrics, Task, TaskData
-from metarl.validate import check_choices, check_range
+from metarl.validate import Checked, Count, Natural
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 
@@ -38,35 +38,25 @@ def resolve_device(name: DeviceName) -> torch.device:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
-    seed: int = 0
+class TrainerConfig(Checked):
+    seed: Natural = 0
     """Everything random in the run follows from it."""
-    iterations: int = field(default=20, metadata={MAY_DIFFER: True})
+    iterations: Count = field(default=20, metadata={MAY_DIFFER: True})
     """Meta-updates."""
-    meta_batch_size: int = 10
+    meta_batch_size: Count = 10
     """Tasks of one meta-update."""
-    eval_every_iterations: int = field(default=0, metadata={WITHOUT_EFFECT: True})
+    eval_every_iterations: Natural = field(default=0, metadata={WITHOUT_EFFECT: True})
     """Evaluate on the held-out tasks before every so many meta-updates; 0: only at the end."""
-    log_every_iterations: int = field(default=1, metadata={WITHOUT_EFFECT: True})
+    log_every_iterations: Count = field(default=1, metadata={WITHOUT_EFFECT: True})
     """Leave a row in metrics.jsonl and on the screen after every so many meta-updates, and after the last."""
-    checkpoint_every_iterations: int = field(default=1, metadata={WITHOUT_EFFECT: True})
-    keep_checkpoints: int = field(default=3, metadata={WITHOUT_EFFECT: True})
+    checkpoint_every_iterations: Count = field(default=1, metadata={WITHOUT_EFFECT: True})
+    keep_checkpoints: Count = field(default=3, metadata={WITHOUT_EFFECT: True})
     overlap: bool = False
     """Collect the next meta-batch while the learner trains on this one, so that workers and learner are both busy: data
     are then one meta-update old, always, so that a run still repeats to the bit. For meta-RL with worker processes; of
     an agent that adapts in meta-training the first support sets alone are collected ahead."""
     device: DeviceName = field(default="auto", metadata={WITHOUT_EFFECT: True})
     """Where the learner computes; rollouts run on the CPU."""
-
-    def __post_init__(self) -> None:
-        check_choices(self)
-        check_range(self, "seed", low=0)
-        check_range(self, "iterations", low=1)
-        check_range(self, "meta_batch_size", low=1)
-        check_range(self, "eval_every_iterations", low=0)
-        check_range(self, "log_every_iterations", low=1)
-        check_range(self, "checkpoint_every_iterations", low=1)
-        check_range(self, "keep_checkpoints", low=1)
 
 
 class Experiment(Protocol):
@@ -130,19 +120,15 @@ class ChecksData(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RLSettings:
+class RLSettings(Checked):
     """How a meta-RL experiment collects and evaluates."""
 
-    support_episodes: int = 10
+    support_episodes: Count = 10
     """Of one task in one meta-update, for each adaptation round; an agent that keeps a memory has none of those."""
-    query_episodes: int = 10
+    query_episodes: Count = 10
     """Of one task in one meta-update, with the adapted policy."""
     evaluation: EvaluationConfig = EvaluationConfig()
     pool: PoolConfig = PoolConfig()
-
-    def __post_init__(self) -> None:
-        check_range(self, "support_episodes", low=1)
-        check_range(self, "query_episodes", low=1)
 
 
 REPORT = Report(columns=("return/pre", "return/post", "success/pre", "success/post", "kl"), condition="actions")

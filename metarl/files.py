@@ -58,12 +58,10 @@ def open_plain(path: Path | str, flags: int, mode: int = 0o666) -> int:
     return descriptor
 
 
-def read_plain(path: Path, *, max_bytes: int, size: int | None = None) -> bytes:
-    """Of a plain file of at most `max_bytes`, and of `size` if that is given. Raises OSError, before it reads."""
+def read_plain(path: Path, *, max_bytes: int) -> bytes:
+    """Of a plain file of at most `max_bytes`. Raises OSError, before it reads."""
     with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
         found = os.fstat(file.fileno()).st_size
-        if size is not None and found != size:
-            raise OSError(errno.EINVAL, f"it is truncated or grown: {found} bytes where {size} were stored", str(path))
         if found > max_bytes:
             raise OSError(errno.EFBIG, f"it has {found} bytes, more than the {max_bytes} allowed", str(path))
         return file.read(max_bytes + 1)[:max_bytes]

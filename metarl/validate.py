@@ -1,34 +1,96 @@
-"""Checks for the `__post_init__` of configs: the value, the rule and the remedy in one sentence."""
+"""What a config's fields may hold: the type says it, and every config checks its own when it is made.
+
+@dataclass(frozen=True, kw_only=True)
+class StepConfig(Checked):
+    lr: Positive = 1e-3
+    hidden: tuple[Count, ...] = (64, 64)
+    clip: Annotated[float, Bounds(above=0, most=1)] | None = None
+    kind: Literal["first", "second"] = "first"
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from metarl.errors import SettingError, UserError, nearest
 
 
-def check_choices(config: Any) -> None:
-    """Raise SettingError, a ValueError, where a field of a Literal type has none of its values.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """Of a number, as a mark of its type. NaN never passes; `remedy` replaces the advice made from the bounds."""
 
-    Each item of a tuple of such is checked.
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+    remedy: str = ""
+
+    def check(self, field: str, item: Any, *, of: Any = None, is_whole: bool = False) -> None:
+        """Raise SettingError, a ValueError, unless the field's value, or an item `of` it, is None or within."""
+        value = item if of is None else of
+        if item is None:
+            return
+        if isinstance(item, bool) or not isinstance(item, (int, float)):
+            raise SettingError(f"{field}={value!r} must be a number; give one {self}")
+        if is_whole and not isinstance(item, int):
+            raise SettingError(f"{field}={value!r} must be a whole number; give one without a point")
+        is_low = (self.least is not None and item < self.least) or (self.above is not None and item <= self.above)
+        is_high = (self.most is not None and item > self.most) or (self.below is not None and item >= self.below)
+        if is_low or is_high or item != item:
+            advice = self.remedy or ("raise it" if is_low else "lower it" if is_high else "use a number")
+            raise SettingError(f"{field}={value} must be {self}; {advice}")
+
+    def __str__(self) -> str:
+        signs = {">=": self.least, ">": self.above, "<=": self.most, "<": self.below}
+        return " and ".join(f"{sign} {bound}" for sign, bound in signs.items() if bound is not None)
+
+
+Positive = Annotated[float, Bounds(above=0)]
+NotNegative = Annotated[float, Bounds(least=0)]
+Share = Annotated[float, Bounds(least=0, most=1)]
+OpenShare = Annotated[float, Bounds(above=0, below=1)]
+Count = Annotated[int, Bounds(least=1)]
+Natural = Annotated[int, Bounds(least=0)]
+
+
+class Checked:
+    """A config that raises SettingError, a ValueError, where a field's value is not what its type allows.
+
+    A subclass has its rules between fields in a `__post_init__` that begins with this one. A field that it declares
+    anew is what the new type says.
     """
-    for field, kind in _kinds(type(config)).items():
-        value = getattr(config, field)
-        if get_origin(kind) is tuple:
-            for item in value:
-                _check_choice(field, item, get_args(kind)[0])
-        else:
-            _check_choice(field, value, kind)
+
+    def __post_init__(self) -> None:
+        kinds = _kinds(type(self))
+        for field in dataclasses.fields(self):  # type: ignore[arg-type] (a subclass is a dataclass)
+            _check(field.name, getattr(self, field.name), kinds[field.name])
 
 
-def _check_choice(field: str, value: Any, kind: Any) -> None:
-    choices = get_args(kind)
-    if get_origin(kind) is Literal and value not in choices:
-        close = nearest(str(value), map(str, choices))
-        raise SettingError(f"{field}={value!r} must be {' or '.join(map(repr, choices))}; take one of them{close}")
+def _check(field: str, item: Any, kind: Any, *, of: Any = None) -> None:
+    """The value of a field, or an item `of` it that is to be of this kind."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        for mark in arguments[1:]:
+            if isinstance(mark, Bounds):
+                mark.check(field, item, of=of, is_whole=arguments[0] is int)
+    elif origin is Literal and item not in arguments:
+        close = nearest(str(item), map(str, arguments))
+        raise SettingError(f"{field}={item!r} must be {' or '.join(map(repr, arguments))}; take one of them{close}")
+    elif origin is tuple:
+        for inner in item if isinstance(item, tuple) else (item,):
+            _check(field, inner, arguments[0], of=item)
+    elif NoneType in arguments and item is not None:
+        _check(field, item, arguments[0], of=of)
+
+
+@functools.cache
+def _kinds(cls: type) -> dict[str, Any]:
+    """The type of each field; kept, because each check of each config would evaluate all annotations again."""
+    return get_type_hints(cls, include_extras=True)
 
 
 def check_counts(**counts: int | None) -> None:
@@ -43,52 +105,3 @@ def check_unused(config: Any, names: Sequence[str], *, why: str) -> None:
     for name in names:
         if (value := getattr(config, name)) != type(config).__dataclass_fields__[name].default:
             raise SettingError(f"{name}={value!r} has no effect here, for {why}; leave it out")
-
-
-def check_range(
-    config: Any,
-    field: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    low_open: bool = False,
-    high_open: bool = False,
-    remedy: str = "",
-) -> None:
-    """Raise SettingError, a ValueError, unless low <= config.field <= high (open ends: <). NaN never passes.
-
-    Each item of a tuple is checked; None passes, as an optional field that is left out. `remedy` replaces the
-    advice made from the bounds: 'inner_lr=-1 must be > 0; pick a positive step size'.
-    """
-    value = getattr(config, field)
-    items = value if isinstance(value, tuple) else (value,)
-    kind = _kinds(type(config))[field]
-    is_whole = float not in (kind, *get_args(kind)) and int in (kind, *get_args(kind))
-    for item in items:
-        if item is None:
-            continue
-        if isinstance(item, bool) or not isinstance(item, (int, float)):
-            raise SettingError(f"{field}={value!r} must be a number; give one {_rule(low, high, low_open, high_open)}")
-        if is_whole and not isinstance(item, int):
-            raise SettingError(f"{field}={value!r} must be a whole number; give one without a point")
-        too_low = low is not None and (item <= low if low_open else item < low)
-        too_high = high is not None and (item >= high if high_open else item > high)
-        if math.isnan(item) or too_low or too_high:
-            rule = _rule(low, high, low_open, high_open)
-            advice = remedy or ("raise it" if too_low else "lower it" if too_high else "use a number")
-            raise SettingError(f"{field}={value} must be {rule}; {advice}")
-
-
-@functools.cache
-def _kinds(cls: type) -> dict[str, Any]:
-    """The type of each field; kept, because each check of each config would evaluate all annotations again."""
-    return get_type_hints(cls)
-
-
-def _rule(low: float | None, high: float | None, low_open: bool, high_open: bool) -> str:
-    bounds = []
-    if low is not None:
-        bounds.append(f"{'>' if low_open else '>='} {low}")
-    if high is not None:
-        bounds.append(f"{'<' if high_open else '<='} {high}")
-    return " and ".join(bounds) or "a number"

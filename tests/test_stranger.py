@@ -5,6 +5,7 @@ Python's audit events tell of every import, call of another program and opened f
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -18,12 +19,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
 
 from metarl.cli import play
 from metarl.cli.main import main
 from metarl.runs import compare
 
 CANARY = "metarl_canary"
+KEY = "metarl-checkpoint"
+"""Of a checkpoint's metadata."""
 SMALL = ["--iterations", "1", "--meta-batch-size", "1", "--device", "cpu"]
 OF_RL = [
     *("--support-episodes", "1", "--query-episodes", "1", "--test-episodes", "1", "--adaptation-episodes", "1"),
@@ -127,9 +133,8 @@ COMMANDS: dict[str, dict[str, Command]] = {
     },
 }
 TASK = "the first held-out task"
-CHECKPOINT = "checkpoints/iteration_000001"
-OF_CHECKPOINT = [f"{CHECKPOINT}/{name}" for name in ("manifest.json", "state.json", "weights.safetensors")]
-OPENED = ["config.json", CHECKPOINT, *OF_CHECKPOINT]
+CHECKPOINT = "checkpoints/iteration_000001.safetensors"
+OPENED = ["config.json", CHECKPOINT]
 READ = {
     "evaluate": OPENED,
     "explain": OPENED,
@@ -191,7 +196,6 @@ CASES = [
     for command in commands
     for put in (*ANYWHERE, *IN_FILES)
     for name in (READ[command] if put in IN_FILES else [*READ[command], *PLACES[command]])
-    if not (put in IN_FILES and name == CHECKPOINT)
     if not (name == "metrics.jsonl" and put in (put_garbage, put_deep))  # a last row cut off by a kill
 ]
 
@@ -236,6 +240,28 @@ def test_files_of_a_run(kind: str, command: str, put, name: str, runs: Path, tmp
     assert code == 2, error
 
 
+@pytest.mark.filterwarnings("ignore:skipped a bad checkpoint")
+@pytest.mark.parametrize("put", [*ANYWHERE, *IN_FILES])
+@pytest.mark.parametrize("name", ["", "/manifest.json", "/state.json", "/weights.safetensors"])
+def test_files_of_a_checkpoint_that_is_a_directory(name: str, put, runs: Path, tmp_path, outside, capsys) -> None:
+    """As metarl 0.1 wrote them."""
+    run = copy_of(runs / "rl", tmp_path)
+    about, tensors = read_json(run / CHECKPOINT)
+    (run / CHECKPOINT).unlink()
+    directory = (run / CHECKPOINT).with_suffix("")
+    directory.mkdir()
+    contents = {"weights.safetensors": save(tensors), "state.json": json.dumps(about["state"]).encode()}
+    entries = {name: {"sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()}
+    for file, data in {**contents, "manifest.json": json.dumps({"files": entries}).encode()}.items():
+        (directory / file).write_bytes(data)
+    assert given(COMMANDS["rl"]["evaluate"](run, runs), outside, capsys)[0] == 0
+    place = Path(f"{directory}{name}")
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    put(place, outside)
+    code, error = given(COMMANDS["rl"]["evaluate"](run, runs), outside, capsys)
+    assert code == 2, error
+
+
 # ---- what a run says
 
 
@@ -263,13 +289,18 @@ def edit(file: Path, place: tuple[Any, ...], value: Any) -> None:
     file.write_text(json.dumps(tree))
 
 
-def sign(checkpoint: Path) -> None:
-    """A stranger's digests are right."""
-    manifest = json.loads((checkpoint / "manifest.json").read_text())
-    for name in manifest["files"]:
-        data = (checkpoint / name).read_bytes()
-        manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    (checkpoint / "manifest.json").write_text(json.dumps(manifest))
+def read_json(file: Path) -> tuple[Any, dict[str, Tensor]]:
+    """Of a checkpoint, and its tensors."""
+    with safe_open(file, "pt") as opened:
+        return json.loads(opened.metadata()[KEY][64:]), {name: opened.get_tensor(name) for name in opened.keys()}
+
+
+def signed(about: Any, tensors: dict[str, Tensor]) -> bytes:
+    """A checkpoint with this JSON: a stranger's digest is right."""
+    data = save(tensors, {KEY: "0" * 64 + json.dumps(about)})
+    start = data.index(b"0" * 64)
+    digest = hashlib.sha256(data[:start] + data[start + 64 :]).hexdigest()
+    return data[:start] + digest.encode() + data[start + 64 :]
 
 
 def each_string(file: Path, values: list[Any]) -> Iterator[None]:
@@ -317,27 +348,21 @@ def test_values_of_a_record(kind: str, file: str, runs: Path, tmp_path, outside,
 
 
 @pytest.mark.filterwarnings("ignore:skipped a bad checkpoint", "ignore:.*came from other versions")
-@pytest.mark.parametrize(
-    ("which", "file"),
-    [("rl", "state.json"), ("digits", "state.json"), ("saved", "state.json"), ("saved", "manifest.json")],
-)
-def test_values_of_a_checkpoint(which: str, file: str, runs: Path, tmp_path, outside, capsys) -> None:
+@pytest.mark.parametrize("which", ["rl", "digits", "saved"])
+def test_values_of_a_checkpoint(which: str, runs: Path, tmp_path, outside, capsys) -> None:
     run = copy_of(runs / which, tmp_path)
-    checkpoint = run / "iteration_000000" if which == "saved" else run / CHECKPOINT
+    checkpoint = run / "iteration_000000.safetensors" if which == "saved" else run / CHECKPOINT
     queries = ["--queries", str(runs / "examples.npz")]
     command = ["classify", str(run), *queries] if which == "saved" else COMMANDS[which]["evaluate"](run, runs)
-    original = {name: (checkpoint / name).read_text() for name in ("state.json", "manifest.json")}
-    tree = json.loads(original[file])
-    values = [(place, value) for place in places_of(tree, str) for value in HOSTILE[:15:5]]
-    places = [place for place in places_of(tree, object) if 0 < len(place) < 4]
+    original, tensors = read_json(checkpoint)
+    values = [(place, value) for place in places_of(original, str) for value in HOSTILE[:15:5]]
+    places = [place for place in places_of(original, object) if 0 < len(place) < 5]
     values += [(place, WRONG[number % len(WRONG)]) for number, place in enumerate(places)]
     for place, value in values:
-        edit(checkpoint / file, place, value)
-        if file == "state.json":
-            sign(checkpoint)
+        about = copy.deepcopy(original)
+        put_at(about, place, value)
+        checkpoint.write_bytes(signed(about, tensors))
         given(command, outside, capsys)
-        for name, text in original.items():
-            (checkpoint / name).write_text(text)
 
 
 @pytest.mark.parametrize(

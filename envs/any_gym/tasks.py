@@ -24,7 +24,7 @@ from metarl.rollout.lanes import LoopedLanes
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.tasks import is_shown, params_key
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_range
+from metarl.validate import Checked, Count, Natural
 
 _FEW = 3
 """Tasks that are looked at before any worker starts."""
@@ -35,7 +35,7 @@ _NAMES_CODE = {NAMES_CODE: True}
 
 
 @dataclass(frozen=True)
-class GymTasks:
+class GymTasks(Checked):
     """Tasks that differ in what is drawn; everything is checked at the first use of `spec`, in the parent process.
 
     Raises UserError there for an env that does not keep to gymnasium's rules, and in `sample` where no task is left
@@ -56,17 +56,15 @@ class GymTasks:
     """The env's own sample_tasks(n) and set_task(task)."""
     kwargs: dict[str, Any] = field(default_factory=dict, metadata=_NAMES_CODE)
     """Constructor keywords that are the same in all tasks."""
-    horizon_steps: int | None = None
+    horizon_steps: Count | None = None
     """Episodes are truncated here; None: the limit that the env is registered with."""
-    num_test_tasks: int = 20
-    test_seed: int = 20171
+    num_test_tasks: Count = 20
+    test_seed: Natural = 20171
     """Held-out tasks are drawn once, from this seed, and never handed out for training."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "env", reference_to(self.env))
-        check_range(self, "horizon_steps", low=1)
-        check_range(self, "num_test_tasks", low=1)
-        check_range(self, "test_seed", low=0)
         if not (self.vary or self.model or self.options or self.own_tasks):
             raise UserError(f"env {self.env!r}: nothing varies between tasks; give vary, model, options or own_tasks")
         for group in (self.vary, self.model, self.options):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,11 @@ from metarl.rollout.lanes import LoopedLanes
 from metarl.seeding import SeedKey
 from metarl.tasks import check_disjoint
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_choices, check_range
+from metarl.validate import Bounds, Checked, Natural
 
 
 @dataclass(frozen=True, kw_only=True)
-class ML:
+class ML(Checked):
     """A Meta-World benchmark of several classes (Yu et al. 2019; McLean et al. 2025 for ML25)."""
 
     benchmark: Literal["ML10", "ML25", "ML45", "custom"] = "ML10"
@@ -30,17 +30,15 @@ class ML:
     """Classes of `custom`, such as ('reach-v3', 'push-v3')."""
     test_names: tuple[str, ...] = ()
     """Classes of `custom`; a class may stand in both, its goals then differ."""
-    goals_per_test_class: int = 40
+    goals_per_test_class: Annotated[int, Bounds(least=1, most=50)] = 40
     """Of 50; Meta-World's documented protocol takes 40."""
-    goals_seed: int = 42
+    goals_seed: Natural = 42
     """Of metaworld's goal lists: the benchmark, not the run."""
     reward_version: RewardVersion = "v2"
     stepping: Stepping = field(default="fast", metadata={OF_TRAINING: True})
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        check_range(self, "goals_per_test_class", low=1, high=50)
-        check_range(self, "goals_seed", low=0)
+        super().__post_init__()
         for name in (*self.train_names, *self.test_names):
             check_task_name(name)
         named = bool(self.train_names and self.test_names)

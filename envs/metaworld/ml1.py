@@ -17,27 +17,25 @@ from metarl.rollout.lanes import LoopedLanes
 from metarl.seeding import SeedKey
 from metarl.tasks import check_disjoint
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_choices, check_range
+from metarl.validate import Checked, Natural, NotNegative
 
 
 @dataclass(frozen=True, kw_only=True)
-class ML1:
+class ML1(Checked):
     """Meta-World's ML1 benchmark (Yu et al. 2019) for any of its 50 tasks."""
 
     env_name: str = "reach-v3"
-    goals_seed: int = 42
+    goals_seed: Natural = 42
     """Of metaworld's goal lists: the benchmark, not the run."""
     reward_version: RewardVersion = "v2"
     stepping: Stepping = field(default="fast", metadata={OF_TRAINING: True})
-    object_jitter: float = field(default=0.0, metadata={OF_TRAINING: True})
+    object_jitter: NotNegative = field(default=0.0, metadata={OF_TRAINING: True})
     """Metres: in meta-training an object is seen a constant off, N(0, this^2) in x and y, new for each trial (see
     `misplaced`); held-out tasks are shown as they are. Not part of Meta-World's protocol."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
         check_task_name(self.env_name)
-        check_range(self, "goals_seed", low=0)
-        check_range(self, "object_jitter", low=0)
 
     @cached_property
     def _split(self) -> Split:

@@ -14,25 +14,24 @@ from metarl.envs.metaworld.goals import benchmark_goals, check_task_name, ml1_go
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
 from metarl.rollout.lanes import LoopedLanes
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_choices, check_range
+from metarl.validate import Checked, Natural
 
 
 @dataclass(frozen=True, kw_only=True)
-class MT:
+class MT(Checked):
     """A multi-task benchmark. Its test is on the tasks that were trained on, as Meta-World defines it."""
 
     benchmark: Literal["MT1", "MT10", "MT25", "MT50"] = "MT10"
     env_name: str = "reach-v3"
     """The class of MT1."""
-    goals_seed: int = 42
+    goals_seed: Natural = 42
     """Of metaworld's goal lists: the benchmark, not the run."""
     reward_version: RewardVersion = "v2"
     stepping: Stepping = field(default="fast", metadata={OF_TRAINING: True})
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
         check_task_name(self.env_name)
-        check_range(self, "goals_seed", low=0)
 
     @cached_property
     def _tasks(self) -> list[Task]:

@@ -23,7 +23,7 @@ from metarl.errors import UserError, nearest
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.tasks import check_like, is_shown
 from metarl.types import EnvSpec, Task
-from metarl.validate import check_range
+from metarl.validate import Checked, Natural
 
 FAMILIES: dict[str, Family] = {
     **CHEETAH_FAMILIES,
@@ -41,19 +41,19 @@ def _example(family: str) -> Params:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RobotTasks:
+class RobotTasks(Checked):
     """Tasks of one of `FAMILIES`, on gymnasium's v5 robots; `metarl list --verbose` tells what each is."""
 
     family: str = "cheetah-dir-maml-v0"
-    tasks_seed: int = 20190319
+    tasks_seed: Natural = 20190319
     """Fixed training tasks and held-out ones are drawn once, from this seed: the benchmark, not the run."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.family not in FAMILIES:
             raise UserError(
                 f"family={self.family!r} is unknown{nearest(self.family, FAMILIES)}; `metarl list` names them all"
             )
-        check_range(self, "tasks_seed", low=0)
 
     @property
     def _family(self) -> Family:

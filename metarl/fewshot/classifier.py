@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 
 from metarl.config import config_from_dict, config_to_dict
@@ -42,14 +43,11 @@ from metarl.types import Phi, TaskData
 KIND = "few-shot classifier"
 """Of a stored state."""
 
-SETTINGS = ("method", "config", "net", "epochs", "tasks_per_update", "seed")
-"""The constructor's arguments."""
-
 Inputs = ArrayLike | Sequence[str | Path]
 """Arrays (N, C, H, W) or (N, D); of a run on texts or images also a list, array or Series of texts or image files."""
 
 
-class FewShotClassifier:
+class FewShotClassifier(ClassifierMixin, BaseEstimator):
     """Any registered method on arrays.
 
     >>> classifier = FewShotClassifier(method="prototypical", seed=0).fit(tasks)
@@ -70,7 +68,10 @@ class FewShotClassifier:
 
         `fit` goes through its tasks `epochs` times in a seeded order, `tasks_per_update` of them a meta-update.
         """
-        _check_settings(method, epochs=epochs, tasks_per_update=tasks_per_update, seed=seed)
+        if method not in METHODS:
+            raise UserError(f"unknown method {method!r}{nearest(method, METHODS)}; give one of {', '.join(METHODS)}")
+        _check_whole(1, epochs=epochs, tasks_per_update=tasks_per_update)
+        _check_whole(0, seed=seed)
         self.method, self.config, self.net = method, config, net
         self.epochs, self.tasks_per_update, self.seed = epochs, tasks_per_update, seed
         self.learner: FewShotLearner | None = None
@@ -114,19 +115,14 @@ class FewShotClassifier:
         classifier._source = source
         return classifier
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's arguments, by which scikit-learn's `clone` makes one like it that is not fitted."""
-        return {name: getattr(self, name) for name in SETTINGS}
-
     def set_params(self, **settings: Any) -> FewShotClassifier:
         """For the next `fit`; what was fitted stays until then."""
+        known = self.get_params()
         for name in settings:
-            if name not in SETTINGS:
-                raise UserError(f"unknown setting {name!r}{nearest(name, SETTINGS)}; give one of {', '.join(SETTINGS)}")
-        together = self.get_params() | settings
-        _check_settings(**{name: together[name] for name in ("method", "epochs", "tasks_per_update", "seed")})
-        vars(self).update(settings)
-        return self
+            if name not in known:
+                raise UserError(f"unknown setting {name!r}{nearest(name, known)}; give one of {', '.join(known)}")
+        type(self)(**known | settings)  # checks them together
+        return super().set_params(**settings)
 
     def fit(self, tasks: Iterable[ArrayTask]) -> FewShotClassifier:
         """Meta-train on tasks. Tasks of one meta-update must have equal sizes.
@@ -353,13 +349,6 @@ class FewShotClassifier:
         if self.learner is None:
             raise UserError("the classifier is not meta-trained; call fit(tasks) first")
         return self.learner
-
-
-def _check_settings(method: str, *, epochs: int, tasks_per_update: int, seed: int) -> None:
-    if method not in METHODS:
-        raise UserError(f"unknown method {method!r}{nearest(method, METHODS)}; give one of {', '.join(METHODS)}")
-    _check_whole(1, epochs=epochs, tasks_per_update=tasks_per_update)
-    _check_whole(0, seed=seed)
 
 
 def _check_whole(least: int, **numbers: Any) -> None:

@@ -7,7 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -24,35 +24,31 @@ from metarl.fewshot.out_of_scope import draw_strangers, tell_apart
 from metarl.scores.table import Evaluation, Scores, out_of_scope
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import Task, TaskData
-from metarl.validate import check_choices, check_range
+from metarl.validate import Bounds, Checked, Count, Natural
 
 
 @all_fields(MAY_DIFFER)
 @dataclass(frozen=True, kw_only=True)
-class FewShotEvaluationConfig:
+class FewShotEvaluationConfig(Checked):
     suites: tuple[str, ...] = ("5w1s",)
     """Kinds of held-out tasks: 5w1s is 5-way 1-shot, 5w1s1q with one query a class, 10s a regression from 10 points,
     and those of the data set."""
-    num_episodes: int = 600
+    num_episodes: Count = 600
     """Held-out tasks of each suite, the same ones in every run of a seed; a data set's own suite has its own number."""
     modes: tuple[Mode, ...] = ("inductive", "transductive")
     """Whose statistics normalise the queries; without batch normalisation there is only the first."""
     held_out: Literal["test", "val"] = "test"
     """Whose classes are scored: choose settings by val, that test stays what nothing was chosen by (`--val-share`)."""
-    episodes_seed: int = 0
+    episodes_seed: Natural = 0
     """The held-out tasks follow from it and not from the run's seed, so that runs are compared on the same ones."""
 
-    out_of_scope_queries: int = 100
+    out_of_scope_queries: Natural = 100
     """Asked of each task of `out_of_scope_ways` classes or more, as far as the data set has them; 0: none. Inductively,
     for a stranger's own statistics must not help to know it."""
-    out_of_scope_ways: int = 20
+    out_of_scope_ways: Annotated[int, Bounds(least=2)] = 20
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        check_range(self, "num_episodes", low=1)
-        check_range(self, "out_of_scope_queries", low=0)
-        check_range(self, "out_of_scope_ways", low=2)
-        check_range(self, "episodes_seed", low=0)
+        super().__post_init__()
         if not self.suites or not self.modes:
             raise SettingError("suites and modes must not be empty; give at least one of each, such as 5w1s, inductive")
 

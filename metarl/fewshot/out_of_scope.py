@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from metarl.errors import UserError
@@ -22,10 +23,8 @@ def confidence(scores: Tensor) -> Tensor:
 
 def auroc(inside: NDArray, outside: NDArray) -> float:
     """Chance that a value of `inside` is above one of `outside`, ties counted half (Mann and Whitney 1947)."""
-    values = np.concatenate([inside, outside])
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return float((ranks[: len(inside)].sum() - len(inside) * (len(inside) + 1) / 2) / (len(inside) * len(outside)))
+    is_inside = np.repeat([True, False], [len(inside), len(outside)])
+    return float(roc_auc_score(is_inside, np.concatenate([inside, outside])))
 
 
 def false_acceptance(inside: NDArray, outside: NDArray, *, accepted: float = 0.95) -> float:

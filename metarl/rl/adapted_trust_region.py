@@ -17,7 +17,7 @@ from metarl.rl.distributions import ActionDistribution
 from metarl.rl.fast_weights import FastWeightsConfig, PolicyProblem
 from metarl.rl.losses import surrogate_loss
 from metarl.types import Metrics, Params
-from metarl.validate import check_range
+from metarl.validate import Count, NotNegative, Positive
 
 ExtraLoss = Callable[[MetaBatch, Sequence[Params]], Tensor]
 """(batch, [phi_0, ..., phi_K] as functions of theta) -> what is added to MAML's meta-loss, scalar."""
@@ -25,28 +25,20 @@ ExtraLoss = Callable[[MetaBatch, Sequence[Params]], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class TrustRegionConfig(FastWeightsConfig):
-    max_kl: float = 0.01
+    max_kl: Positive = 0.01
     """Trust region of the outer step, nats per state."""
-    cg_iterations: int = 10
-    cg_damping: float = 1e-5
-    fisher_stride: int = 5
+    cg_iterations: Count = 10
+    cg_damping: NotNegative = 1e-5
+    fisher_stride: Count = 5
     """The Fisher matrix is a mean over every n-th query state (TRPO's appendix C.1 also takes a tenth of the data).
     Loss, gradient and the line search's KL use all of them; 1 is exact and makes an update three times as long."""
-    fisher_support_stride: int | None = None
+    fisher_support_stride: Count | None = None
     """In the Fisher matrix alone, how phi changes with theta is taken from every n-th support step; phi itself is that
     of all of them. None: as `fisher_stride`. On ML10 with two inner steps a step has a cosine of 0.984 with the exact
     one at 5, and of 0.9998 at 1, where an update takes three to six times as long."""
     judge_every_step: bool = False
     """The meta-loss is the mean over phi_1, ..., phi_K and not of phi_K alone (Antoniou et al. 2019), which makes each
     inner step count. It takes no more episodes: support set k + 1 was taken by phi_k, and so judges it."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range(self, "max_kl", low=0, low_open=True)
-        check_range(self, "cg_iterations", low=1)
-        check_range(self, "cg_damping", low=0)
-        check_range(self, "fisher_stride", low=1)
-        check_range(self, "fisher_support_stride", low=1)
 
 
 class AdaptedTrustRegion:

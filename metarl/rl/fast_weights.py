@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ from metarl.rl.policies import MAX_STD, Policy, mlp_policy
 from metarl.rl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
 from metarl.types import EnvSpec, Episodes, Params, TaskData
-from metarl.validate import check_range
+from metarl.validate import Bounds, Checked, Count, Positive, Share
 
 STEPS_TAKEN = "steps_taken"
 """In a phi, beside its weights: the inner steps behind it, since a step's size may depend on which one it is."""
@@ -34,30 +35,24 @@ InnerLoss = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FastWeightsConfig:
-    inner_lr: float = 0.1
+class FastWeightsConfig(Checked):
+    inner_lr: Positive = 0.1
     """Step size on a loss of advantages standardised by their standard deviation."""
-    inner_lr_decay: float = 1.0
+    inner_lr_decay: Annotated[float, Bounds(above=0, most=1)] = 1.0
     """Each inner step's size is this times the one before. The MAML paper halves it at test time; advantages are
     standardised anew for each step, so that no step gets smaller by itself as the policy gets better."""
-    inner_steps: int = 1
+    inner_steps: Count = 1
     """Inner gradient steps, each on support episodes of its own."""
-    gamma: float = 0.99
-    gae_lambda: float = 1.0
-    hidden: tuple[int, ...] = (128, 128)
+    gamma: Share = 0.99
+    gae_lambda: Share = 1.0
+    hidden: tuple[Count, ...] = (128, 128)
     init_std: float = 1.0
     """Of the Gaussian policy's noise, in action units."""
-    min_std: float = 1e-3
+    min_std: Positive = 1e-3
 
     def __post_init__(self) -> None:
-        check_range(self, "inner_lr", low=0, low_open=True)
-        check_range(self, "inner_lr_decay", low=0, low_open=True, high=1)
-        check_range(self, "inner_steps", low=1)
-        check_range(self, "gamma", low=0, high=1)
-        check_range(self, "gae_lambda", low=0, high=1)
-        check_range(self, "hidden", low=1)
-        check_range(self, "min_std", low=0, low_open=True)
-        check_range(self, "init_std", low=self.min_std, high=MAX_STD)
+        super().__post_init__()
+        Bounds(least=self.min_std, most=MAX_STD).check("init_std", self.init_std)
 
 
 def log_prob_loss(log_probs: Tensor, support: Mapping[str, Tensor]) -> Tensor:

@@ -1,8 +1,8 @@
 """Memories as pure functions of (params, inputs, state): one step for rollouts, whole sequences for learning.
 
 A memory's state is one flat vector a lane, so that stored states need not know its kind. All ways of running it give
-the same numbers (a test holds them to 1e-6): the step of GRU and LSTM is written out, their sequence is torch's fused
-kernel; an actor, whose parameters do not change, may carry on what it has computed of the state (`for_acting`, `act`).
+the same numbers (a test holds them to 1e-6). GRU and LSTM are torch's cells and fused kernels; an actor, whose
+parameters do not change, may carry on what it has computed of the state (`for_acting`, `act`).
 
     S  state size        H  output size        I  input size
 """
@@ -73,8 +73,8 @@ _ONE_LAYER = (True, 1, 0.0, True, False, False)
 """Biases, one layer, no dropout, training (or cuDNN refuses to go backward), one direction, time first."""
 
 
-def _kernel_weights(params: Params) -> list[Tensor]:
-    return [params["w_in"], params["w_rec"], params["b_in"], params["b_rec"]]
+def _kernel_weights(params: Params) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return params["w_in"], params["w_rec"], params["b_in"], params["b_rec"]
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,7 @@ class GRU:
 
     def step(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """n = tanh(W x + r * (U h)), h' = n + z * (h - n), with gates r and z."""
-        from_input = torch.addmm(params["b_in"], x, params["w_in"].T)
-        from_state = torch.addmm(params["b_rec"], state, params["w_rec"].T)
-        split = 2 * self.hidden_dim
-        gates = torch.sigmoid(from_input[:, :split] + from_state[:, :split])
-        reset, keep = gates.chunk(2, dim=-1)
-        new = torch.tanh(torch.addcmul(from_input[:, split:], reset, from_state[:, split:]))
-        state = torch.lerp(new, state, keep)
+        state = torch.gru_cell(x, state, *_kernel_weights(params))
         return state, state
 
     def sequence(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,11 +134,7 @@ class LSTM:
 
     def step(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """c' = f * c + i * g, h' = o * tanh(c')."""
-        hidden, cell = state.chunk(2, dim=-1)
-        from_input = torch.addmm(params["b_in"], x, params["w_in"].T)
-        i, f, g, o = (from_input + torch.addmm(params["b_rec"], hidden, params["w_rec"].T)).chunk(4, dim=-1)
-        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-        hidden = torch.sigmoid(o) * torch.tanh(cell)
+        hidden, cell = torch.lstm_cell(x, state.chunk(2, dim=-1), *_kernel_weights(params))
         return hidden, torch.cat([hidden, cell], dim=-1)
 
     def sequence(self, params: Params, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Annotated, Protocol, Self
 
 import torch
 
@@ -18,31 +18,26 @@ from metarl.rollout.lockstep import GroupRunner, NonFinite
 from metarl.rollout.process_runner import CLOSED, Group, GroupResult, ProcessRunner, Waits
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes
-from metarl.validate import check_choices, check_range
+from metarl.validate import Bounds, Checked, Count, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolConfig:
+class PoolConfig(Checked):
     """How episodes are collected."""
 
-    workers: int = field(default=2, metadata={WITHOUT_EFFECT: True})
+    workers: Annotated[int, Bounds(least=0, remedy="0 runs in this process")] = field(
+        default=2, metadata={WITHOUT_EFFECT: True}
+    )
     """Worker processes; 0 runs everything in this process. Results do not depend on it."""
-    lanes_per_group: int = 50
+    lanes_per_group: Annotated[int, Bounds(least=1, remedy="50 is a good value")] = 50
     """Episodes stepped in lockstep. Changes how batched products round, so results depend on it."""
-    deadline_seconds: float = field(default=600.0, metadata={WITHOUT_EFFECT: True})
+    deadline_seconds: Positive = field(default=600.0, metadata={WITHOUT_EFFECT: True})
     """A worker that has not finished its group by then is taken for hung, killed and replaced. Its start-up does not
     count."""
-    max_tries: int = field(default=3, metadata={WITHOUT_EFFECT: True})
+    max_tries: Count = field(default=3, metadata={WITHOUT_EFFECT: True})
     """Tries at one group before the run stops with the last failure's traceback."""
     non_finite: NonFinite = "raise"
     """What a NaN in obs or reward does: stop the run, or leave the episode out."""
-
-    def __post_init__(self) -> None:
-        check_range(self, "workers", low=0, remedy="0 runs in this process")
-        check_range(self, "lanes_per_group", low=1, remedy="50 is a good value")
-        check_range(self, "max_tries", low=1)
-        check_range(self, "deadline_seconds", low=0, low_open=True)
-        check_choices(self)
 
 
 @dataclass

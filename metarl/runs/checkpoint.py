@@ -1,9 +1,10 @@
-"""Checkpoints: a directory that is whole or absent, is checked when loaded, and executes no code.
+"""Checkpoints: one file that is whole or absent, is checked when loaded, and executes no code.
 
-iteration_000120/
-    weights.safetensors   every tensor, under its place in the state joined by dots
-    state.json            everything else, with {"$tensor": NAME} where a tensor stood
-    manifest.json         format version, SHA-256 and size of both files, library versions; written last
+iteration_000120.safetensors holds every tensor, under its place in the state joined by dots. Its metadata has one
+entry: the SHA-256 of all else in the file, and behind it JSON with the format's version, the libraries' versions and
+the rest of the state, where {"$tensor": NAME} stands for a tensor.
+
+Until metarl 0.1 a checkpoint was a directory of weights.safetensors, state.json and manifest.json; these still load.
 """
 
 from __future__ import annotations
@@ -23,20 +24,24 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from metarl.errors import UserError
-from metarl.files import process_alive, read_plain, sync_directory, write_synced
+from metarl.files import process_alive, read_plain, replace_file
 from metarl.runs.state_codec import MAX_DEPTH, decode_state, encode_state
 from metarl.runs.versions import library_versions
 from metarl.text import printable, sentence
 
-FORMAT = "metarl-checkpoint"
-FORMAT_VERSION = 1
-WEIGHTS, STATE, MANIFEST = "weights.safetensors", "state.json", "manifest.json"
-MAX_JSON_BYTES = 64 * 2**20
-MAX_MANIFEST_BYTES = 2**20
-MAX_WEIGHTS_BYTES = 4 * 2**30
+FORMAT_VERSION = 2
+SUFFIX = ".safetensors"
+MAX_HEADER_BYTES = 64 * 2**20
+"""JSON with the state and the tensors' names; safetensors itself refuses more than 100 MB."""
+MAX_BYTES = 4 * 2**30
 
-_NAME = re.compile(r"iteration_(\d{6,})")
-_TEMPORARY = re.compile(r"\.iteration_\d{6,}\.(?:tmp|old)-(\d+)")
+_KEY = "metarl-checkpoint"
+_BEFORE_DIGEST = f'{{"__metadata__":{{"{_KEY}":"'.encode()
+_DIGEST = slice(8 + len(_BEFORE_DIGEST), 8 + len(_BEFORE_DIGEST) + 64)
+_PARTS = _WEIGHTS, _STATE, _MANIFEST = "weights.safetensors", "state.json", "manifest.json"
+"""Of a checkpoint that is a directory."""
+_NAME = re.compile(r"iteration_(\d{6,})(\.safetensors)?")
+_TEMPORARY = re.compile(r"\.iteration_\d{6,}\.safetensors\.tmp-(\d+)")
 _NUMERICS = ("torch", "numpy", "mujoco", "metaworld")
 
 
@@ -45,49 +50,34 @@ class CheckpointError(UserError):
 
 
 def save_checkpoint(root: Path, iteration: int, state: Mapping[str, Any], *, keep: int = 3) -> Path:
-    """Write ROOT/iteration_NNNNNN whole or not at all, then prune older checkpoints beyond the newest `keep`.
+    """Write ROOT/iteration_NNNNNN.safetensors whole or not at all, then prune older ones beyond the newest `keep`.
 
     The state (state_codec.py says what it may hold) comes back equal, its tensors detached and on the CPU.
     Raises TypeError or ValueError naming the key that cannot be stored, CheckpointError if the disk fails.
     """
     if iteration < 0 or keep < 1:
         raise ValueError(f"iteration={iteration} must be >= 0 and keep={keep} must be >= 1")
-    files = _encode_files(state)
-    target = root / f"iteration_{iteration:06d}"
-    temporary = root / f".{target.name}.tmp-{os.getpid()}"
+    data = _encode(state)
+    target = root / f"iteration_{iteration:06d}{SUFFIX}"
     try:
         root.mkdir(parents=True, exist_ok=True)
         _remove_stale(root)
-        temporary.mkdir()
-        for name, data in files.items():
-            write_synced(temporary / name, data)
-        sync_directory(temporary)
-        _put_in_place(temporary, target)
-        sync_directory(root)
+        replace_file(target, data)
     except OSError as error:
         reason = error.strerror or error
         raise CheckpointError(f"cannot save {target}: {reason}; free space or choose another --out") from error
-    finally:  # also when a signal raises in the middle
-        if temporary.exists():
-            _remove_checkpoint(temporary)
     _prune(root, iteration, keep=keep)
     return target
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """The saved state, checked byte for byte against its manifest. Raises CheckpointError, runs no code."""
-    manifest = _read_manifest(path)
-    contents = {name: _read_verified(path / name, entry) for name, entry in manifest["files"].items()}
-    tree = _parse_json(contents[STATE], path / STATE)
+    """The saved state, checked byte for byte against its digest. Raises CheckpointError, runs no code."""
+    about, weights = (_read_file if path.suffix == SUFFIX else _read_directory)(path)
     try:
-        tensors = load_tensors(contents[WEIGHTS])
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise _bad(path / WEIGHTS, f"is not a safetensors file ({error})") from error
-    try:
-        state = decode_state(tree, tensors)
-    except ValueError as error:
-        raise _bad(path / STATE, f"does not hold a state: {error}") from error
-    _warn_of_other_versions(path, manifest)
+        state = decode_state(about["state"], load_tensors(weights))
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise _bad(path, f"does not hold a state: {error}") from error
+    _warn_of_other_versions(path, about.get("versions"))
     return state
 
 
@@ -114,50 +104,37 @@ def list_checkpoints(root: Path) -> list[Path]:
         paths = list(root.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted((path for path in paths if _NAME.fullmatch(path.name)), key=_iteration)
+    return sorted((path for path in paths if _NAME.fullmatch(path.name)), key=lambda path: (_iteration(path), path))
 
 
 def _iteration(path: Path) -> int:
-    return int(path.name.removeprefix("iteration_"))
+    return int(path.name.removeprefix("iteration_").removesuffix(SUFFIX))
 
 
 # ---- writing
 
 
-def _encode_files(state: Mapping[str, Any]) -> dict[str, bytes]:
-    """Contents by file name, the manifest last."""
+def _encode(state: Mapping[str, Any]) -> bytes:
     tree, tensors = encode_state(state)
-    contents = {WEIGHTS: save_tensors(tensors), STATE: json.dumps(tree, allow_nan=False).encode()}
-    if (size := len(contents[STATE])) > MAX_JSON_BYTES:
-        raise ValueError(f"state without its tensors takes {size} bytes, at most {MAX_JSON_BYTES}; use tensors")
-    if (size := len(contents[WEIGHTS])) > MAX_WEIGHTS_BYTES:
-        raise ValueError(f"the tensors of a state take {size} bytes, at most {MAX_WEIGHTS_BYTES}; use a smaller net")
-    manifest = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "files": {name: {"sha256": _digest(data), "bytes": len(data)} for name, data in contents.items()},
-        "versions": library_versions(),
-    }
-    return {**contents, MANIFEST: json.dumps(manifest, indent=1).encode()}
+    about = {"format_version": FORMAT_VERSION, "versions": library_versions(), "state": tree}
+    # one entry of metadata: the order of several would differ from run to run
+    data = save_tensors(tensors, {_KEY: "0" * 64 + json.dumps(about, allow_nan=False)})
+    if (size := _header_bytes(data)) > MAX_HEADER_BYTES:
+        raise ValueError(f"state without its tensors takes {size} bytes, at most {MAX_HEADER_BYTES}; use tensors")
+    if (size := len(data)) > MAX_BYTES:
+        raise ValueError(f"the tensors of a state take {size} bytes, at most {MAX_BYTES}; use a smaller net")
+    return data[: _DIGEST.start] + _digest(data).encode() + data[_DIGEST.stop :]
+
+
+def _header_bytes(data: bytes) -> int:
+    return int.from_bytes(data[:8], "little")
 
 
 def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _put_in_place(temporary: Path, target: Path) -> None:
-    """Rename; a directory that already has the name steps aside until the new one stands."""
-    if not os.path.lexists(target):
-        os.replace(temporary, target)
-        return
-    aside = target.with_name(f".{target.name}.old-{os.getpid()}")
-    os.replace(target, aside)
-    try:
-        os.replace(temporary, target)
-    except BaseException:
-        os.replace(aside, target)
-        raise
-    _remove_checkpoint(aside)
+    """Of a checkpoint file, but for the digest in it."""
+    digest = hashlib.sha256(data[: _DIGEST.start])
+    digest.update(memoryview(data)[_DIGEST.stop :])
+    return digest.hexdigest()
 
 
 def _remove_stale(root: Path) -> None:
@@ -165,78 +142,77 @@ def _remove_stale(root: Path) -> None:
     for path in root.iterdir():
         match = _TEMPORARY.fullmatch(path.name)
         if match and ((pid := int(match[1])) == os.getpid() or not process_alive(pid)):
-            _remove_checkpoint(path)
+            path.unlink()
 
 
 def _prune(root: Path, newest: int, *, keep: int) -> None:
     """Iterations after `newest` are left alone: bad ones, behind which a resume went back."""
     older = [path for path in list_checkpoints(root) if _iteration(path) <= newest]
     for path in older[:-keep]:
-        _remove_checkpoint(path)
+        try:
+            _remove_checkpoint(path)
+        except OSError as error:
+            warnings.warn(f"could not remove the old checkpoint {path}: {error.strerror}", stacklevel=3)
 
 
 def _remove_checkpoint(path: Path) -> None:
-    """Remove our own three files and the directory; leave all as it is if anything else lies in it."""
-    try:
-        if path.is_symlink():
-            path.unlink()
-            return
-        names = {entry.name for entry in path.iterdir()}
-        if not names <= {MANIFEST, WEIGHTS, STATE}:
-            return
-        for name in (MANIFEST, WEIGHTS, STATE):  # once its manifest is gone it counts as incomplete
+    """A directory that has anything else in it than a checkpoint's own three files is left as it is."""
+    if path.suffix == SUFFIX or path.is_symlink():
+        path.unlink()
+    elif {entry.name for entry in path.iterdir()} <= set(_PARTS):
+        for name in reversed(_PARTS):  # once its manifest is gone it counts as incomplete
             (path / name).unlink(missing_ok=True)
         path.rmdir()
-    except OSError as error:
-        warnings.warn(f"could not remove the old checkpoint {path}: {error.strerror}", stacklevel=2)
 
 
-# ---- reading: nothing in the directory is trusted
+# ---- reading: nothing in a checkpoint is trusted
 
 
 def _bad(where: Path, problem: str) -> CheckpointError:
     return CheckpointError(f"{where} {problem}; use another checkpoint")
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    where = path / MANIFEST
+def _read_file(path: Path) -> tuple[dict[str, Any], bytes]:
+    """What its metadata say, and the file, whose digest is checked before anything in it is looked at."""
+    data = _read(path)
+    if data[8 : _DIGEST.start] != _BEFORE_DIGEST:
+        raise _bad(path, "is no checkpoint of metarl")
+    if data[_DIGEST] != _digest(data).encode():
+        raise _bad(path, "does not match its SHA-256 checksum: it changed after it was written")
+    if (size := _header_bytes(data)) > MAX_HEADER_BYTES:
+        raise _bad(path, f"has a header of {size} bytes, more than the {MAX_HEADER_BYTES} allowed")
+    try:
+        text = _parse_json(data[8 : 8 + size], path)["__metadata__"][_KEY][64:].encode(errors="surrogatepass")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _bad(path, "has no metadata of metarl") from error
+    about = _parse_json(text, path)
+    if not isinstance(about, dict) or type(version := about.get("format_version")) is not int:
+        raise _bad(path, "has no format version")
+    if version > FORMAT_VERSION:
+        raise CheckpointError(f"{path} has format version {version}, newer than {FORMAT_VERSION}; update metarl")
+    return about, data
+
+
+def _read_directory(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The same of a directory, whose manifest has the digests of the other two files."""
     if path.is_symlink():
         raise _bad(path, "is a link, and links are not followed")
-    if not path.is_dir():
-        raise _bad(path, "does not exist")
-    if not os.path.lexists(where):
-        raise _bad(path, f"is incomplete: it has no {MANIFEST}")
-    manifest = _parse_json(_read(where, max_bytes=MAX_MANIFEST_BYTES), where)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise _bad(where, "is not the manifest of a metarl checkpoint")
-    version = manifest.get("format_version")
-    if type(version) is not int or version < 1:
-        raise _bad(where, "has no format version")
-    if version > FORMAT_VERSION:
-        raise CheckpointError(f"{where} has format version {version}, newer than {FORMAT_VERSION}; update metarl")
-    files = manifest.get("files")
-    if not isinstance(files, dict) or not all(_is_entry(entry) for entry in files.values()):
-        raise _bad(where, "does not give a SHA-256 and a size for each file")
-    if files.keys() != {WEIGHTS, STATE}:  # so no name with '..' and no absolute one comes through
-        raise _bad(where, f"must list {WEIGHTS} and {STATE} and nothing else, not {sorted(files)}")
-    return manifest
-
-
-def _is_entry(entry: Any) -> bool:
-    return isinstance(entry, dict) and type(entry.get("bytes")) is int and isinstance(entry.get("sha256"), str)
-
-
-def _read_verified(path: Path, entry: Mapping[str, Any]) -> bytes:
-    limit = MAX_JSON_BYTES if path.name == STATE else MAX_WEIGHTS_BYTES
-    data = _read(path, max_bytes=limit, size=entry["bytes"])
-    if _digest(data) != entry["sha256"]:
-        raise _bad(path, "does not match its SHA-256 checksum: it changed after it was written")
-    return data
-
-
-def _read(path: Path, *, max_bytes: int, size: int | None = None) -> bytes:
+    manifest = _parse_json(_read(path / _MANIFEST), path / _MANIFEST)
+    contents = {name: _read(path / name) for name in (_WEIGHTS, _STATE)}
     try:
-        return read_plain(path, max_bytes=max_bytes, size=size)
+        digests = {name: manifest["files"][name]["sha256"] for name in contents}
+        versions = manifest.get("versions")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _bad(path / _MANIFEST, "is not the manifest of a metarl checkpoint") from error
+    for name, data in contents.items():
+        if hashlib.sha256(data).hexdigest() != digests[name]:
+            raise _bad(path / name, "does not match its SHA-256 checksum: it changed after it was written")
+    return {"versions": versions, "state": _parse_json(contents[_STATE], path / _STATE)}, contents[_WEIGHTS]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_plain(path, max_bytes=MAX_HEADER_BYTES if path.suffix == ".json" else MAX_BYTES)
     except OSError as error:
         raise _bad(path, f"cannot be read: {error.strerror}") from error
 
@@ -256,8 +232,8 @@ def _finite_float(text: str) -> float:
     return value
 
 
-def _warn_of_other_versions(path: Path, manifest: Mapping[str, Any]) -> None:
-    saved, ours = manifest.get("versions"), library_versions()
+def _warn_of_other_versions(path: Path, saved: Any) -> None:
+    ours = library_versions()
     if not isinstance(saved, dict):
         return
     pairs = [(name, saved.get(name), ours[name]) for name in _NUMERICS]

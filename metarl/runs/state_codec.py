@@ -54,33 +54,23 @@ def _encode(value: Any, keys: tuple[str, ...], tensors: dict[str, Tensor]) -> An
             raise ValueError(f"{where}={value} must be finite; keep it in a tensor if it is meant")
         return value
     if isinstance(value, Tensor):
-        return {_TENSOR: _encode_tensor(value, where, tensors)}
+        if value.layout is not torch.strided or value.dtype not in _DTYPES:
+            raise TypeError(f"{where} is a tensor of {value.dtype}, {value.layout}; use a dense, plain dtype")
+        name = where
+        while name in tensors or name == "__metadata__":  # {"a.b": x, "a": {"b": y}}; safetensors' own entry
+            name += "'"
+        # A copy of its own: safetensors refuses tensors that share memory.
+        tensors[name] = value.detach().to("cpu", copy=True).contiguous()
+        return {_TENSOR: name}
     if isinstance(value, Mapping):
-        _check_keys(value, where)
+        for key in value:
+            if not isinstance(key, str) or key in (_TENSOR, _TUPLE):
+                raise TypeError(f"{where} has the key {key!r}; use strings but the reserved {_TENSOR} and {_TUPLE}")
         return {key: _encode(item, (*keys, key), tensors) for key, item in value.items()}
     if type(value) in (list, tuple):
         items = [_encode(item, (*keys, str(index)), tensors) for index, item in enumerate(value)]
         return items if isinstance(value, list) else {_TUPLE: items}
     raise TypeError(f"{where} is a {type(value).__name__}; use tensors, numbers, strings, lists and dicts")
-
-
-def _encode_tensor(tensor: Tensor, where: str, tensors: dict[str, Tensor]) -> str:
-    if tensor.layout is not torch.strided or tensor.dtype not in _DTYPES:
-        raise TypeError(f"{where} is a tensor of {tensor.dtype}, {tensor.layout}; use a dense, plain dtype")
-    name = where
-    while name in tensors:  # {"a.b": x, "a": {"b": y}}
-        name += "'"
-    # A copy of its own: safetensors refuses tensors that share memory.
-    tensors[name] = tensor.detach().to("cpu", copy=True).contiguous()
-    return name
-
-
-def _check_keys(mapping: Mapping[Any, Any], where: str) -> None:
-    for key in mapping:
-        if not isinstance(key, str):
-            raise TypeError(f"{where} has the key {key!r}; use strings, JSON has no other keys")
-        if key in (_TENSOR, _TUPLE):
-            raise TypeError(f"{where} has the key {key!r}, which is reserved; rename it")
 
 
 def _decode(node: Any, tensors: dict[str, Tensor], depth: int) -> Any:

@@ -26,44 +26,35 @@ from metarl.scores.metaworld_compat import KEPT_EPISODES, first_come_success
 from metarl.scores.table import Evaluation, Scores, without_trained
 from metarl.seeding import SeedKey
 from metarl.types import Episodes, Phi, Task
-from metarl.validate import check_range
+from metarl.validate import Checked, Count, Natural
 
 Mode = Literal["stochastic", "deterministic"]
 
 
 @all_fields(MAY_DIFFER)
 @dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
+class EvaluationConfig(Checked):
     """Meta-World's protocol: 10 adaptation episodes, then 3 test episodes for each held-out goal."""
 
-    adaptation_episodes: int = 10
+    adaptation_episodes: Count = 10
     """For each adaptation round; never counted as test episodes."""
-    test_episodes: int = 3
+    test_episodes: Count = 3
     """For each task after each round, and for each mode."""
-    adaptation_rounds: int = 1
+    adaptation_rounds: Natural = 1
     deterministic_too: bool = True
     """Test with the mean action as well as with sampled ones; adaptation is always sampled."""
-    first_come_envs: int | None = field(default=None, metadata={WITHOUT_EFFECT: True})
+    first_come_envs: Count | None = field(default=None, metadata={WITHOUT_EFFECT: True})
     """Environments of a class that metaworld 3.1.1's own evaluator would step together (ML1 10, ML10 4, ML45 9); with
     it and `test_episodes=3`, as there, success is also given as that evaluator counts it."""
-    first_come_training_envs: int | None = field(default=None, metadata={WITHOUT_EFFECT: True})
+    first_come_training_envs: Count | None = field(default=None, metadata={WITHOUT_EFFECT: True})
     """The same of a class of training tasks, of which there are more, so that fewer stand together (ML10 2)."""
     also_without: tuple[str, ...] = ()
     """Classes of held-out tasks that are trained on as well, with other goals (basketball-v3 in ML25): scores are also
     given without them."""
-    training_tasks: int = 0
+    training_tasks: Natural = 0
     """Meta-train tasks, drawn once, that the final evaluation covers as well, in rows of their own."""
-    max_tasks: int | None = None
+    max_tasks: Count | None = None
     """Evaluate on so many tasks only, evenly from their classes: for a quick look, not for a result."""
-
-    def __post_init__(self) -> None:
-        check_range(self, "adaptation_episodes", low=1)
-        check_range(self, "test_episodes", low=1)
-        check_range(self, "adaptation_rounds", low=0)
-        check_range(self, "first_come_envs", low=1)
-        check_range(self, "first_come_training_envs", low=1)
-        check_range(self, "training_tasks", low=0)
-        check_range(self, "max_tasks", low=1)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ from metarl.config import (
     marked_values,
 )
 from metarl.errors import UserError
-from metarl.validate import check_range
+from metarl.validate import Bounds, Checked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class PolicyConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentConfig:
-    inner_lr: float = 0.1
+class AgentConfig(Checked):
+    inner_lr: Annotated[float, Bounds(above=0, remedy="pick a positive step size")] = 0.1
     """Step size of adaptation,
     per step."""
 
@@ -44,9 +44,6 @@ class AgentConfig:
     names: tuple[str, ...] = ()
     box: tuple[float, int] = (0.5, 2)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
-
-    def __post_init__(self):
-        check_range(self, "inner_lr", low=0, low_open=True, remedy="pick a positive step size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +207,7 @@ def test_non_finite_fields_cannot_be_stored():
 def test_describe_fields():
     described = {name: rest for name, *rest in describe_fields(RunConfig())}
     assert described["seed"] == ["int", "1", "Of everything."]  # from the parent class
-    assert described["agent.inner_lr"] == ["float", "0.1", "Step size of adaptation,\nper step."]
+    assert described["agent.inner_lr"] == ["float > 0", "0.1", "Step size of adaptation,\nper step."]
     assert described["agent.policy.hidden"] == ["tuple[int, ...]", "64,64", "Width of each layer."]
     assert described["agent.first_order"] == ["bool", "false", ""]
     assert described["agent.max_kl"] == ["float | None", "0.01", ""]

@@ -1,74 +1,76 @@
 """Bounds, open and closed; the message has the value, the rule and a remedy."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, make_dataclass
+from typing import Annotated, Literal
 
 import pytest
 
 from metarl.errors import UserError
-from metarl.validate import check_choices, check_counts, check_range
+from metarl.validate import Bounds, Checked, Count, NotNegative, check_counts
 
 
-@dataclass(frozen=True)
-class Config:
-    x: Any
+def config(value, bounds):
+    kind = tuple[Annotated[float, bounds], ...] if isinstance(value, tuple) else Annotated[float, bounds] | None
+    return make_dataclass("Config", [("x", kind)], bases=(Checked,), frozen=True)(value)
 
 
 @pytest.mark.parametrize(
     "value, bounds, passes",
     [
-        (0, {"low": 0}, True),
-        (0, {"low": 0, "low_open": True}, False),
-        (1.0, {"high": 1}, True),
-        (1.0, {"high": 1, "high_open": True}, False),
-        (-1, {"low": 0}, False),
-        (2, {"low": 0, "high": 1}, False),
-        (float("inf"), {"low": 0}, True),
-        (float("inf"), {"high": 10}, False),
-        (float("nan"), {"low": 0}, False),
-        (float("nan"), {"high": 0, "high_open": True}, False),
-        (float("nan"), {}, False),
-        (None, {"low": 0}, True),
-        ((64, 64), {"low": 1}, True),
-        ((64, 0), {"low": 1}, False),
-        ((), {"low": 1}, True),
-        (True, {"low": 0}, False),
-        ("1", {"low": 0}, False),
+        (0, {"least": 0}, True),
+        (0, {"above": 0}, False),
+        (1.0, {"most": 1}, True),
+        (1.0, {"below": 1}, False),
+        (-1, {"least": 0}, False),
+        (2, {"least": 0, "most": 1}, False),
+        (float("inf"), {"least": 0}, True),
+        (float("inf"), {"most": 10}, False),
+        (float("nan"), {"least": 0}, False),
+        (float("nan"), {"below": 0}, False),
+        (None, {"least": 0}, True),
+        ((64, 64), {"least": 1}, True),
+        ((64, 0), {"least": 1}, False),
+        ((), {"least": 1}, True),
+        (True, {"least": 0}, False),
+        ("1", {"least": 0}, False),
     ],
 )
 def test_bounds(value, bounds, passes):
     if passes:
-        check_range(Config(value), "x", **bounds)
+        config(value, Bounds(**bounds))
     else:
         with pytest.raises(ValueError, match=r"^x=.* must be .*; "):
-            check_range(Config(value), "x", **bounds)
+            config(value, Bounds(**bounds))
 
 
 def test_message_has_value_rule_and_remedy():
     with pytest.raises(ValueError) as raised:
-        check_range(Config(-1), "x", low=0, low_open=True, high=1, remedy="pick a positive step size")
+        config(-1, Bounds(above=0, most=1, remedy="pick a positive step size"))
     assert str(raised.value) == "x=-1 must be > 0 and <= 1; pick a positive step size"
 
 
 @dataclass(frozen=True)
-class Typed:
-    steps: int | None = 1
-    sizes: tuple[int, ...] = (1,)
-    rate: float | None = 1.0
+class Typed(Checked):
+    steps: Count | None = 1
+    sizes: tuple[Count, ...] = (1,)
+    rate: NotNegative | None = 1.0
     kind: Literal["raise", "drop"] = "raise"
+    kinds: tuple[Literal["a", "b"], ...] | None = ("a", "b")
 
 
 def test_whole_numbers_are_whole():
-    check_range(Typed(rate=2), "rate", low=0)
+    assert Typed(rate=2, steps=None, kinds=None) == Typed(rate=2.0, steps=None, kinds=None)
     for field, value in (("steps", 16.0), ("sizes", (8, 2.5))):
         with pytest.raises(ValueError, match=f"{field}=.* must be a whole number"):
-            check_range(Typed(**{field: value}), field, low=1)
+            Typed(**{field: value})
 
 
 def test_choices():
-    check_choices(Typed(kind="drop"))
+    assert Typed(kind="drop").kind == "drop"
     with pytest.raises(ValueError, match=r"kind='Raise' must be 'raise' or 'drop'; take one .*did you mean 'raise'"):
-        check_choices(Typed(kind="Raise"))  # type: ignore[arg-type]
+        Typed(kind="Raise")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="kinds='c' must be 'a' or 'b'"):
+        Typed(kinds=("a", "c"))  # type: ignore[arg-type]
 
 
 def test_counts_of_flags():

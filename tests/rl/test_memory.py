@@ -1,4 +1,4 @@
-"""Memories: the written-out step against torch's fused sequence, and against the formulas by hand."""
+"""Memories: the step against torch's fused sequence, and against the formulas by hand."""
 
 import math
 

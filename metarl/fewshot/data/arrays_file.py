@@ -17,29 +17,24 @@ from metarl.fewshot.data.class_episodes import ClassData, ClassEpisodes, by_clas
 from metarl.fewshot.data.own_examples import read_own
 from metarl.fewshot.data.source import EpisodeConfig, RawKind
 from metarl.fewshot.data.splits import hold_out, with_val
-from metarl.validate import check_range
+from metarl.validate import Checked, Count, Natural, OpenShare
 
 IMAGES = 4
 """Dimensions of an array of images (n, C, H, W)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArraysConfig:
+class ArraysConfig(Checked):
     file: str = field(default="", metadata={NAMES_FILES: True})
     """A .npz with X and y (n,): X (n, D) of vectors, (n, C, H, W) of images, or (n, T, C) of series, which a net sees
     as vectors of T C numbers."""
     standardise: bool = True
     """To mean 0 and deviation 1 over the training classes' examples: each number of a vector, each channel of images,
     and each channel of series."""
-    test_share: float = 0.3
+    test_share: OpenShare = 0.3
     """Of the classes, held out by the seeded shuffle below."""
-    split_seed: int = 0
-    test_queries: int = 5
-
-    def __post_init__(self) -> None:
-        check_range(self, "test_share", low=0, low_open=True, high=1, high_open=True)
-        check_range(self, "split_seed", low=0)
-        check_range(self, "test_queries", low=1)
+    split_seed: Natural = 0
+    test_queries: Count = 5
 
 
 def arrays_file(config: ArraysConfig, episodes: EpisodeConfig) -> ClassEpisodes:

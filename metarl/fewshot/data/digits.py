@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from metarl.fewshot.data.class_episodes import ClassEpisodes, by_class
 from metarl.fewshot.data.drawings import mean_pixels, read_ink
 from metarl.fewshot.data.source import EpisodeConfig, RawKind
 from metarl.seeding import numpy_rng
-from metarl.validate import check_range
+from metarl.validate import Bounds, Checked, Count
 
 SIDE = 8
 """Of scikit-learn's images."""
@@ -28,19 +28,14 @@ PLACES_SEED = 1998
 
 
 @dataclass(frozen=True, kw_only=True)
-class DigitsConfig:
+class DigitsConfig(Checked):
     rotations: bool = True
     """Digits turned by 90, 180 and 270 degrees are classes of their own."""
-    canvas: int = 8
+    canvas: Annotated[int, Bounds(least=SIDE, most=64)] = 8
     """Side of the image in pixels; on more than 8 each digit lies somewhere, the same place every time. Comparing raw
     pixels then fails, and what an embedding has learned shows."""
-    test_digits: tuple[int, ...] = (6, 7, 8, 9)
-    test_queries: int = 15
-
-    def __post_init__(self) -> None:
-        check_range(self, "canvas", low=SIDE, high=64)
-        check_range(self, "test_digits", low=0, high=9)
-        check_range(self, "test_queries", low=1)
+    test_digits: tuple[Annotated[int, Bounds(least=0, most=9)], ...] = (6, 7, 8, 9)
+    test_queries: Count = 15
 
 
 def digits(config: DigitsConfig, episodes: EpisodeConfig) -> ClassEpisodes:

@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from metarl.errors import UserError
 from metarl.fewshot.data.class_episodes import ClassEpisodes, by_class
 from metarl.fewshot.data.source import SPLITS, EpisodeConfig, RawKind, Split
 from metarl.fewshot.data.splits import ClassSplits, hold_out, with_val
-from metarl.validate import check_choices, check_range, check_unused
+from metarl.validate import Bounds, Checked, Count, Natural, OpenShare, check_unused
 
 Layout = Literal["folder", "mini-imagenet", "cifar-fs", "cub"]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -53,27 +53,23 @@ REMEDIES: dict[Layout, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFolderConfig:
+class ImageFolderConfig(Checked):
     root: str = field(default="", metadata={NAMES_FILES: True})
     layout: Layout = "folder"
-    size: int = 84
+    size: Annotated[int, Bounds(least=8)] = 84
     """Images are scaled to so many pixels a side."""
     channels: Literal[1, 3] = 3
-    test_share: float | None = None
+    test_share: OpenShare | None = None
     """Of classes directly below the root, held out by the seeded shuffle below; a root with train/ and test/ has its
     own split, and keeps it."""
-    split_seed: int = 0
+    split_seed: Natural = 0
     rotations: bool = False
-    test_queries: int = 15
+    test_queries: Count = 15
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        check_range(self, "size", low=8)
-        check_range(self, "test_share", low=0, low_open=True, high=1, high_open=True)
-        check_range(self, "split_seed", low=0)
+        super().__post_init__()
         if self.layout != "folder":
             check_unused(self, ("test_share", "split_seed"), why=f"layout {self.layout} has splits of its own")
-        check_range(self, "test_queries", low=1)
 
 
 def image_folder(config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpisodes:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from metarl.fewshot.data.ngrams import SparseRows, hash_texts, unit_rows
 from metarl.fewshot.data.own_examples import read_own
 from metarl.fewshot.data.source import EpisodeConfig, RawKind
 from metarl.fewshot.data.splits import ClassSplits, hold_out, with_val
-from metarl.validate import check_choices, check_range
+from metarl.validate import Bounds, Checked, Count, Natural, OpenShare
 
 IntentSet = Literal["clinc150", "banking77", "hwu64"]
 
@@ -56,31 +56,26 @@ OUT_OF_SCOPE = "oos"
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntentsConfig:
+class IntentsConfig(Checked):
     name: IntentSet = "clinc150"
     file: str = field(default="", metadata={NAMES_FILES: True})
     """A .csv of your own with the columns text and label, in place of the named set. Texts with the label `oos` are of
     no intent."""
-    dimensions: int = 16_384
+    dimensions: Annotated[int, Bounds(least=16)] = 16_384
     """Of the hashed word and letter n-grams that a net sees."""
     weigh: bool = True
     """Weigh n-grams by their inverse document frequency in the training intents' texts (TF-IDF)."""
-    test_share: float = 0.3
+    test_share: OpenShare = 0.3
     """Of the intents, held out by the seeded shuffle below; CLINC150 holds out three whole domains instead."""
-    split_seed: int = 0
-    min_examples: int = 25
+    split_seed: Natural = 0
+    min_examples: Annotated[int, Bounds(least=2)] = 25
     """Intents with fewer utterances are left out."""
-    test_queries: int = 10
+    test_queries: Count = 10
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
         if self.file and self.name != "clinc150":
             raise UserError(f"the data are either the set {self.name} or those of --file {self.file}; give one")
-        check_range(self, "dimensions", low=16)
-        check_range(self, "test_share", low=0, low_open=True, high=1, high_open=True)
-        check_range(self, "split_seed", low=0)
-        check_range(self, "min_examples", low=2)
-        check_range(self, "test_queries", low=1)
 
 
 @dataclass(frozen=True)

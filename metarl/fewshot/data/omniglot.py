@@ -23,7 +23,7 @@ from metarl.fewshot.data.drawings import mean_pixels, nearest_pixels, read_ink
 from metarl.fewshot.data.source import EpisodeConfig, RawKind
 from metarl.fewshot.data.splits import ClassSplits
 from metarl.types import Task
-from metarl.validate import check_choices, check_range
+from metarl.validate import Checked, Count
 
 Shrink = Literal["nearest", "average"]
 
@@ -50,7 +50,7 @@ SHA256_BESIDE = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class OmniglotConfig:
+class OmniglotConfig(Checked):
     size: Literal[28, 105] = 28
     """Pixels of a side: 28 as in most papers, or the original 105 of Siamese networks."""
     shrink: Shrink = "nearest"
@@ -65,12 +65,11 @@ class OmniglotConfig:
     """Characters turned by 90, 180 and 270 degrees are classes of their own (Santoro et al. 2016)."""
     distort: bool = field(default=False, metadata={OF_TRAINING: True})
     """Distort each training image a little, anew in every task (Koch et al. 2015, section 3.3)."""
-    test_queries: int = 5
+    test_queries: Count = 5
     """Query examples a class in held-out tasks."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        check_range(self, "test_queries", low=1)
+        super().__post_init__()
         if self.size == SIDE and self.shrink == "average":
             raise SettingError(f"shrink='average' has no effect on images of {SIDE} pixels; leave it out or size=28")
 

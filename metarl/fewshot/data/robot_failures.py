@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from metarl.fewshot.data.class_episodes import ClassData, ClassEpisodes, by_clas
 from metarl.fewshot.data.data_files import find_file, read_arrays
 from metarl.fewshot.data.source import EpisodeConfig, RawKind
 from metarl.fewshot.data.splits import ClassSplits
-from metarl.validate import check_range
+from metarl.validate import Bounds, Checked, Count
 
 SERIES = (15, 6)
 FILE = "robot_execution_failures.npz"
@@ -34,17 +34,12 @@ REMEDY = "`metarl data robot_failures` builds it from UCI's files"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RobotFailuresConfig:
-    test_problems: tuple[int, ...] = (1,)
+class RobotFailuresConfig(Checked):
+    test_problems: tuple[Annotated[int, Bounds(least=1, most=5)], ...] = (1,)
     """LP1: failures in approach to grasp."""
-    test_queries: int = 5
-    min_examples: int = 6
+    test_queries: Count = 5
+    min_examples: Annotated[int, Bounds(least=2)] = 6
     """Classes with fewer are left out."""
-
-    def __post_init__(self) -> None:
-        check_range(self, "test_problems", low=1, high=5)
-        check_range(self, "min_examples", low=2)
-        check_range(self, "test_queries", low=1)
 
 
 def robot_failures(config: RobotFailuresConfig, episodes: EpisodeConfig) -> ClassEpisodes:

@@ -14,24 +14,19 @@ from metarl.fewshot.data.source import DataSpec, Split
 from metarl.fewshot.data.suites import parse_suite
 from metarl.fewshot.examples import Examples
 from metarl.types import Task, TaskData
-from metarl.validate import check_range
+from metarl.validate import Checked, Count
 
 
 @dataclass(frozen=True, kw_only=True)
-class SinusoidConfig:
-    shots: int = 10
+class SinusoidConfig(Checked):
+    shots: Count = 10
     """Support points of a task."""
-    queries: int = 10
+    queries: Count = 10
     """Query points of a training task."""
-    test_queries: int = 100
+    test_queries: Count = 100
     amplitude: tuple[float, float] = (0.1, 5.0)
     phase: tuple[float, float] = (0.0, math.pi)
     x_range: tuple[float, float] = (-5.0, 5.0)
-
-    def __post_init__(self) -> None:
-        check_range(self, "shots", low=1)
-        check_range(self, "queries", low=1)
-        check_range(self, "test_queries", low=1)
 
 
 class Sinusoid:

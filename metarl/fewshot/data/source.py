@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
+from typing import Annotated, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from metarl.fewshot.examples import Shape
 from metarl.types import Task, TaskData
-from metarl.validate import check_range
+from metarl.validate import Bounds, Checked, Count
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -31,27 +31,24 @@ class DataSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpisodeConfig:
+class EpisodeConfig(Checked):
     """Ways and shots of a task (Vinyals et al. 2016): N classes, K support and Q query examples of each."""
 
-    ways: int = 5
-    shots: int = 1
-    queries: int = 15
+    ways: Annotated[int, Bounds(least=2, remedy="one class leaves nothing to tell apart")] = 5
+    shots: Count = 1
+    queries: Count = 15
     """Query examples a class."""
-    max_ways: int | None = None
+    max_ways: Count | None = None
     """If given, ways are drawn anew for each meta-batch, from `ways` to `max_ways`."""
-    max_shots: int | None = None
+    max_shots: Count | None = None
     """If given, shots are drawn anew for each meta-batch, from `shots` to `max_shots`."""
-    val_share: float = 0.0
+    val_share: Annotated[float, Bounds(least=0, below=1)] = 0.0
     """Of the training classes, kept out of training to choose settings by (`--held-out val`); test classes stay."""
 
     def __post_init__(self) -> None:
-        check_range(self, "ways", low=2, remedy="one class leaves nothing to tell apart")
-        check_range(self, "shots", low=1)
-        check_range(self, "queries", low=1)
-        check_range(self, "max_ways", low=self.ways)
-        check_range(self, "max_shots", low=self.shots)
-        check_range(self, "val_share", low=0, high=1, high_open=True)
+        super().__post_init__()
+        Bounds(least=self.ways).check("max_ways", self.max_ways)
+        Bounds(least=self.shots).check("max_shots", self.max_shots)
 
     @property
     def most_ways(self) -> int:

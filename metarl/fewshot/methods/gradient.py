@@ -30,17 +30,17 @@ from metarl.learn.gradient_learner import Batch, MetaBatch
 from metarl.learn.inner_loop import Backend, InnerLoop
 from metarl.learn.step_sizes import StepSizes
 from metarl.types import Metrics, Params
-from metarl.validate import check_choices, check_range
+from metarl.validate import Count, Natural, Positive
 
 BackendChoice = Literal["auto", "vmap", "loop", "batched"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GradientConfig(ScheduleConfig):
-    inner_lr: float = 0.4
-    inner_steps: int = 1
+    inner_lr: Positive = 0.4
+    inner_steps: Count = 1
     """Of meta-training."""
-    test_steps: tuple[int, ...] = field(default=(1, 5, 10), metadata={MAY_DIFFER: True})
+    test_steps: tuple[Natural, ...] = field(default=(1, 5, 10), metadata={MAY_DIFFER: True})
     """Held-out tasks are scored after so many inner steps each; `adapt` takes the last number of them."""
     query_statistics: Literal["query", "support"] = "query"
     """Whose mean and variance normalise the query set in meta-training: its own, as in MAML, which is transductive and
@@ -58,10 +58,6 @@ class GradientConfig(ScheduleConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self)
-        check_range(self, "inner_lr", low=0, low_open=True)
-        check_range(self, "inner_steps", low=1)
-        check_range(self, "test_steps", low=0)
         if self.head_stays_zero and not self.head_from_zero:
             raise SettingError("head_stays_zero=True needs a head that starts from 0; set head_from_zero=True too")
         if list(self.test_steps) != sorted(set(self.test_steps)) or not self.test_steps:

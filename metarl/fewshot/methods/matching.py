@@ -16,7 +16,7 @@ from metarl.fewshot.methods.metric import CPU, Embedded, MetricConfig, MetricLea
 from metarl.fewshot.nets.net import Net
 from metarl.rl.memory import LSTM
 from metarl.types import Params
-from metarl.validate import check_range
+from metarl.validate import Count, Positive
 
 SMALLEST = 1e-12
 """Added to the attention on a class before its logarithm."""
@@ -26,16 +26,11 @@ SMALLEST = 1e-12
 class MatchingConfig(MetricConfig):
     full_context: bool = False
     """Full-context embeddings: the whole support set has a say in how each example is embedded."""
-    processing_steps: int = 5
+    processing_steps: Count = 5
     """Steps of the query's attention LSTM."""
-    temperature: float = 0.1
+    temperature: Positive = 0.1
     """Cosines are divided by it before the softmax. The paper divides by 1, with which the best answer among 5 is given
     at most 65 % and learning stops early; the more ways a training task has, the lower it must be (0.03 for 60)."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range(self, "processing_steps", low=1)
-        check_range(self, "temperature", low=0, low_open=True)
 
 
 @dataclass(frozen=True)

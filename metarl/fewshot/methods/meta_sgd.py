@@ -13,13 +13,14 @@ from metarl.fewshot.methods.maml import MAMLConfig, maml
 from metarl.fewshot.nets.net import Net
 from metarl.learn.gradient_learner import CPU, GradientLearner
 from metarl.learn.step_sizes import LearnedStepSizes
+from metarl.validate import Natural
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetaSGDConfig(MAMLConfig):
     """`inner_lr` is where all step sizes start from."""
 
-    test_steps: tuple[int, ...] = field(default=(1,), metadata={MAY_DIFFER: True})
+    test_steps: tuple[Natural, ...] = field(default=(1,), metadata={MAY_DIFFER: True})
     """Step sizes learned for one step may diverge in ten of them."""
 
 

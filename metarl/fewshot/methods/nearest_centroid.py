@@ -23,17 +23,14 @@ from metarl.fewshot.methods.transfer import normalised
 from metarl.fewshot.nets.net import Net
 from metarl.learn.params import check_tensors_match
 from metarl.types import Metrics, Params, Phi, TaskData
-from metarl.validate import check_range
+from metarl.validate import Checked, Positive
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NearestCentroidConfig:
-    temperature: float = 0.1
-
-    def __post_init__(self) -> None:
-        check_range(self, "temperature", low=0, low_open=True)
+class NearestCentroidConfig(Checked):
+    temperature: Positive = 0.1
 
 
 class NearestCentroid:

@@ -35,7 +35,7 @@ from metarl.fewshot.nets.make import NetConfig, make_net
 from metarl.fewshot.nets.net import Net
 from metarl.fewshot.nets.norm import layer_norm
 from metarl.types import Params
-from metarl.validate import check_range
+from metarl.validate import Count
 
 START = 2.0
 """What a hidden unit multiplies an inner product of vectors by at first."""
@@ -45,13 +45,9 @@ LENGTH = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class RelationConfig(MetricConfig):
-    hidden: int = 8
+    hidden: Count = 8
     """Units of the relation net's first dense layer."""
     net: NetConfig = NetConfig(flatten=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range(self, "hidden", low=1)
 
 
 @dataclass(frozen=True)

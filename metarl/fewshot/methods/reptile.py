@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -27,31 +27,27 @@ from metarl.learn.inner_loop import LossFn, once
 from metarl.learn.meta_optimizer import Interpolation
 from metarl.learn.params import check_tensors_match
 from metarl.types import Metrics, Params
-from metarl.validate import check_range, check_unused
+from metarl.validate import Bounds, Count, Natural, Positive, check_unused
 
 BETA2, EPS = 0.999, 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReptileConfig(GradientConfig):
-    inner_lr: float = 1e-3
+    inner_lr: Positive = 1e-3
     """Of Adam without momentum (beta1 = 0), whose second moments are kept from task to task."""
-    inner_steps: int = 5
-    inner_batch: int = 10
+    inner_steps: Count = 5
+    inner_batch: Count = 10
     """Examples of an inner step of meta-training."""
-    test_steps: tuple[int, ...] = field(default=(5, 50), metadata={MAY_DIFFER: True})
-    test_batch: int = 5
-    meta_lr: float = 1.0
+    test_steps: tuple[Natural, ...] = field(default=(5, 50), metadata={MAY_DIFFER: True})
+    test_batch: Count = 5
+    meta_lr: Annotated[float, Bounds(above=0, most=1)] = 1.0
     """Share of the way to the mean phi at the first meta-update; it falls linearly to 0."""
-    meta_lr_iterations: int = 100_000
+    meta_lr_iterations: Count = 100_000
     """Meta-updates until it is 0, so at least those of the run."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range(self, "inner_batch", low=1)
-        check_range(self, "test_batch", low=1)
-        check_range(self, "meta_lr", low=0, low_open=True, high=1)
-        check_range(self, "meta_lr_iterations", low=1)
         optimizer = ("lr", "lr_halve_every_iterations", "max_grad_norm")
         check_unused(self, optimizer, why="Reptile's meta-step is one of meta_lr towards the mean phi")
         check_unused(self, ("query_statistics",), why="Reptile has no query set")

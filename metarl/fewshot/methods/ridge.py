@@ -16,23 +16,18 @@ from metarl.fewshot.data.source import DataSpec
 from metarl.fewshot.methods.metric import CPU, Embedded, MetricConfig, MetricLearner, classification_loss, one_hot
 from metarl.fewshot.nets.net import Net
 from metarl.types import Params
-from metarl.validate import check_range
+from metarl.validate import Positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class RidgeConfig(MetricConfig):
     """Learned with the embedding, both by their logarithms, starting here."""
 
-    penalty: float = 1.0
+    penalty: Positive = 1.0
     """lambda, in units of the support set's mean squared length, so that it means the same for every embedding."""
-    scale: float = 10.0
+    scale: Positive = 10.0
     """alpha: class scores are the regression's outputs, 1 for the class and 0 for the others, times it. The paper's
     offset beta shifts all classes alike, which no softmax sees, and is left out."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range(self, "penalty", low=0, low_open=True)
-        check_range(self, "scale", low=0, low_open=True)
 
 
 @dataclass(frozen=True)

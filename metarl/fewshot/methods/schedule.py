@@ -7,21 +7,16 @@ from typing import Any
 
 from metarl.learn.meta_optimizer import Adam
 from metarl.types import Metrics, Params
-from metarl.validate import check_range
+from metarl.validate import Checked, Natural, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduleConfig:
-    lr: float = 1e-3
+class ScheduleConfig(Checked):
+    lr: Positive = 1e-3
     """Adam's step size on theta."""
-    lr_halve_every_iterations: int = 0
+    lr_halve_every_iterations: Natural = 0
     """Halve `lr` after every so many meta-updates (Snell et al. 2017: 2,000); 0: never."""
-    max_grad_norm: float | None = None
-
-    def __post_init__(self) -> None:
-        check_range(self, "lr", low=0, low_open=True)
-        check_range(self, "lr_halve_every_iterations", low=0)
-        check_range(self, "max_grad_norm", low=0, low_open=True)
+    max_grad_norm: Positive | None = None
 
 
 class ScheduledAdam:

@@ -18,29 +18,22 @@ from metarl.fewshot.losses import accuracy
 from metarl.fewshot.methods.metric import CPU, Embedded, MetricConfig, MetricLearner, one_hot
 from metarl.fewshot.nets.net import Net
 from metarl.types import Params
-from metarl.validate import check_range
+from metarl.validate import Count, OpenShare, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class SiameseConfig(MetricConfig):
-    embedding: int = 256
+    embedding: Count = 256
     """Sigmoid units whose differences are weighed (Koch: 4,096)."""
-    weight_std: float | None = None
+    weight_std: Positive | None = None
     """Of the weights into those units at first (Koch: 0.2); left out, they are uniform (Glorot and Bengio 2010)."""
-    distance: float = 10.0
+    distance: Positive = 10.0
     """Sum of the weights of the differences at first."""
     offset: float = 1.0
     """Log-odds at first that two equal examples are of one class."""
-    same_weight: float = 0.5
+    same_weight: OpenShare = 0.5
     """Share of the loss that pairs of one class have together (Koch: half of the pairs). With a smaller one the pairs
     of two classes that are hard to tell apart, of which an episode has few, weigh more."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range(self, "embedding", low=1)
-        check_range(self, "weight_std", low=0, low_open=True)
-        check_range(self, "distance", low=0, low_open=True)
-        check_range(self, "same_weight", low=0, high=1, low_open=True, high_open=True)
 
 
 @dataclass(frozen=True)

@@ -20,24 +20,17 @@ from metarl.fewshot.nets.net import Net
 from metarl.learn.inner_loop import adapt_tasks
 from metarl.rl.policies import linear
 from metarl.types import Params, Task
-from metarl.validate import check_choices, check_range
+from metarl.validate import Count, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransferConfig(MetricConfig):
     head: Literal["centroid", "fine_tune"] = "centroid"
-    fine_tune_steps: int = 100
+    fine_tune_steps: Count = 100
     """Gradient steps of a new linear layer on normalised features."""
-    fine_tune_lr: float = 1.0
-    temperature: float = 0.1
+    fine_tune_lr: Positive = 1.0
+    temperature: Positive = 0.1
     """Cosines are divided by it before the softmax."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choices(self)
-        check_range(self, "fine_tune_steps", low=1)
-        check_range(self, "fine_tune_lr", low=0, low_open=True)
-        check_range(self, "temperature", low=0, low_open=True)
 
 
 @dataclass(frozen=True)

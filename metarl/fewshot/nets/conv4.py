@@ -16,14 +16,14 @@ from metarl.fewshot.nets.layers import init_norm, normalise, statistics_shapes, 
 from metarl.fewshot.nets.net import Statistics
 from metarl.fewshot.nets.norm import Norm, conv_moments, fold
 from metarl.types import Params
-from metarl.validate import check_choices
+from metarl.validate import Checked
 
 FEW_CHANNELS = 3
 """Of images, up to which the first layer's statistics come from patches (`norm.conv_moments`)."""
 
 
 @dataclass(frozen=True)
-class Conv4:
+class Conv4(Checked):
     """3x3 convolutions with normalisation and ReLU, each halving the image (Vinyals et al. 2016, section 4.1).
 
     With `pool="stride"` the features are the mean over space, as in MAML's Omniglot net (Finn et al. 2017), unless
@@ -42,7 +42,7 @@ class Conv4:
     """Of the layers (Micikevicius et al. 2018); what comes in and goes out, parameters and statistics stay float32."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
+        super().__post_init__()
         side = min(self.input_shape[1:])
         if self.pool == "max" and side < 2**self.layers:
             raise UserError(

@@ -13,44 +13,39 @@ from metarl.fewshot.nets.mlp import MLP
 from metarl.fewshot.nets.net import Net
 from metarl.fewshot.nets.norm import Norm
 from metarl.fewshot.nets.with_head import WithHead
-from metarl.validate import check_choices, check_range
+from metarl.validate import Checked, Count, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetConfig:
+class NetConfig(Checked):
     """What to build for inputs of a given shape: convolutions for images, an MLP or `BesideInput` for vectors."""
 
-    filters: int = 64
+    filters: Count = 64
     """Channels of each convolution."""
-    layers: int = 4
+    layers: Count = 4
     """Convolutions; two are enough for images of 8 pixels."""
     pool: Literal["stride", "max"] = "stride"
     """Halve the image by strided convolutions (MAML's Omniglot net) or by max-pooling (Matching and Prototypical
     networks, mini-ImageNet), which costs four times as much."""
     flatten: bool = False
     """Take all of the last strided map as features and not its mean over space; after max-pools it is all anyway."""
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: tuple[Count, ...] = (64, 64)
     """Layers of the MLP, the last one being the features."""
     norm: Norm = "batch"
     keep_input: bool = False
     """Vectors alone: in place of the MLP the input itself beside a learned projection of it (`BesideInput`)."""
-    projection: int = 512
+    projection: Count = 512
     """Dimensions of that projection."""
-    scale: float = 1.6
+    scale: Positive = 1.6
     """Of those features at first: a softmax over squared distances is then one over 10 times the cosine."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of an image net's layers in meta-training by a metric method: bfloat16 takes half the time on a CPU with
     instructions for it (AMX). Parameters, losses and scores of held-out tasks are float32 either way."""
 
     def __post_init__(self) -> None:
-        check_choices(self)
-        check_range(self, "filters", low=1)
-        check_range(self, "layers", low=1)
-        check_range(self, "hidden", low=1)
+        super().__post_init__()
         if not self.hidden:
             raise SettingError("hidden=() leaves an MLP no layer; give the size of one at least, such as 64")
-        check_range(self, "projection", low=1)
-        check_range(self, "scale", low=0, low_open=True)
 
 
 def make_net(input_shape: Shape, config: NetConfig, *, fused: bool = False) -> Net:

@@ -15,11 +15,11 @@ from metarl.fewshot.nets.net import Statistics
 from metarl.fewshot.nets.norm import Norm
 from metarl.rl.policies import linear
 from metarl.types import Params
-from metarl.validate import check_choices
+from metarl.validate import Checked
 
 
 @dataclass(frozen=True)
-class MLP:
+class MLP(Checked):
     """Dense layers with ReLU after each.
 
     Without normalisation it broadcasts: stacked params (B, ...) serve x (B, N, D), one product for all tasks.
@@ -29,9 +29,6 @@ class MLP:
     hidden: tuple[int, ...]
     norm: Norm = "none"
     fused: bool = False
-
-    def __post_init__(self) -> None:
-        check_choices(self)
 
     @property
     def input_shape(self) -> Shape:
