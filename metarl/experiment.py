@@ -55,6 +55,9 @@ class TrainerConfig(Checked):
     """Collect the next meta-batch while the learner trains on this one, so that workers and learner are both busy: data
     are then one meta-update old, always, so that a run still repeats to the bit. For meta-RL with worker processes; of
     an agent that adapts in meta-training the first support sets alone are collected ahead."""
+    threads: Count = 1
+    """Of torch, in the learner. With one, numbers do not depend on a machine's cores, and on a busy machine no thread
+    waits for another; more are faster for large batches on idle cores, and round otherwise. Workers always have one."""
     device: DeviceName = field(default="auto", metadata={WITHOUT_EFFECT: True})
     """Where the learner computes; rollouts run on the CPU."""
 

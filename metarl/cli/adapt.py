@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 import tyro
 from rich.console import Console as RichConsole
 from rich.table import Table
@@ -60,6 +61,7 @@ def main(rest: list[str]) -> int:
     check_counts(rounds=arguments.rounds, episodes=arguments.episodes, test_episodes=arguments.test_episodes)
     trained = load_trained(arguments.run_dir, parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment))
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation
+    torch.set_num_threads(trained.config.trainer.threads)
     pool = experiment.pool
     try:
         tasks = experiment.tasks

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import tyro
 from tyro.conf import Positional
 
@@ -39,6 +40,7 @@ def main(rest: list[str]) -> int:
     _, experiment, config, state, path = open_run(
         arguments.run_dir, parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment)
     )
+    torch.set_num_threads(config.trainer.threads)
     try:
         results = evaluate_both(experiment, config.trainer.seed)
     finally:

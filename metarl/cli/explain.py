@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -50,6 +51,7 @@ def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(ExplainArguments, args=rest, prog="metarl explain", return_unknown_args=True)
     check_counts(queries=arguments.queries)
     run = open_run(arguments.run_dir, parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment))
+    torch.set_num_threads(run.config.trainer.threads)
     try:
         if not isinstance(run.experiment, FewShotExperiment):
             raise UserError(

@@ -16,6 +16,7 @@ from typing import Literal
 
 import metarl
 from metarl.rollout.shared_block import HAS_ANONYMOUS
+from metarl.runs.log import say
 
 Status = Literal["ok", "warn", "fail"]
 Row = tuple[str, str, Status]
@@ -96,15 +97,19 @@ def _own_packages() -> Iterator[Row]:
             yield name, f"missing beside {home / 'metarl'}; install metarl-suite again", "fail"
 
 
-def _cpus() -> Iterator[Row]:
-    import torch
+def warn_if_busy() -> None:
+    """Say so where as many processes run already as there are CPUs: every time will be longer than it need be."""
+    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) >= (cpus := _usable_cpus()):
+        say(f"this machine is busy: in the last minute {load:.1f} processes ran or waited for its {cpus} CPUs")
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield (
-        "threads",
-        f"{usable} of {os.cpu_count()} CPUs usable, torch uses {torch.get_num_threads()} threads",
-        "ok",
-    )
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpus() -> Iterator[Row]:
+    usable = f"{_usable_cpus()} of {os.cpu_count()} usable"
+    yield "CPUs", f"{usable}; one for each worker, and one for the learner unless --trainer.threads says more", "ok"
 
 
 def _gpu() -> Iterator[Row]:

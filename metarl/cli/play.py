@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import tyro
 from tyro.conf import Positional
 
@@ -65,6 +66,7 @@ def _play(arguments: PlayArguments, flags: list[tuple[str, str]], out: Path, bac
 
     trained = load_trained(arguments.run_dir, flags, trust=Trust(arguments.trust, arguments.experiment))
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation
+    torch.set_num_threads(trained.config.trainer.threads)
     try:
         tasks: Any = experiment.tasks
         if not isinstance(tasks, Replays):

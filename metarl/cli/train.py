@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import tyro
 from rich.console import Console as RichConsole
 from rich.text import Text
 from tyro.conf import Positional
 
 from metarl.cli.evaluate import evaluate_both
+from metarl.cli.machine import warn_if_busy
 from metarl.cli.words import HELP, is_help
 from metarl.config import (
     MAY_DIFFER,
@@ -81,6 +83,8 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
     out = arguments.out or Path("runs") / f"{stem}_seed{config.trainer.seed}"
     is_file = arguments.experiment.endswith(".py")
     named = read_experiment(Path(arguments.experiment)) if is_file else arguments.experiment
+    torch.set_num_threads(config.trainer.threads)
+    warn_if_busy()
     experiment = build(config)  # first: what cannot be built, for want of a data file, leaves no directory behind
     try:
         run = RunDirectory.create(

@@ -100,6 +100,21 @@ def test_the_number_of_workers_does_not_show(reference: Path, tmp_path: Path) ->
     assert_same_run(tmp_path / "run", reference)
 
 
+def test_the_number_of_cores_does_not_show_unless_threads_are_asked_for(
+    reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert train(tmp_path / "run", "--iterations", "2") == 0
+        assert train(tmp_path / "run", "--resume", "--threads", "2") == 2
+        assert "trainer.threads" in capsys.readouterr().err
+        assert train(tmp_path / "run", "--resume") == 0
+    finally:
+        torch.set_num_threads(before)
+    assert_same_run(tmp_path / "run", reference)
+
+
 def test_scores_in_training_know_the_env_steps_behind_them(tmp_path: Path) -> None:
     assert train(tmp_path / "run", "--iterations", "2", "--eval-every-iterations", "1") == 0
     first, second = read_metrics(tmp_path / "run" / "metrics.jsonl")

@@ -30,7 +30,7 @@ def test_report_covers_what_runs_need(rows):
         "metaworld",
         "envs",
         "agents",
-        "threads",
+        "CPUs",
         "start methods",
         "/dev/shm",
     }
