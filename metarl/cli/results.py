@@ -30,8 +30,8 @@ class ResultsArguments:
 def main(rest: list[str]) -> int:
     arguments = tyro.cli(ResultsArguments, args=rest, prog="metarl results")
     results, table, _ = records(arguments.into)
-    for run in arguments.run_dirs:
-        say(f"stored {add_result(results, run, name=arguments.name)}")
+    for record in add_result(results, *arguments.run_dirs, name=arguments.name):
+        say(f"stored {record}")
     write_table(results, table)
     say(f"wrote {table}")
     return 0
