@@ -130,10 +130,12 @@ def training_curve(entry: Entry, metric: str) -> tuple[list[float], list[float]]
 
 def _runs_in(given: Path) -> list[tuple[Path, Seed]]:
     """Each seed with the name that it has in messages and, where there are several of one, in the table."""
-    if inside(given, CONFIG).is_file():
+    is_record = given.suffix == SUFFIX
+    if not is_record and inside(given, CONFIG).is_file():
         return [(given, read_seed(given))]
-    if (record := given.with_name(given.name.removesuffix(SUFFIX) + SUFFIX)).is_file():
-        return [(given.with_suffix("") / f"seed{seed.number}", seed) for seed in read_record(record).seeds]
+    record = given if is_record else given.with_name(given.name + SUFFIX)
+    if record.is_file():
+        return [(record.with_suffix("") / f"seed{seed.number}", seed) for seed in read_record(record).seeds]
     seeds = seeds_in(given, CONFIG)
     if not seeds:
         raise UserError(f"{given} holds neither a run nor a record; give run directories, or experiments/results/NAME")

@@ -13,6 +13,7 @@ from metarl.errors import UserError
 from metarl.experiments import navigation_maml
 from metarl.runs.compare import iqm_interval, probability_of_improvement, read_entries, training_curve
 from metarl.runs.log import EVALUATED_AT
+from metarl.runs.results import add_result
 from metarl.runs.same_config import settings_of
 from metarl.scores.stats import iqm
 
@@ -93,6 +94,16 @@ def test_settings_without_effect_and_later_fields_do_not_part_the_seeds(tmp_path
     assert len(entry.paths) == 3
     with pytest.raises(UserError, match="give each seed once"):
         read_entries([*paths, paths[0]])
+
+
+def test_a_record_is_compared_by_its_name_or_its_file(tmp_path):
+    run = make_run(tmp_path / "run", name="maml", seed=1, returns=np.ones((2, 4, 3)))
+    (record,) = add_result(tmp_path, run)
+    for given in (record, tmp_path / "maml"):
+        (entry,) = read_entries([given])
+        assert entry.label == "maml" and training_curve(entry, "return/post") == ([0.0, 100.0, 200.0], [0.0, 1.0, 2.0])
+    with pytest.raises(UserError, match="holds neither a run nor a record"):
+        read_entries([tmp_path / "maaml"])
 
 
 def test_other_tasks_of_the_same_names_are_not_compared(tmp_path):
