@@ -98,6 +98,7 @@ def test_settings_without_effect_and_later_fields_do_not_part_the_seeds(tmp_path
 
 def test_a_record_is_compared_by_its_name_or_its_file(tmp_path):
     run = make_run(tmp_path / "run", name="maml", seed=1, returns=np.ones((2, 4, 3)))
+    (run / "versions.json").write_text("{}")
     (record,) = add_result(tmp_path, run)
     for given in (record, tmp_path / "maml"):
         (entry,) = read_entries([given])
