@@ -11,7 +11,7 @@ from metarl.experiments._plug_in import Experiment, experiment_on
 from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
 
-# Normalised inputs, the large lr and the changes each save a third of the env steps or more on reach (docs/LOG.md).
+# Normalised inputs, the large lr and the changes each save a third of the env steps or more on reach (LOG.md).
 # Adam moves the noise's log_std by at most lr a step: at 5e-4 it takes 40 updates to halve it.
 AGENT = RL2Config(hidden_dim=128, normalize_inputs=True, input_changes=True, lr=1.5e-3, epochs=8, entropy_coef=1e-3)
 

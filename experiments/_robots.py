@@ -14,7 +14,7 @@ from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
 
 # A Gaussian of std 1 saturates the motors, and credit over the whole episode drowns in noise: the gradients of two
-# halves of HalfCheetah's first episodes have a cosine of 0.07 then, and of 0.33 with these (docs/LOG.md).
+# halves of HalfCheetah's first episodes have a cosine of 0.07 then, and of 0.33 with these (experiments/LOG.md).
 # Many updates on few episodes, each further than the usual 0.01: HalfCheetahVel gains 130 in 4.8M env steps, and
 # nothing in as many with half the updates. An inner step five times as large is learned away.
 AGENT = MAMLConfig(hidden=(100, 100), init_std=0.5, gamma=0.95, gae_lambda=0.95, max_kl=0.03)

@@ -375,20 +375,49 @@ def test_rows_of_metrics(command: str, row: str, runs: Path, tmp_path, outside, 
     given(COMMANDS["rl"][command](run, runs), outside, capsys)
 
 
-@pytest.mark.parametrize(
-    ("name", "put"),
-    [("navigation_maml", put_link), ("digits_prototypical", put_pipe), ("navigation_maml", put_garbage)],
-)
-@pytest.mark.parametrize("file", ["config.json", "evaluation.json", "metrics.jsonl", ".", "..", "../../episodes"])
-def test_files_of_a_record(name: str, file: str, put, runs: Path, tmp_path, outside, capsys) -> None:
+OF_RECORDS = (["results"], ["fewshot", "table"], ["fewshot", "episodes", "digits_prototypical"])
+
+
+def read_again(records: Path, name: str, tmp_path: Path, outside: Path, capsys) -> None:
+    for command in OF_RECORDS:
+        given([*command, "--into", str(records)], outside, capsys)
+    given(["compare", str(records / "results" / name), "--plot", str(tmp_path / "a.png")], outside, capsys)
+
+
+@pytest.mark.parametrize("name", ["navigation_maml", "digits_prototypical"])
+@pytest.mark.parametrize("put", [*ANYWHERE, *IN_FILES])
+def test_files_of_a_record(name: str, put, runs: Path, tmp_path, outside, capsys) -> None:
     records = shutil.copytree(runs / "records", tmp_path / "records")
-    record = records / "results" / name / "seed0"
-    place = Path(os.path.normpath(record / file))
+    record = records / "results" / f"{name}.json"
+    record.unlink()
+    put(record, outside)
+    assert given(["results", "--into", str(records)], outside, capsys)[0] == 2
+    read_again(records, name, tmp_path, outside, capsys)
+
+
+@pytest.mark.parametrize("put", [put_link, put_pipe, put_garbage])
+@pytest.mark.parametrize("file", ["config.json", "evaluation.json", "metrics.jsonl", ".", ".."])
+def test_files_of_a_directory_of_seeds(file: str, put, runs: Path, tmp_path, outside, capsys) -> None:
+    """As metarl 0.1 stored a record."""
+    seed = shutil.copytree(runs / "rl", tmp_path / "records" / "results" / "old" / "seed0")
+    place = Path(os.path.normpath(seed / file))
     shutil.rmtree(place) if place.is_dir() else place.unlink()
     put(place, outside)
-    for command in (["results"], ["fewshot", "table"]):
-        given([*command, "--into", str(records)], outside, capsys)
-    given(["compare", str(record.parent), "--plot", str(tmp_path / "a.png")], outside, capsys)
+    read_again(tmp_path / "records", "old", tmp_path, outside, capsys)
+
+
+@pytest.mark.parametrize("name", ["navigation_maml", "digits_prototypical"])
+def test_values_of_a_compact_record(name: str, runs: Path, tmp_path, outside, capsys) -> None:
+    records = shutil.copytree(runs / "records", tmp_path / "records")
+    record = records / "results" / f"{name}.json"
+    original = record.read_text()
+    values = [*WRONG, 10**9, 10**30, 0, "../../file", "x" * 1000]
+    for number, place in enumerate(places_of(json.loads(original), object)):
+        if place:
+            edit(record, place, values[number % len(values)])
+            command = ["compare", str(record), "--plot", str(tmp_path / "a.png")]
+            given(command if number % 2 else ["results", "--into", str(records)], outside, capsys)
+            record.write_text(original)
 
 
 @pytest.mark.parametrize("command", COMMANDS["rl"])

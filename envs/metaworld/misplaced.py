@@ -1,8 +1,8 @@
 """Objects that are seen a constant off from where they are: meta-training tasks that are not told apart by a glance.
 
 Each of a class's 50 training tasks has one goal and one place of the object. A memory that learns which object lies
-where need not look for the goal at all; it is then lost among new tasks (docs/LOG.md). Held-out tasks are shown as
-they are.
+where need not look for the goal at all; it is then lost among new tasks (experiments/LOG.md). Held-out tasks are
+shown as they are.
 """
 
 from __future__ import annotations

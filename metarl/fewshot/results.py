@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from metarl.config import config_from_dict
 from metarl.errors import UserError
 from metarl.fewshot.data.stored_episodes import digest, packed_episodes
+from metarl.fewshot.evaluation import held_out_tasks, pack_episodes
 from metarl.files import replace_file
-from metarl.runs.same_config import settings_of, tested_on
-from metarl.runs.stored import read_results, same_scores, stored_config
+from metarl.runs.compact import Means, Record
+from metarl.runs.find import load_experiment
+from metarl.runs.same_config import own_config, settings_of, tested_on
+from metarl.runs.stored import read_results, same_scores
 from metarl.scores.format import cell, number
-from metarl.scores.table import Scores, out_of_scope, over_seeds, suites_from_json
+from metarl.scores.table import out_of_scope
 
 TRAINED = "meta-trained"
 
@@ -27,12 +31,12 @@ def is_few_shot(record: dict[str, Any]) -> bool:
 
 def overview(results: Path) -> list[str]:
     """Lines of Markdown: one row a stored few-shot result, one column a suite, meta-trained and after the last step."""
-    found = {name: records for name, records in read_results(results) if is_few_shot(records[0])}
+    found = {name: record for name, record in read_results(results) if is_few_shot(record.evaluations[0])}
     with same_scores(", ".join(found)):
         return _overview(results, found)
 
 
-def _overview(results: Path, found: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _overview(results: Path, found: dict[str, Record]) -> list[str]:
     if not found:
         raise UserError(
             f"{results} holds no few-shot run; store one there with `metarl results RUN_DIR`, and --into if given here"
@@ -48,7 +52,7 @@ def _overview(results: Path, found: dict[str, list[dict[str, Any]]]) -> list[str
         "scored on the very same episodes.",
         "",
     ]
-    data = {name: _data(results / name) for name in found}
+    data = {name: _data(record) for name, record in found.items()}
     for suites, names in _on_the_same_episodes(found, data):
         lines += [
             f"| result | queries | {' | '.join(suites)} | iterations | seconds | seeds |",
@@ -61,24 +65,22 @@ def _overview(results: Path, found: dict[str, list[dict[str, Any]]]) -> list[str
     return lines
 
 
-def _data(result: Path) -> str:
+def _data(record: Record) -> str:
     """What the numbers in a result's episodes stand for: the same ones may be of other data."""
-    config = stored_config(result)
+    config = record.seeds[0].stored
     asked = {name: value for name, value in settings_of(config).items() if name.startswith("evaluation.out_of_scope")}
     return json.dumps(tested_on(config) | asked, sort_keys=True)
 
 
-def _on_the_same_episodes(
-    found: dict[str, list[dict[str, Any]]], data: dict[str, str]
-) -> list[tuple[tuple[str, ...], list[str]]]:
+def _on_the_same_episodes(found: dict[str, Record], data: dict[str, str]) -> list[tuple[tuple[str, ...], list[str]]]:
     """Suites and names of the results that can be compared: no suite that two of them have was drawn differently.
 
     `data` tells data sets apart, by result.
     """
     groups: list[tuple[dict[str, str], list[str]]] = []
     digests = {
-        name: {suite: data[name] + key for suite, key in _digests(name, records).items()}
-        for name, records in found.items()
+        name: {suite: data[name] + key for suite, key in _digests(name, record.evaluations).items()}
+        for name, record in found.items()
     }
     for name in sorted(digests, key=lambda name: -len(digests[name])):  # the widest first: it gives the columns
         for known, names in groups:
@@ -103,23 +105,47 @@ def _digests(name: str, records: list[dict[str, Any]]) -> dict[str, str]:
     return first
 
 
+def same_episodes(record: Record) -> dict[str, bool]:
+    """By suite, whether the episodes made anew from a record's settings and the data here are those it was scored on.
+
+    Raises UserError where they cannot be made, as for want of the data, or of an experiment file of one's own.
+    """
+    stored = record.seeds[0].stored
+    own = own_config(str(stored["experiment"]))
+    if own is None:
+        raise UserError(f"{stored['experiment']!r:.100} is no experiment of metarl's; its episodes are in its run")
+    config = config_from_dict(type(own), stored["config"])
+    experiment = load_experiment(stored["experiment"]).build(config)
+    try:
+        return {
+            suite: digest(reference)
+            == digest(pack_episodes(held_out_tasks(experiment.source, experiment.evaluation, suite)))
+            for suite, reference in packed_episodes(record.evaluations[0]["policies"][TRAINED]).items()
+        }
+    finally:
+        experiment.close()
+
+
 def write_overview(results: Path, target: Path) -> None:
     replace_file(target, "\n".join(overview(results)).encode())
 
 
-def _overview_rows(name: str, records: list[dict[str, Any]], suites: tuple[str, ...]) -> Iterator[str]:
-    seeds = [suites_from_json(record["policies"][TRAINED]) for record in records]
-    for condition in next(iter(seeds[0].values())).conditions:
-        cells = [_cell([s[suite] for s in seeds], condition) if suite in seeds[0] else "" for suite in suites]
-        seconds = np.mean([record["training_seconds"] for record in records])
-        iterations = records[0]["iterations"]
-        yield f"| {name} | {condition} | {' | '.join(cells)} | {iterations:,} | {seconds:.0f} | {len(records)} |"
+def _overview_rows(name: str, record: Record, suites: tuple[str, ...]) -> Iterator[str]:
+    seconds = np.mean([seed.evaluation["training_seconds"] for seed in record.seeds])
+    iterations = record.seeds[0].evaluation["iterations"]
+    scores = record.seeds[0].suites(TRAINED)
+    for condition in next(iter(scores.values())).conditions:
+        cells = []
+        for suite in suites:
+            measure = scores[suite].measures[0] if suite in scores else ""
+            cells.append(_cell(measure, record.curves.get((TRAINED, suite, condition, measure))))
+        yield f"| {name} | {condition} | {' | '.join(cells)} | {iterations:,} | {seconds:.0f} | {len(record.seeds)} |"
 
 
-def _rejection_overview(found: dict[str, list[dict[str, Any]]], suites: tuple[str, ...]) -> list[str]:
+def _rejection_overview(found: dict[str, Record], suites: tuple[str, ...]) -> list[str]:
     """Lines for all results of the same suites, none where no out-of-scope requests were asked."""
-    by_name = {n: [suites_from_json(r["policies"][TRAINED]) for r in records] for n, records in found.items()}
-    asked = [suite for suite in suites if any(out_of_scope(suite) in s for seeds in by_name.values() for s in seeds)]
+    rejections = {name: _rejections(record) for name, record in found.items()}
+    asked = [suite for suite in suites if any(out_of_scope(suite) in of_suite for of_suite in rejections.values())]
     if not asked:
         return []
     lines = [
@@ -129,19 +155,26 @@ def _rejection_overview(found: dict[str, list[dict[str, Any]]], suites: tuple[st
         f"| result | {' | '.join(f'{suite} AUROC | {suite} let through' for suite in asked)} |",
         "| --- |" + " --- |" * (2 * len(asked)),
     ]
-    for name, seeds in by_name.items():
-        if all(out_of_scope(suite) in s for suite in asked for s in seeds):  # older ones were made without
-            told = [[s[out_of_scope(suite)] for s in seeds] for suite in asked]
-            cells = [_cell(scores, "inductive", measure) for scores in told for measure in scores[0].measures]
-            lines.append(f"| {name} | {' | '.join(cells)} |")
+    for name, of_suite in rejections.items():
+        if all(out_of_scope(suite) in of_suite for suite in asked):  # older ones were made without
+            told = [item for suite in asked for item in of_suite[out_of_scope(suite)].items()]
+            lines.append(f"| {name} | {' | '.join(_cell(measure, means) for measure, means in told)} |")
     return [*lines, ""]
 
 
-def _cell(seeds: Sequence[Scores], condition: str, measure: str | None = None) -> str:
+def _rejections(record: Record) -> dict[str, dict[str, list[Means]]]:
+    """By suite and measure."""
+    found: dict[str, dict[str, list[Means]]] = {}
+    for (policy, suite, condition, measure), means in record.curves.items():
+        if policy == TRAINED and condition == "inductive":
+            found.setdefault(suite, {})[measure] = means
+    return found
+
+
+def _cell(measure: str, means: list[Means] | None) -> str:
     """After the last step: the mean with its interval, then each seed's mean where there are several."""
-    measure = measure or seeds[0].measures[0]
-    text = cell(measure, over_seeds(seeds, condition, measure)[-1])
-    if len(seeds) == 1:
-        return text
-    means = ", ".join(number(measure, float(scores.of(condition, measure)[-1].mean())) for scores in seeds)
-    return f"{text} ({means})"
+    if means is None:
+        return ""
+    interval, of_seeds = means[-1]
+    text = cell(measure, interval)
+    return text if len(of_seeds) == 1 else f"{text} ({', '.join(number(measure, mean) for mean in of_seeds)})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from metarl.errors import UserError
 from metarl.files import inside
-from metarl.runs.directory import CONFIG, METRICS
+from metarl.runs.compact import Seed
+from metarl.runs.directory import CONFIG
 from metarl.runs.finished import check_finished
-from metarl.runs.log import env_steps_of, read_metrics
+from metarl.runs.log import env_steps_of
 from metarl.runs.same_config import differences, settings_of, tested_on
-from metarl.runs.stored import read_config, read_evaluation, same_scores, seeds_in
+from metarl.runs.stored import SUFFIX, read_record, read_seed, same_scores, seeds_in
 from metarl.scores.stats import Interval, iqm, over_seeds_and_tasks
-from metarl.scores.table import Scores, suites_from_json
+from metarl.scores.table import Scores
 
 POLICY = "meta-trained"
 SAMPLES = 2000
@@ -39,6 +40,8 @@ class Entry:
     """Settings of the held-out tasks."""
     scores: tuple[Scores, ...]
     """Of each seed."""
+    rows: tuple[Sequence[Mapping[str, Any]], ...]
+    """Of metrics of training, of each seed."""
 
     def values(self, condition: str, measure: str) -> NDArray[np.float64]:
         """(seeds, steps, tasks): means over a task's test episodes. Raises UserError for what was not scored."""
@@ -54,18 +57,16 @@ def read_entries(paths: Sequence[Path]) -> list[Entry]:
     Raises UserError for a run that was not evaluated, is no meta-RL run, was given twice, or was evaluated on other
     tasks than the rest.
     """
-    groups: dict[str, list[tuple[Path, dict[str, Any], dict[str, Any]]]] = {}
-    for path in (run for given in paths for run in _runs_in(given)):
-        config, evaluation = read_config(path), read_evaluation(path)
-        check_finished(evaluation, config, path)
-        policy = evaluation["policies"].get(POLICY)
-        if policy is None or "" not in suites_from_json(policy):
+    groups: dict[str, list[tuple[Path, Seed]]] = {}
+    for path, seed in (run for given in paths for run in _runs_in(given)):
+        check_finished(seed.evaluation, seed.stored, path)
+        if POLICY not in seed.evaluation["policies"] or "" not in seed.suites(POLICY):
             raise UserError(f"{path} is no meta-RL run; `metarl fewshot table` compares the supervised ones")
-        key = json.dumps(settings_of(config), sort_keys=True)
-        groups.setdefault(key, []).append((path, config, evaluation))
+        key = json.dumps(settings_of(seed.stored), sort_keys=True)
+        groups.setdefault(key, []).append((path, seed))
     entries = []
     for runs in groups.values():
-        with same_scores(", ".join(str(path) for path, _, _ in runs)):
+        with same_scores(", ".join(str(path) for path, _ in runs)):
             entries.append(_entry(runs))
     _check_same_tasks(entries)
     return _with_distinct_labels(entries)
@@ -117,12 +118,8 @@ def _interval(point: float, samples: Sequence[float], *, level: float = 0.95) ->
 def training_curve(entry: Entry, metric: str) -> tuple[list[float], list[float]] | None:
     """(env steps, mean over seeds) of a metric of training, at the iterations that all seeds logged it at, or None."""
     by_seed = [
-        {
-            row["iteration"]: (env_steps_of(row, metric), row[metric])
-            for row in read_metrics(inside(path, METRICS))
-            if metric in row
-        }
-        for path in entry.paths
+        {row["iteration"]: (env_steps_of(row, metric), row[metric]) for row in rows if metric in row}
+        for rows in entry.rows
     ]
     common = sorted(set.intersection(*map(set, by_seed)))
     if not common:
@@ -131,33 +128,37 @@ def training_curve(entry: Entry, metric: str) -> tuple[list[float], list[float]]
     return mean[:, 0].tolist(), mean[:, 1].tolist()
 
 
-def _runs_in(given: Path) -> list[Path]:
-    if inside(given, CONFIG).is_file():
-        return [given]
+def _runs_in(given: Path) -> list[tuple[Path, Seed]]:
+    """Each seed with the name that it has in messages and, where there are several of one, in the table."""
+    is_record = given.suffix == SUFFIX
+    if not is_record and inside(given, CONFIG).is_file():
+        return [(given, read_seed(given))]
+    record = given if is_record else given.with_name(given.name + SUFFIX)
+    if record.is_file():
+        return [(record.with_suffix("") / f"seed{seed.number}", seed) for seed in read_record(record).seeds]
     seeds = seeds_in(given, CONFIG)
     if not seeds:
-        raise UserError(
-            f"{given} holds neither a run nor stored seeds; give run directories, or experiments/results/NAME"
-        )
-    return seeds
+        raise UserError(f"{given} holds neither a run nor a record; give run directories, or experiments/results/NAME")
+    return [(seed, read_seed(seed)) for seed in seeds]
 
 
-def _entry(runs: Sequence[tuple[Path, dict[str, Any], dict[str, Any]]]) -> Entry:
-    path, config, _ = runs[0]
-    seeds = [config["config"]["trainer"]["seed"] for _, config, _ in runs]
-    if len(set(seeds)) < len(seeds):
-        twice = ", ".join(str(run) for run, _, _ in runs)
-        raise UserError(f"{twice} are of one experiment and of the seeds {sorted(seeds)}; give each seed once")
-    scores = tuple(suites_from_json(evaluation["policies"][POLICY])[""] for _, _, evaluation in runs)
+def _entry(runs: Sequence[tuple[Path, Seed]]) -> Entry:
+    path, first = runs[0]
+    numbers = [seed.number for _, seed in runs]
+    if len(set(numbers)) < len(numbers):
+        twice = ", ".join(str(run) for run, _ in runs)
+        raise UserError(f"{twice} are of one experiment and of the seeds {sorted(numbers)}; give each seed once")
+    scores = tuple(seed.suites(POLICY)[""] for _, seed in runs)
     stored = path.name.startswith("seed")
     return Entry(
-        label=path.parent.name if stored else Path(config["experiment"]).stem,
-        paths=tuple(run for run, _, _ in runs),
-        env_steps=tuple(evaluation["training_env_steps"] for _, _, evaluation in runs),
+        label=path.parent.name if stored else Path(first.stored["experiment"]).stem,
+        paths=tuple(run for run, _ in runs),
+        env_steps=tuple(seed.evaluation["training_env_steps"] for _, seed in runs),
         task_ids=scores[0].tasks,
         strata=scores[0].strata or ("",) * len(scores[0].tasks),
-        tested_on=tested_on(config),
+        tested_on=tested_on(first.stored),
         scores=scores,
+        rows=tuple(seed.rows for _, seed in runs),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,20 +15,22 @@ from msgspec import Meta, Struct
 
 from metarl.errors import UserError
 from metarl.files import inside, read_plain
-from metarl.runs.directory import CONFIG, EVALUATION, MAX_CONFIG_BYTES
+from metarl.runs.compact import Count, Record, Seed, Words, from_json, maxima_of, record_of
+from metarl.runs.directory import CONFIG, EVALUATION, MAX_CONFIG_BYTES, METRICS
+from metarl.runs.log import read_metrics
 from metarl.runs.own_experiment import Source
 
 MAX_EVALUATION_BYTES = 256 * 2**20
+MAX_RECORD_BYTES = 16 * 2**20
+SUFFIX = ".json"
+"""Of a compact record."""
 
-_Words = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f|<>]*$")]
-"""What stands in tables of Markdown."""
 _Steps = Annotated[str, Meta(pattern=r"^\d{1,9}$")]
-_Count = Annotated[int, Meta(ge=0)]
 
 
 class _Trainer(Struct):
-    seed: _Count
-    iterations: _Count
+    seed: Count
+    iterations: Count
 
 
 class _Config(Struct):
@@ -41,20 +44,20 @@ class _ConfigFile(Struct):
 
 
 class _Evaluation(Struct):
-    iterations: _Count = 0
-    training_env_steps: _Count = 0
+    iterations: Count = 0
+    training_env_steps: Count = 0
     training_seconds: Annotated[float, Meta(ge=0)] = 0.0
-    environment: dict[_Words, _Words | int | bool | None] = {}
-    policies: dict[_Words, dict[str, Any]] = {}
+    environment: dict[Words, Words | int | bool | None] = {}
+    policies: dict[Words, dict[str, Any]] = {}
     config: _Config | None = None
 
 
 class _RLPolicy(Struct):
     tasks: Annotated[list[str], Meta(min_length=1)]
-    outcomes: dict[_Words, dict[_Words, list[list[list[float]]]]]
+    outcomes: dict[Words, dict[Words, list[list[list[float]]]]]
     """Rounds of tasks of episodes by kind of action and measure."""
-    strata: list[_Words] = []
-    also_without: list[_Words] = []
+    strata: list[Words] = []
+    also_without: list[Words] = []
     success_first_come: dict[str, list[float]] | None = None
 
 
@@ -63,33 +66,33 @@ class _Rejection(Struct):
 
 
 class _Suite(Struct):
-    scores: dict[_Words, dict[_Steps, Annotated[list[float], Meta(min_length=1)]]]
+    scores: dict[Words, dict[_Steps, Annotated[list[float], Meta(min_length=1)]]]
     episodes: dict[str, Any]
     out_of_scope: _Rejection | None = None
 
 
 class _FewShotPolicy(Struct):
-    kind: _Words
-    measure: _Words
-    suites: dict[_Words, _Suite]
+    kind: Words
+    measure: Words
+    suites: dict[Words, _Suite]
 
 
 class _Scores(Struct):
-    conditions: Annotated[list[_Words], Meta(min_length=1)]
-    steps: Annotated[list[_Count], Meta(min_length=1)]
+    conditions: Annotated[list[Words], Meta(min_length=1)]
+    steps: Annotated[list[Count], Meta(min_length=1)]
     tasks: Annotated[list[str], Meta(min_length=1)]
     interval: Literal["bootstrap", "normal"]
-    samples_per_task: _Count
-    values: Annotated[dict[_Words, list[list[list[list[float]]]]], Meta(min_length=1)]
+    samples_per_task: Count
+    values: Annotated[dict[Words, list[list[list[list[float]]]]], Meta(min_length=1)]
     """(conditions, steps, tasks, samples) by measure."""
-    strata: list[_Words] = []
+    strata: list[Words] = []
 
 
 class _Policy(Struct):
-    suites: Annotated[dict[_Words, _Scores], Meta(min_length=1)]
+    suites: Annotated[dict[Words, _Scores], Meta(min_length=1)]
     notes: list[str] = []
     success_first_come: dict[str, list[float]] | None = None
-    episodes: dict[_Words, dict[str, Any]] = {}
+    episodes: dict[Words, dict[str, Any]] = {}
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -112,12 +115,38 @@ def read_evaluation(run: Path) -> dict[str, Any]:
     return evaluation
 
 
-def stored_config(result: Path) -> dict[str, Any]:
-    """config.json of a stored result's first seed; the others differ in the seed alone."""
-    seeds = seeds_in(result, CONFIG)
+def read_seed(run: Path) -> Seed:
+    """A run that ended, or a seed of a directory of records. Raises UserError."""
+    stored, evaluation = read_config(run), read_evaluation(run)
+    files = [file for file in (EVALUATION, METRICS) if inside(run, file).is_file()]  # older records lack the second
+    rows = read_metrics(inside(run, METRICS)) if METRICS in files else []
+    sha256 = {file: _sha256(run, file) for file in files}
+    return Seed(stored=stored, evaluation=evaluation, rows=rows, maxima=maxima_of(rows), sha256=sha256)
+
+
+def read_record(place: Path) -> Record:
+    """RESULTS/NAME.json, or a directory of seeds as metarl 0.1 stored them. Raises UserError."""
+    if place.suffix == SUFFIX:
+        return _read_compact(place)
+    seeds = seeds_in(place, EVALUATION)
     if not seeds:
-        raise UserError(f"{result} has no seed with a {CONFIG}; restore or remove it")
-    return read_config(seeds[0])
+        raise UserError(f"{place} holds no seed with an {EVALUATION}; restore or remove it")
+    with same_scores(str(place)):
+        return record_of([read_seed(seed) for seed in seeds])
+
+
+def _read_compact(path: Path) -> Record:
+    inside(path.parent, path.name)
+    try:
+        return from_json(read_plain(path, max_bytes=MAX_RECORD_BYTES))
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}); restore it, or give another one") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is no record of runs ({error}); restore it, or store the runs again") from error
+
+
+def _sha256(run: Path, file: str) -> str:
+    return hashlib.sha256(read_plain(inside(run, file), max_bytes=MAX_EVALUATION_BYTES)).hexdigest()
 
 
 def seeds_in(result: Path, file: str) -> list[Path]:
@@ -126,13 +155,20 @@ def seeds_in(result: Path, file: str) -> list[Path]:
     return [result / name for name in names if inside(result, name, file).is_file()]
 
 
-def read_results(results: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Name and evaluation.json of each seed of what is stored. Raises UserError."""
-    for name in sorted(path.name for path in results.iterdir()):
-        result = inside(results, name)
-        if records := [read_evaluation(seed) for seed in seeds_in(result, EVALUATION)]:
+def read_results(results: Path) -> Iterator[tuple[str, Record]]:
+    """What is stored, by name. Raises UserError."""
+    for name in sorted({path.stem if path.suffix == SUFFIX else path.name for path in results.iterdir()}):
+        if (place := place_of_record(results, name)) is not None:
             check_name(name)
-            yield name, records
+            yield name, read_record(place)
+
+
+def place_of_record(results: Path, name: str) -> Path | None:
+    """NAME.json, which goes before the directory NAME of an older metarl; None where there is neither."""
+    if (file := inside(results, name + SUFFIX)).is_file():
+        return file
+    directory = inside(results, name)
+    return directory if directory.is_dir() and seeds_in(directory, EVALUATION) else None
 
 
 def check_name(name: str) -> None:

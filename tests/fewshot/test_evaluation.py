@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from metarl.cli.main import main
 from metarl.errors import NonFiniteError, UserError
 from metarl.fewshot.data.sinusoid import Sinusoid, SinusoidConfig
-from metarl.fewshot.data.stored_episodes import stored_episodes
 from metarl.fewshot.evaluation import (
     DIVERGED_ERROR,
     FewShotEvaluationConfig,
@@ -279,27 +278,18 @@ def test_stored_runs_make_the_tables(runs, tmp_path):
     assert "| digits_prototypical | inductive |" in table and f"{np.mean(means):.2f} ±" in table
 
 
-def test_episodes_of_stored_runs_lie_there_once_and_come_back(runs, tmp_path):
-    """Two seeds, trained and untrained, on the same episodes: one file a suite, named by its content."""
-    results = tmp_path / "results"
-    for run in runs:
-        target = add_result(results, run)
-        stored = json.loads((target / "evaluation.json").read_text())["policies"]
-        for name, policy in json.loads((run / "evaluation.json").read_text())["policies"].items():
-            for suite, scores in policy["suites"].items():
-                assert stored_episodes(stored[name]["episodes"][suite], results) == policy["episodes"][suite]
-                assert stored[name]["suites"][suite]["values"] == scores["values"]
-    suites = json.loads((runs[0] / "evaluation.json").read_text())["policies"]["meta-trained"]["suites"]
-    files = list((results / "episodes").iterdir())
-    assert len(files) == len(suites)
-    reference = stored["untrained"]["episodes"]["5w5s"]
-    damaged = results / "episodes" / f"{reference['sha256']}.json"
-    damaged.write_bytes(damaged.read_bytes().replace(b"shape", b"shame"))
-    with pytest.raises(UserError, match="was changed, its SHA-256"):
-        stored_episodes(reference, results)
-    damaged.unlink()
-    with pytest.raises(UserError, match="is missing, and the record's episodes with it"):
-        stored_episodes(reference, results)
+def test_episodes_of_a_record_are_made_again_from_its_settings(runs, tmp_path, capsys):
+    own, other = tmp_path / "mine", tmp_path / "other"
+    assert main(["results", *map(str, runs), "--into", str(own)]) == 0
+    assert main(["fewshot", "episodes", "digits_prototypical", "--into", str(own)]) == 0
+    assert "5w5s: the same episodes" in capsys.readouterr().out
+    shutil.copytree(runs[0], other)
+    edit(other, drop="5w5s", redraw=True)
+    add_result(own / "results", other, name="redrawn")
+    assert main(["fewshot", "episodes", "redrawn", "--into", str(own)]) == 1
+    assert "5w1s: OTHER EPISODES" in capsys.readouterr().out
+    assert main(["fewshot", "episodes", "redrwn", "--into", str(own)]) == 2
+    assert "redrwn is no few-shot record" in capsys.readouterr().err
 
 
 def test_only_results_on_the_same_episodes_share_a_table(runs, tmp_path):

@@ -12,9 +12,9 @@ from metarl.config import config_to_dict
 from metarl.errors import UserError
 from metarl.experiments import navigation_maml
 from metarl.runs.compare import iqm_interval, probability_of_improvement, read_entries, training_curve
-from metarl.runs.find import experiments_directory
 from metarl.runs.log import EVALUATED_AT
-from metarl.runs.same_config import differences, settings_of
+from metarl.runs.results import add_result
+from metarl.runs.same_config import settings_of
 from metarl.scores.stats import iqm
 
 
@@ -96,11 +96,15 @@ def test_settings_without_effect_and_later_fields_do_not_part_the_seeds(tmp_path
         read_entries([*paths, paths[0]])
 
 
-@pytest.mark.parametrize("directory", sorted((experiments_directory() / "results").glob("*_*")), ids=lambda p: p.name)
-def test_the_seeds_of_our_own_records_are_one_experiment(directory):
-    seeds = sorted(directory.glob("seed*"))
-    settings = [settings_of(json.loads((seed / "config.json").read_text())) for seed in seeds]
-    assert seeds and not any(differences(settings[0], other) for other in settings[1:])
+def test_a_record_is_compared_by_its_name_or_its_file(tmp_path):
+    run = make_run(tmp_path / "run", name="maml", seed=1, returns=np.ones((2, 4, 3)))
+    (run / "versions.json").write_text("{}")
+    (record,) = add_result(tmp_path, run)
+    for given in (record, tmp_path / "maml"):
+        (entry,) = read_entries([given])
+        assert entry.label == "maml" and training_curve(entry, "return/post") == ([0.0, 100.0, 200.0], [0.0, 1.0, 2.0])
+    with pytest.raises(UserError, match="holds neither a run nor a record"):
+        read_entries([tmp_path / "maaml"])
 
 
 def test_other_tasks_of_the_same_names_are_not_compared(tmp_path):
@@ -161,7 +165,7 @@ def test_what_cannot_be_compared_is_refused_with_the_reason(tmp_path):
     other_tasks = make_run(tmp_path / "b", name="rl2", seed=1, returns=returns, tasks=["x", "y", "z"])
     with pytest.raises(UserError, match="same held-out tasks"):
         read_entries([a, other_tasks])
-    with pytest.raises(UserError, match="neither a run nor stored seeds"):
+    with pytest.raises(UserError, match="neither a run nor a record"):
         read_entries([tmp_path])
     (a / "evaluation.json").unlink()
     with pytest.raises(UserError, match="let the run end"):

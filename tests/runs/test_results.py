@@ -13,7 +13,7 @@ from metarl.errors import UserError
 from metarl.runs.compare import read_entries
 from metarl.runs.results import add_result, write_table
 from metarl.runs.side_by_side import side_by_side, verdict
-from metarl.scores.table import suites_from_json
+from metarl.runs.stored import read_record
 
 
 def make_run(path: Path, *, seed: int, success: list[list[float]]) -> Path:
@@ -70,14 +70,14 @@ def test_runs_of_other_settings_are_no_seeds_of_a_result(tmp_path: Path) -> None
     add_result(tmp_path / "results", runs[0])
     with pytest.raises(UserError, match=r"agent\.inner_lr was 0\.1, now 0\.5; store it under another --name"):
         add_result(tmp_path / "results", runs[1])
-    assert not (tmp_path / "results" / "some_maml" / "seed2").exists()
+    assert [seed.number for seed in read_record(tmp_path / "results" / "some_maml.json").seeds] == [1]
     add_result(tmp_path / "results", runs[1], name="some_maml_faster")
     add_result(tmp_path / "results", runs[0])  # again: it replaces itself
     other = make_run(tmp_path / "other", seed=1, success=[[0.0]])  # and nothing else does
     with pytest.raises(UserError, match=r"agent\.inner_lr was 0\.1, now 'absent'"):
         add_result(tmp_path / "results", other)
-    stored = json.loads((tmp_path / "results" / "some_maml" / "seed1" / "evaluation.json").read_text())
-    assert stored["policies"]["meta-trained"]["suites"][""]["values"]["success_any"] == [[[[1.0]]]]
+    (seed,) = read_record(tmp_path / "results" / "some_maml.json").seeds
+    assert seed.suites("meta-trained")[""].of("stochastic", "success_any") == [[1.0]]
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,12 @@ def test_the_interval_resamples_within_classes(tmp_path: Path) -> None:
 
 def test_records_keep_each_tasks_mean_and_the_same_table(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", seed=1, success=[[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
-    stored = json.loads((add_result(tmp_path / "results", run) / "evaluation.json").read_text())
-    scores = suites_from_json(stored["policies"]["meta-trained"])[""]
+    (stored,) = add_result(tmp_path / "results", run)
+    (seed,) = read_record(stored).seeds
+    scores = seed.suites("meta-trained")[""]
     assert scores.samples_per_task == 3 and scores.values["return"].shape == (1, 1, 3, 1)
     assert scores.of("stochastic", "success_any").tolist() == [[pytest.approx(2 / 3, abs=1e-6), 0.0, 1.0]]
-    assert scores.of("stochastic", "return").tolist() == [[pytest.approx(20 / 3, abs=1e-6), 0.0, 10.0]]
+    assert scores.of("stochastic", "return").tolist() == [[pytest.approx(20 / 3, rel=2**-16), 0.0, 10.0]]
 
 
 @pytest.mark.parametrize(
