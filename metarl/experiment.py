@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, make_dataclass, replace
 from types import ModuleType
 from typing import Any, Generic, Literal, Protocol, get_args, runtime_checkable
 
@@ -250,6 +251,26 @@ class Preset:
     """Whose settings, and where they stand."""
     deviations: tuple[str, ...] = ()
     """Where ours differs from the source, and why."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the experiments that share a file, which has `VARIANTS = {"maml": Variant(...), ...}`."""
+
+    about: str
+    """One line."""
+    build: Callable[[Any], Any]
+    """The experiment of a config."""
+    parts: Mapping[str, Any]
+    """Of the config, by name: frozen dataclasses."""
+
+    @functools.cached_property
+    def Config(self) -> type:
+        fields = [(name, type(part), field(default=part)) for name, part in self.parts.items()]
+        return make_dataclass("Config", fields, frozen=True, kw_only=True)
+
+    def config(self) -> Any:
+        return self.Config()
 
 
 def presets_of(module: ModuleType) -> dict[str, Preset]:

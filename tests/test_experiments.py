@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ import pytest
 from metarl.agents.rl2 import RL2Config
 from metarl.cli.main import main
 from metarl.envs.metaworld.ml import ML
+from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
 from metarl.experiment import TrainerConfig
-from metarl.experiments import arrays, images, intents, ml10_maml
+from metarl.experiments import arrays, images, intents, ml10_maml, navigation
 from metarl.experiments._few_shot import Chosen, Method, build_with
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.methods.reptile import ReptileConfig, reptile
@@ -134,10 +136,26 @@ def test_ml25_is_scored_with_and_without_the_class_it_also_trains_on() -> None:
     assert experiment.settings.evaluation.also_without == ()
 
 
+def test_an_experiment_of_a_file_of_several_has_one_name_in_runs_and_two_on_the_command_line(tmp_path: Path) -> None:
+    for name in ("navigation:fomaml", "navigation_fomaml"):
+        assert main(["train", name, "--out", str(tmp_path / name[10:]), *SMALL]) == 0
+    assert main(["train", "navigation:fomaml", "--out", str(tmp_path / "_fomaml"), "--resume", *SMALL]) == 0
+    stored = [json.loads((tmp_path / run / "config.json").read_text()) for run in (":fomaml", "_fomaml")]
+    assert stored[0] == stored[1] and stored[0]["experiment"] == "navigation_fomaml"
+
+
+def test_an_experiment_of_a_file_of_several_is_a_module_too() -> None:
+    module = importlib.import_module("metarl.experiments.navigation_anil")
+    assert module.config() == load_experiment("navigation:anil").config() == navigation.VARIANTS["anil"].config()
+    assert dataclasses.replace(module.Config(), tasks=Navigation(variant="sparse")).tasks.variant == "sparse"
+    with pytest.raises(ImportError):
+        importlib.import_module("metarl.experiments.navigation_ml")
+
+
 def test_training_tasks_are_evaluated_in_rows_of_their_own(tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main(["train", "navigation_maml", "--training-tasks", "3", "--out", str(run), *SMALL]) == 0
     policies = json.loads((run / "evaluation.json").read_text())["policies"]
     assert set(policies) == {"meta-trained", "untrained", "on training tasks"}
-    held_out, training = policies["meta-trained"]["tasks"], policies["on training tasks"]["tasks"]
+    held_out, training = (policies[name]["suites"][""]["tasks"] for name in ("meta-trained", "on training tasks"))
     assert len(training) == 2 and not set(held_out) & set(training)  # --max-tasks 2

@@ -13,7 +13,7 @@ from metarl.agents.registry import all_agents
 from metarl.cli.words import is_help, no_arguments
 from metarl.envs.registry import all_envs
 from metarl.fewshot.registry import DATASETS, METHODS
-from metarl.runs.find import experiment_names, first_line
+from metarl.runs.find import listed
 from metarl.text import cell
 
 
@@ -27,7 +27,7 @@ def main(rest: list[str]) -> int:
     agents = all_agents()
     envs = all_envs()
     rows = {
-        "experiments: metarl train NAME": {name: first_line(name) for name in experiment_names()},
+        "experiments: metarl train NAME": listed(),
         "agents (agents/)": {name: entry.description for name, entry in agents.items()},
     }
     if not verbose:

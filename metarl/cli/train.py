@@ -29,7 +29,7 @@ from metarl.config import (
 )
 from metarl.experiment import Preset, find_preset, presets_of
 from metarl.runs.directory import RunDirectory
-from metarl.runs.find import load_experiment
+from metarl.runs.find import load_experiment, stored_name
 from metarl.runs.log import Console, check_tensorboard, read_metrics, say
 from metarl.runs.own_experiment import read_experiment
 from metarl.runs.stop import EXIT_CODE as STOPPED
@@ -44,7 +44,8 @@ class TrainArguments:
     """Meta-train an experiment, evaluate it on held-out tasks, and leave a run directory."""
 
     experiment: Positional[str]
-    """A name from `metarl list`, or the path of your own .py file with config() and build(config)."""
+    """A name from `metarl list`, such as navigation:anil, or the path of your own .py file with config() and
+    build(config)."""
     preset: str | None = None
     """Start from published settings; `metarl train EXPERIMENT --help` lists them."""
     out: Path | None = None
@@ -76,10 +77,10 @@ def main(rest: list[str]) -> int:
 
 
 def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config: Any) -> int:
-    stem = Path(arguments.experiment).stem
+    name = stored_name(arguments.experiment)
+    stem = Path(name).stem
     out = arguments.out or Path("runs") / f"{stem}_seed{config.trainer.seed}"
-    is_file = arguments.experiment.endswith(".py")
-    named = read_experiment(Path(arguments.experiment)) if is_file else arguments.experiment
+    named = read_experiment(Path(name)) if name.endswith(".py") else name
     experiment = build(config)  # first: what cannot be built, for want of a data file, leaves no directory behind
     try:
         run = RunDirectory.create(

@@ -1,14 +1,19 @@
-"""Find an experiment by its name in the installed packages of experiments, or by the path of a user's own file."""
+"""Find an experiment by its name in the installed packages of experiments, or by the path of a user's own file.
+
+A file holds one experiment, `config()` and `build(config)`, or several that have much in common, its `VARIANTS`.
+"""
 
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import importlib.util
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 from metarl.errors import UserError, nearest
 
@@ -31,23 +36,60 @@ def experiments_directory() -> Path:
     return next(iter(_packages().values()))
 
 
-def _files() -> dict[str, tuple[str, Path]]:
-    """(package, file) of each experiment by its name."""
-    found: dict[str, tuple[str, Path]] = {}
+class _Place(NamedTuple):
+    package: str
+    path: Path
+    variant: str = ""
+    """Of a file of several experiments."""
+
+
+def _places() -> dict[str, _Place]:
+    """By name: the file's, or FILE_VARIANT."""
+    found: dict[str, _Place] = {}
     for package, folder in _packages().items():
         for path in sorted(folder.glob("*.py")):
-            if not path.stem.startswith("_"):
-                found.setdefault(path.stem, (package, path))
+            if path.stem.startswith("_"):
+                continue
+            variants = _variants(path)
+            for variant in variants:
+                found.setdefault(f"{path.stem}_{variant}", _Place(package, path, variant))
+            if not variants:
+                found.setdefault(path.stem, _Place(package, path))
     return found
 
 
+@functools.cache
+def _variants(path: Path) -> tuple[str, ...]:
+    """The keys of `VARIANTS = {...}` in a file of several experiments, read without importing it."""
+    for statement in ast.parse(path.read_text()).body:
+        match statement:
+            case (
+                ast.Assign(targets=[ast.Name("VARIANTS")], value=ast.Dict(keys=keys))
+                | ast.AnnAssign(target=ast.Name("VARIANTS"), value=ast.Dict(keys=keys))
+            ):
+                return tuple(key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
+    return ()
+
+
 def experiment_names() -> list[str]:
-    return sorted(_files())
+    return sorted(_places())
 
 
-def first_line(name: str) -> str:
-    """Of the experiment's docstring."""
-    return first_line_of(_files()[name][1])
+def stored_name(name: str) -> str:
+    """The name that runs, records and their directories bear: `navigation_maml` for `navigation:maml`."""
+    return name if name.endswith(".py") else name.replace(":", "_")
+
+
+def listed() -> dict[str, str]:
+    """Name and first line of each experiment file; of several experiments, `FILE:VARIANT` and which there are."""
+    found = {}
+    for name, place in sorted(_places().items()):
+        if place.variant:
+            variants = ", ".join(_variants(place.path))
+            found[f"{place.path.stem}:VARIANT"] = f"{first_line_of(place.path)} VARIANT: {variants}"
+        else:
+            found[name] = first_line_of(place.path)
+    return found
 
 
 def first_line_of(path: Path) -> str:
@@ -59,7 +101,7 @@ def first_line_of(path: Path) -> str:
 def load_experiment(name: str) -> ModuleType:
     """The module of an experiment: it has `config()` and `build(config)`.
 
-    `name` is one of `experiment_names()`, or the path of a .py file. Raises UserError.
+    `name` is one of `experiment_names()`, FILE:VARIANT, or the path of a .py file. Raises UserError.
     """
     module = _load_file(Path(name)) if name.endswith(".py") else _load_named(name)
     missing = [function for function in ("config", "build") if not callable(vars(module).get(function))]
@@ -72,14 +114,27 @@ def load_experiment(name: str) -> ModuleType:
 
 
 def _load_named(name: str) -> ModuleType:
-    files = _files()
-    if name not in files:
+    places = _places()
+    place = places.get(stored_name(name))
+    if place is None:
+        variants = [f"{p.path.stem}:{p.variant}" for p in places.values() if p.variant and p.path.stem == name]
+        if variants:
+            raise UserError(f"{name!r} is a file of several experiments; give one of {', '.join(variants)}")
         raise UserError(
-            f"unknown experiment {name!r}{nearest(name, files)}; `metarl list` shows them all, and a path to "
-            "your own file ends in .py"
+            f"unknown experiment {name!r}{nearest(stored_name(name), places)}; `metarl list` shows them all, and a "
+            "path to your own file ends in .py"
         )
-    package, _ = files[name]
-    return importlib.import_module(f"{package}.{name}")
+    module = importlib.import_module(f"{place.package}.{place.path.stem}")
+    return _as_module(module, place.variant) if place.variant else module
+
+
+@functools.cache
+def _as_module(family: ModuleType, variant: str) -> ModuleType:
+    """One of its experiments, as a file of its own would be: config, build and Config."""
+    found = family.VARIANTS[variant]
+    module = ModuleType(f"{family.__name__}_{variant}", found.about)
+    vars(module).update(config=found.config, build=found.build, Config=found.Config)
+    return module
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -220,6 +220,8 @@ def test_a_signal_saves_and_exits_with_130(reference: Path, tmp_path: Path, numb
     [
         (["train", "navigation_mamll"], "unknown experiment 'navigation_mamll' (did you mean 'navigation_maml'?)"),
         (["trian"], "unknown command 'trian' (did you mean 'train'?)"),
+        (["train", "navigation:mamll"], "unknown experiment 'navigation:mamll' (did you mean 'navigation_maml'?)"),
+        (["train", "navigation"], "'navigation' is a file of several experiments; give one of navigation:anil"),
         (["train", "navigation_maml", "--inner-rl", "1"], "unknown field 'inner_rl' (did you mean 'inner_lr'?)"),
         (["train", "navigation_maml", "--inner-lr", "fast"], "agent.inner_lr='fast' must be float"),
         (["train", "navigation_maml", "--inner-lr", "-1"], "inner_lr=-1.0 must be > 0"),
@@ -278,9 +280,12 @@ def test_evaluate_gives_the_numbers_of_the_run(reference: Path, tmp_path: Path, 
 
 def test_list_names_every_experiment_and_help_every_setting(capsys: pytest.CaptureFixture) -> None:
     assert main(["list"]) == 0
-    assert "navigation_maml" in capsys.readouterr().out
-    assert main(["train", "navigation_maml", "--help"]) == 0
-    assert "inner_lr" in capsys.readouterr().out
+    listed = " ".join(capsys.readouterr().out.split())
+    assert "pendulum_maml" in listed and "navigation:VARIANT" in listed and "anil, e_maml, fine_tune" in listed
+    assert "navigation_maml" not in listed  # a family once
+    for name in ("navigation:maml", "navigation_maml"):
+        assert main(["train", name, "--help"]) == 0
+        assert "inner_lr" in capsys.readouterr().out
 
 
 OWN_EXPERIMENT = '''
