@@ -33,7 +33,7 @@ class FewShotArguments:
 
 def main(rest: list[str]) -> int:
     arguments = tyro.cli(FewShotArguments, args=rest, prog="metarl fewshot")
-    results, _, table = records(arguments.into)
+    results, table = (places := records(arguments.into)).results, places.few_shot_table
     if arguments.what == "episodes":
         return _check_episodes(results, arguments.name)
     say("\n".join(overview(results)))

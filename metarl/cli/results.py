@@ -1,4 +1,4 @@
-"""`metarl results RUN...`: store finished runs as records and remake the results table."""
+"""`metarl results RUN...`: store finished runs as records and remake the tables of results."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from pathlib import Path
 import tyro
 from tyro.conf import Positional
 
+from metarl.errors import UserError
+from metarl.files import replace_file
 from metarl.runs.log import say
+from metarl.runs.overview import one_page
 from metarl.runs.records import records
-from metarl.runs.results import add_result, write_table
+from metarl.runs.results import add_result, section, write_table
+from metarl.runs.stored import place_of_record, read_record, read_results
 
 
 @dataclass(frozen=True)
 class ResultsArguments:
-    """Add finished runs to experiments/results/ and rewrite the table in experiments/README.md.
+    """Add finished runs to experiments/results/ and rewrite the tables, experiments/README.md and RESULTS.md.
 
-    A run of a name and seed that is stored already takes that one's place.
+    A run of a name and seed that is stored already takes that one's place. A seed's directory of an older metarl is a
+    run as well.
     """
 
     run_dirs: Positional[tuple[Path, ...]] = ()
@@ -25,13 +30,24 @@ class ResultsArguments:
     """Store the runs under this name instead of their experiment's."""
     into: Path | None = None
     """A directory of your own for results/ and RESULTS.md, in place of metarl's experiments/."""
+    show: str | None = None
+    """Print all scores of the record of this name, and write nothing."""
 
 
 def main(rest: list[str]) -> int:
     arguments = tyro.cli(ResultsArguments, args=rest, prog="metarl results")
-    results, table, _ = records(arguments.into)
+    results, table, _, page = records(arguments.into)
+    if arguments.show is not None:
+        place = place_of_record(results, arguments.show)
+        if place is None:
+            raise UserError(f"{results} has no record {arguments.show!r:.100}; give the name of one of its files")
+        say("\n".join(section(arguments.show, read_record(place))))
+        return 0
     for record in add_result(results, *arguments.run_dirs, name=arguments.name):
         say(f"stored {record}")
     write_table(results, table)
     say(f"wrote {table}")
+    if page is not None:
+        replace_file(page, one_page(dict(read_results(results))).encode())
+        say(f"wrote {page}")
     return 0

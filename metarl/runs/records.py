@@ -11,19 +11,20 @@ from metarl.runs.find import experiments_directory
 
 class Records(NamedTuple):
     results: Path
-    """RESULTS/NAME/seedN/ holds a run."""
+    """RESULTS/NAME.json holds the seeds of an experiment."""
     table: Path
+    """All scores of each."""
     few_shot_table: Path
+    page: Path | None
+    """A line each; none beside a README.md that is somebody's work."""
 
 
 def records(into: Path | None) -> Records:
-    """Of a directory of one's own the table is RESULTS.md, for a README.md there is somebody's work.
-
-    Raises UserError where `into` is a file.
-    """
+    """Raises UserError where `into` is a file."""
     directory = experiments_directory() if into is None else into
     if directory.exists() and not directory.is_dir():
         raise UserError(f"--into {directory} is a file; give a directory for the records and their tables")
     results = directory / "results"
     results.mkdir(parents=True, exist_ok=True)
-    return Records(results, directory / ("README.md" if into is None else "RESULTS.md"), directory / "FEW_SHOT.md")
+    page = directory / "README.md" if into is None else None
+    return Records(results, directory / "RESULTS.md", directory / "FEW_SHOT.md", page)
