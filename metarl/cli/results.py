@@ -10,6 +10,7 @@ from tyro.conf import Positional
 
 from metarl.errors import UserError
 from metarl.files import replace_file
+from metarl.runs.figures import documents, filled_in
 from metarl.runs.log import say
 from metarl.runs.overview import one_page
 from metarl.runs.records import records
@@ -19,7 +20,7 @@ from metarl.runs.stored import place_of_record, read_record, read_results
 
 @dataclass(frozen=True)
 class ResultsArguments:
-    """Add finished runs to experiments/results/ and rewrite the tables, experiments/README.md and RESULTS.md.
+    """Add finished runs to experiments/results/ and rewrite experiments/README.md, RESULTS.md and the figures in docs.
 
     A run of a name and seed that is stored already takes that one's place. A seed's directory of an older metarl is a
     run as well.
@@ -48,6 +49,12 @@ def main(rest: list[str]) -> int:
     write_table(results, table)
     say(f"wrote {table}")
     if page is not None:
-        replace_file(page, one_page(dict(read_results(results))).encode())
+        stored = dict(read_results(results))
+        replace_file(page, one_page(stored).encode())
         say(f"wrote {page}")
+        for document in documents(page.parent):
+            text = document.read_text(encoding="utf-8")
+            if (new := filled_in(text, stored)) != text:
+                replace_file(document, new.encode())
+                say(f"filled in the figures of {document}")
     return 0
