@@ -7,6 +7,7 @@ SHA-256 of what a run left are of the full data.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -169,12 +170,14 @@ def _seed_to_json(seed: Seed, once: Once) -> dict[str, Any]:
 
 
 def _scores_to_json(scores: Scores, once: Once) -> dict[str, Any]:
+    kept = next(iter(scores.values.values())).shape[-1]
     return {
         "conditions": scores.conditions,
         "steps": scores.steps,
         "tasks": once.place(once.tasks, _tasks_to_json(scores)),
         "interval": scores.interval,
         "samples_per_task": scores.samples_per_task,
+        **({"kept": kept} if kept > 1 else {}),
         "values": _values_to_json({name: v for name, v in scores.values.items() if name not in NOT_A_SCORE}),
     }
 
@@ -264,6 +267,8 @@ class _Scores(Struct):
     samples_per_task: Count
     values: Annotated[dict[Words, _Packed | Words], Meta(min_length=1)]
     """Or the name of a measure with the same ones."""
+    kept: Annotated[int, Meta(ge=1, le=MAX_VALUES)] = 1
+    """Samples of each task in `values`: its mean alone, but of two tasks all."""
 
 
 class _Policy(Struct):
@@ -354,8 +359,8 @@ def _check_size(file: _File, lists: Sequence[_TaskList]) -> None:
                 tasks = _at(lists, scores.tasks)
                 if tasks.strata and len(tasks.strata) != len(tasks.tasks):
                     raise ValueError("its tasks and their strata are not equally many")
-                shape = (len(scores.conditions), len(scores.steps), len(tasks.tasks), len(scores.values))
-                count += int(np.prod(shape))
+                shape = (len(scores.conditions), len(scores.steps), len(tasks.tasks), scores.kept, len(scores.values))
+                count += math.prod(shape)
     if count > MAX_VALUES:
         raise ValueError(f"it holds {count} numbers, more than the {MAX_VALUES} allowed")
 
@@ -390,7 +395,7 @@ def _at(items: Sequence[Any], place: int) -> Any:
 def _scores_from_json(scores: _Scores, lists: Sequence[_TaskList]) -> dict[str, Any]:
     """As `Scores.to_json` writes it, with arrays for lists of lists."""
     tasks = lists[scores.tasks]
-    shape = (len(scores.conditions), len(scores.steps), len(tasks.tasks), 1)
+    shape = (len(scores.conditions), len(scores.steps), len(tasks.tasks), scores.kept)
     return {
         "conditions": scores.conditions,
         "steps": scores.steps,

@@ -68,11 +68,14 @@ class Scores:
         return [self._interval(samples, measure) for samples in self._samples(condition, measure)]
 
     def _interval(self, samples: NDArray[np.float64], measure: str) -> Interval:
-        """Of samples (B, N). Two tasks are no sample of tasks: then their episodes are resampled, each task's own."""
+        """Of samples (B, N). Two tasks are no sample of tasks: then their episodes are resampled, each task's own.
+
+        Of two tasks whose means alone were kept, as in old records, it spans both: their episodes are not there.
+        """
         per_task = samples.mean(-1)
         if self.interval == "normal":
             return normal_interval(per_task)
-        if len(per_task) <= FEW_TASKS:
+        if len(per_task) <= FEW_TASKS and samples.shape[1] > 1:
             tasks = np.repeat(np.arange(len(samples)), samples.shape[1]).astype(str).tolist()
             interval = stratified_bootstrap(samples.ravel(), tasks)
         else:
