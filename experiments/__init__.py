@@ -1,7 +1,7 @@
 """One experiment a file, or several of a kind. `experiment_on(tasks)` makes one of any task distribution.
 
 Each of several is a module too: `import metarl.experiments.navigation_maml` gives `VARIANTS["maml"]` of navigation.py
-as if it had a file of its own, which experiment files of one's own may build upon.
+as if it had a file of its own, which your own experiment files may build upon.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def test_the_wheel_holds_one_package(wheel: Path) -> None:
         names = archive.namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"metarl"}
-    for file in ("metarl/envs/navigation.py", "metarl/agents/maml.py", "metarl/experiments/navigation_maml.py"):
+    for file in ("metarl/envs/navigation.py", "metarl/agents/maml.py", "metarl/experiments/navigation.py"):
         assert file in names
     assert "metarl/fewshot/data/index/omniglot.json" in names and "metarl/py.typed" in names
 
@@ -74,7 +74,7 @@ def test_commands_work_beside_other_peoples_code(theirs: tuple[Path, dict[str, s
         check=True,
     )
     assert Path(place.stdout.strip()).is_relative_to(environment["PYTHONPATH"])
-    assert "navigation_maml" in metarl("list")
+    assert "navigation:VARIANT" in metarl("list")
     assert "ok" in metarl("check-env", "navigation")
     metarl("train", "navigation_maml", "--out", "run", *SMALL)
     assert "meta-trained" in metarl("evaluate", "run", "--workers", "0")
