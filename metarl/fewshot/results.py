@@ -108,7 +108,7 @@ def _digests(name: str, records: list[dict[str, Any]]) -> dict[str, str]:
 def same_episodes(record: Record) -> dict[str, bool]:
     """By suite, whether the episodes made anew from a record's settings and the data here are those it was scored on.
 
-    Raises UserError where they cannot be made, as for want of the data, or of an experiment file of one's own.
+    Raises UserError where they cannot be made, as for want of the data, or of an experiment file of your own.
     """
     stored = record.seeds[0].stored
     own = own_config(str(stored["experiment"]))
