@@ -15,13 +15,15 @@ from metarl.scores.stats import Interval
 from metarl.scores.table import Scores, suites_from_json
 
 MODE = "stochastic"
+UNTRAINED = "untrained"
 LEGEND = (
     "Return of the meta-trained policy with sampled actions after 0, 1, ... adaptation steps (of RL²: episodes in "
     "memory), each on so many episodes: mean over tasks and seeds [95 % interval, seeds and tasks resampled]. *Gain* "
     "is the last column less the first, task by task, so that what tasks differ in drops out. A policy *adapts* if the "
     "gain of its last step lies above 0, interval and all; it *then falls* if only that of an earlier step does, or if "
     "the last step lies below an earlier one, at 5 % shared among those steps. RL²'s memory also adapts within an "
-    "episode: that shows in column 0, beside policies that cannot, and not in its gain."
+    "episode: that shows in column 0, beside policies that cannot, and not in its gain. The last row is the untrained "
+    "policy of the agent named there: what meta-training has to beat."
 )
 Records = Sequence[dict[str, Any]]
 """evaluation.json of each seed."""
@@ -61,14 +63,22 @@ def _table(tasks: tuple[str, ...], group: Mapping[str, Records], episodes: Mappi
     steps = " | ".join(str(k) for k in range(rounds))
     yield f"| result | seeds | env steps, M | episodes a step | {steps} | gain | adapts |"
     yield f"| --- | --- | --- | --- |{' --- |' * rounds} --- | --- |"
-    for name, records in sorted(group.items(), key=lambda item: -_final(item[1])):
-        values, strata = _values(records), _strata(records)
-        cells = [_text(mean_interval(points, strata)) for points in values] + [""] * (rounds - len(values))
-        million = np.mean([record["training_env_steps"] for record in records]) / 1e6
-        gain = _text(mean_interval(values[-1] - values[0], strata))
-        row = [name, len(records), f"{million:.1f}", episodes[name], *cells, gain, verdict(values, strata)]
-        yield f"| {' | '.join(map(str, row))} |"
+    ranked = sorted(group, key=lambda name: -_final(group[name]))
+    for name in ranked:
+        million = np.mean([record["training_env_steps"] for record in group[name]]) / 1e6
+        yield _row(name, group[name], POLICY, f"{million:.1f}", episodes[name], rounds)
+    untrained = next((name for name in ranked if all(UNTRAINED in r["policies"] for r in group[name])), None)
+    if untrained is not None:
+        yield _row(f"untrained, as {untrained}", group[untrained], UNTRAINED, "0.0", episodes[untrained], rounds)
     yield ""
+
+
+def _row(label: str, records: Records, policy: str, million: str, episodes: str, rounds: int) -> str:
+    values, strata = _values(records, policy), _strata(records)
+    cells = [_text(mean_interval(points, strata)) for points in values] + [""] * (rounds - len(values))
+    gain = _text(mean_interval(values[-1] - values[0], strata))
+    row = [label, len(records), million, episodes, *cells, gain, verdict(values, strata)]
+    return f"| {' | '.join(map(str, row))} |"
 
 
 def verdict(values: Sequence[NDArray], strata: Sequence[str]) -> str:
@@ -83,13 +93,13 @@ def verdict(values: Sequence[NDArray], strata: Sequence[str]) -> str:
     return "yes, then falls" if rose else "no"
 
 
-def _scores(record: dict[str, Any]) -> Scores:
-    return suites_from_json(record["policies"][POLICY])[""]
+def _scores(record: dict[str, Any], policy: str = POLICY) -> Scores:
+    return suites_from_json(record["policies"][policy])[""]
 
 
-def _values(records: Records) -> list[NDArray]:
+def _values(records: Records, policy: str = POLICY) -> list[NDArray]:
     """(seeds, tasks) after 0, 1, ... steps."""
-    return list(np.array([_scores(record).of(MODE, "return") for record in records]).swapaxes(0, 1))
+    return list(np.array([_scores(record, policy).of(MODE, "return") for record in records]).swapaxes(0, 1))
 
 
 def _strata(records: Records) -> Sequence[str]:

@@ -200,16 +200,18 @@ def test_adaptation_without_any_effect_is_seldom_claimed() -> None:
     assert claims <= 3
 
 
+def record(returns: list[list[float]], tasks: list[str]) -> dict:
+    outcomes = {"return": [[[x] for x in tasks_] for tasks_ in returns]}
+    policy = {"tasks": tasks, "outcomes": {"stochastic": outcomes}}
+    return {"training_env_steps": 2_000_000, "policies": {"meta-trained": policy}}
+
+
+def config(adaptation_episodes: int, **tasks: object) -> dict:
+    evaluation = {"adaptation_episodes": adaptation_episodes}
+    return {"experiment": "ml1_reach_maml", "config": {"tasks": tasks, "rl": {"evaluation": evaluation}}}
+
+
 def test_results_on_the_same_tasks_stand_beside_each_other_best_first(tmp_path: Path) -> None:
-    def record(returns: list[list[float]], tasks: list[str]) -> dict:
-        outcomes = {"return": [[[x] for x in tasks_] for tasks_ in returns]}
-        policy = {"tasks": tasks, "outcomes": {"stochastic": outcomes}}
-        return {"training_env_steps": 2_000_000, "policies": {"meta-trained": policy}}
-
-    def config(adaptation_episodes: int, **tasks: object) -> dict:
-        evaluation = {"adaptation_episodes": adaptation_episodes}
-        return {"experiment": "ml1_reach_maml", "config": {"tasks": tasks, "rl": {"evaluation": evaluation}}}
-
     results = {
         "still": [record([[1.0, 3.0], [1.0, 3.0]], ["a", "b"])],
         "adapts": [record([[1.0, 3.0], [11.0, 13.0], [21.0, 23.0]], ["a", "b"])] * 2,
@@ -230,3 +232,15 @@ def test_results_on_the_same_tasks_stand_beside_each_other_best_first(tmp_path: 
         "| adapts | 2 | 2.0 | 10 | 2.0 [-10.7, 14.7] | 12.0 [-0.7, 24.7] | 22.0 [9.3, 34.7] | 20.0 [20.0, 20.0] | yes"
     )
     assert rows[-1].startswith("| still | 1 | 2.0 | 20 |") and rows[-1].endswith("|  | 0.0 [0.0, 0.0] | no |")
+
+
+def test_the_untrained_policy_stands_below_those_on_the_same_tasks() -> None:
+    scores = record([[1.0, 3.0], [5.0, 7.0]], ["a", "b"])["policies"]["meta-trained"]
+    zero = record([[0.0, 0.0], [0.0, 0.0]], ["a", "b"])["policies"]["meta-trained"]
+    both = record([[1.0, 3.0], [5.0, 7.0]], ["a", "b"]) | {"policies": {"meta-trained": scores, "untrained": zero}}
+    lines = list(side_by_side({"one": [both], "other": [both]}, {"one": config(10), "other": config(10)}))
+    rows = [line for line in lines if line.startswith("| ")][-3:]
+    assert [row.split(" | ")[0] for row in rows] == ["| one", "| other", "| untrained, as one"]
+    assert rows[-1].startswith(
+        "| untrained, as one | 1 | 0.0 | 10 | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] | no"
+    )
