@@ -7,6 +7,7 @@ from metarl.learn.inner_loop import adapt, adapt_tasks, differentiable, inner_st
 from metarl.learn.params import flatten, repeat, stack, trainable, unflatten
 from metarl.rl.losses import policy_gradient_loss, surrogate_loss
 from metarl.rl.policies import CategoricalMLP, GaussianMLP
+from tests.learn.policy_batch import policy_batch
 
 B, M, D, A = 4, 11, 3, 2  # tasks, steps of a task, observation size, action size
 LR = 0.05
@@ -70,17 +71,7 @@ def make_batches(policy, inner_steps, *, seed=0):
     rng = torch.Generator().manual_seed(seed)
 
     def batch():
-        actions = (
-            torch.randint(A, (B, M), generator=rng)
-            if policy.discrete
-            else torch.randn(B, M, A, generator=rng, dtype=torch.float64)
-        )
-        return {
-            "obs": torch.randn(B, M, D, generator=rng, dtype=torch.float64),
-            "actions": actions,
-            "advantages": torch.randn(B, M, generator=rng, dtype=torch.float64),
-            "mask": torch.rand(B, M, generator=rng) < 0.8,
-        }
+        return policy_batch(rng, shape=(B, M), obs_dim=D, action_dim=A, discrete=policy.discrete)
 
     return [batch() for _ in range(inner_steps)], batch()
 

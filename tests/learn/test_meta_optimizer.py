@@ -12,6 +12,7 @@ from metarl.rl.distributions import Gaussian
 from metarl.rl.losses import policy_gradient_loss, surrogate_loss
 from metarl.rl.policies import CategoricalMLP, GaussianMLP
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
+from tests.learn.policy_batch import policy_batch
 
 B, M, D, A = 3, 12, 3, 2
 
@@ -64,17 +65,7 @@ class MetaObjective:
         self.policy_net, self.first_order = policy, first_order
 
         def batch():
-            actions = (
-                torch.randint(A, (B, M), generator=rng)
-                if policy.discrete
-                else torch.randn(B, M, A, generator=rng, dtype=torch.float64)
-            )
-            return {
-                "obs": torch.randn(B, M, D, generator=rng, dtype=torch.float64),
-                "actions": actions,
-                "advantages": scale * torch.randn(B, M, generator=rng, dtype=torch.float64),
-                "mask": torch.rand(B, M, generator=rng) < 0.8,
-            }
+            return policy_batch(rng, shape=(B, M), obs_dim=D, action_dim=A, discrete=policy.discrete, scale=scale)
 
         self.supports, self.query = [batch() for _ in range(inner_steps)], batch()
         self.old = self.dist(theta).detach()
