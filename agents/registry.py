@@ -20,6 +20,7 @@ from metarl.agents.promp import ProMPConfig, promp
 from metarl.agents.random import RandomAgent, RandomConfig
 from metarl.agents.reptile import ReptileConfig, reptile
 from metarl.agents.rl2 import RL2, RL2Config
+from metarl.agents.sac import SAC, SACConfig
 from metarl.learner import RLMetaLearner
 from metarl.plug_ins import load_plug_ins
 from metarl.types import EnvSpec
@@ -48,6 +49,7 @@ AGENTS = {
     "promp": AgentEntry("proximal meta-policy search (Rothfuss et al. 2018)", ProMPConfig(), promp),
     "reptile": AgentEntry("theta moves towards the mean phi (Nichol et al. 2018)", ReptileConfig(), reptile),
     "rl2": AgentEntry("a recurrent policy whose memory adapts, by PPO (Duan et al. 2016)", RL2Config(), RL2),
+    "sac": AgentEntry("one policy that sees the task, off-policy from replay (Haarnoja et al. 2018)", SACConfig(), SAC),
     "multi_task_ppo": AgentEntry("one policy for all tasks, no adaptation: a baseline", PPOConfig(), multi_task_ppo),
     "fine_tune": AgentEntry("multi-task PPO, then PPO on the new task: a baseline", FineTuneConfig(), fine_tune),
     "from_scratch": AgentEntry("PPO on the new task alone: a baseline", FromScratchConfig(), from_scratch),

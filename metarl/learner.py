@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
@@ -58,6 +58,16 @@ class BeginsEpisodes(Protocol):
         ...
 
 
+@runtime_checkable
+class ColoursNoise(Protocol):
+    """What an actor may have besides: noise over an episode that is correlated in time, by `exploration_noise.py`."""
+
+    @property
+    def noise_exponent(self) -> float:
+        """0 is white noise."""
+        ...
+
+
 class Behaviour(Protocol):
     """What a learner does with a task at one version of theta: frozen, picklable, apart from learning.
 
@@ -104,6 +114,13 @@ class RLBehaviour(Behaviour, Protocol):
         ...
 
 
+@runtime_checkable
+class Explores(Protocol):
+    """What an RLBehaviour may do besides: collect with another actor than the one that is evaluated."""
+
+    def explorer(self) -> Actor: ...
+
+
 B_co = TypeVar("B_co", bound=Behaviour, covariant=True)
 
 
@@ -123,6 +140,20 @@ class MetaLearner(Protocol[B_co]):
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class KeepsReplay(Protocol):
+    """What a learner does besides that learns from the batches of earlier meta-updates: a run stores them."""
+
+    @property
+    def replay_capacity(self) -> int:
+        """Rows of each class of tasks; batches of which none is left are stored no longer."""
+        ...
+
+    def remember(self, batches: Iterable[Sequence[TaskData]]) -> None:
+        """Take the stored batches back, oldest first, after `load_state_dict`. Raises UserError for too few."""
+        ...
 
 
 RLMetaLearner = MetaLearner[RLBehaviour]

@@ -10,12 +10,14 @@ from typing import Any
 from metarl.errors import UserError
 from metarl.experiment import ChecksData, CollectsAhead, Experiment, TrainerConfig
 from metarl.files import inside
+from metarl.learner import KeepsReplay
 from metarl.rollout.collect import PendingMetaBatch
-from metarl.runs.checkpoint import load_latest, save_checkpoint
+from metarl.runs.checkpoint import iterations_of, load_latest, save_checkpoint
 from metarl.runs.directory import TENSORBOARD, RunDirectory
 from metarl.runs.load import check_state, load_learner
 from metarl.runs.log import EVALUATED_AT, Console, MetricsLog, tensorboard_writer
 from metarl.runs.stop import Stopped, StopSignal
+from metarl.runs.stored_batches import StoredBatches
 from metarl.seeding import SeedKey, Stream, numpy_rng
 from metarl.types import Task, TaskData
 
@@ -39,6 +41,12 @@ class Trainer:
         self._behind: dict[str, Any] | None = None
         """With `overlap`, the learner's state before the last meta-update: the next batch was collected with it."""
         self._saved_at = -1
+        learner = experiment.learner
+        self._batches = (
+            StoredBatches(run.replay_path, capacity=learner.replay_capacity)
+            if isinstance(learner, KeepsReplay)
+            else None
+        )
         self._rows: int | None = None
         """Of metrics.jsonl when the checkpoint was saved; None in older ones."""
 
@@ -55,6 +63,8 @@ class Trainer:
             self.seconds = state["seconds"]
             self._saved_at = self.iteration
             self._rows = state.get("metrics_rows")
+            if self._batches is not None and isinstance(self.experiment.learner, KeepsReplay):
+                self.experiment.learner.remember(self._batches.load(self.iteration))
 
     def run(self, console: Console, *, resumed: bool = False) -> bool:
         """Train to the end and save. False if a signal came: then the last whole iteration is saved."""
@@ -82,6 +92,8 @@ class Trainer:
                     collected = time.perf_counter()
                     of_batch, new_env_steps = self.experiment.batch_metrics(batch), self.experiment.env_steps(batch)
                     before = copy.deepcopy(learner.state_dict()) if config.overlap else None
+                    if self._batches is not None:
+                        self._batches.save(self.iteration, batch, iterations=config.iterations)
                     is_whole = False
                     metrics = learner.meta_update(batch)
                     is_whole = True
@@ -166,4 +178,6 @@ class Trainer:
         }
         path = self.run_directory.checkpoints_path
         save_checkpoint(path, self.iteration, state, keep=self.config.keep_checkpoints)
+        if self._batches is not None:
+            self._batches.prune(min(iterations_of(path), default=0))
         self._saved_at = self.iteration

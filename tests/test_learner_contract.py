@@ -14,7 +14,7 @@ from metarl.envs.navigation import Navigation
 from metarl.experiment import check_members
 from metarl.fewshot.learner import FewShotBehaviour
 from metarl.fewshot.registry import METHODS
-from metarl.learner import MetaLearner, RLBehaviour
+from metarl.learner import KeepsReplay, MetaLearner, RLBehaviour
 from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import numpy_rng, torch_rng
@@ -90,9 +90,12 @@ def test_data_carry_the_behaviour_that_took_them(name: str) -> None:
 @pytest.mark.parametrize("name", LEARNERS)
 def test_version_and_theta_come_back_from_a_state(name: str) -> None:
     learner, collect, _ = make(name)
-    learner.meta_update(collect(learner.behaviour(), 1))
+    batch = collect(learner.behaviour(), 1)
+    learner.meta_update(batch)
     other, _, _ = make(name)
     other.load_state_dict(learner.state_dict())
+    if isinstance(other, KeepsReplay):
+        other.remember([batch])
     assert snapshot(other.state_dict()) == snapshot(learner.state_dict())
     assert other.behaviour().version == learner.behaviour().version
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metarl.learner import RLBehaviour
+from metarl.learner import Explores, RLBehaviour
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import Pending, RolloutPool
 from metarl.seeding import SeedKey
@@ -86,7 +86,9 @@ class PendingMetaBatch:
         num_episodes = self._query_episodes if is_query else self._support_episodes
         seed = (*self._seed, round_index)
         jobs = _jobs(self._behaviour, self._tasks, phis, num_episodes=num_episodes, seed=seed)
-        return self._pool.submit(jobs, self._behaviour.actor())
+        behaviour = self._behaviour
+        actor = behaviour.explorer() if isinstance(behaviour, Explores) else behaviour.actor()
+        return self._pool.submit(jobs, actor)
 
     def wait(self) -> list[TaskData]:
         """To be called once."""

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from metarl.errors import NonFiniteError
-from metarl.learner import Actor, ActorInput, BeginsEpisodes, Memory
+from metarl.learner import Actor, ActorInput, BeginsEpisodes, ColoursNoise, Memory
+from metarl.rl.exploration_noise import coloured_noise
 from metarl.rollout.buffer import Arrays
 from metarl.rollout.jobs import RolloutJob
 from metarl.seeding import SeedKey, numpy_rng
@@ -82,7 +83,8 @@ def draw_noise(actor: Actor, seed: SeedKey, horizon_steps: int) -> NDArray[np.fl
     shape = (horizon_steps, actor.noise_dim)
     if actor.uniform_noise:
         return rng.random(shape, dtype=np.float32)
-    return rng.standard_normal(shape, dtype=np.float32)
+    exponent = actor.noise_exponent if isinstance(actor, ColoursNoise) else 0.0
+    return coloured_noise(rng, steps=horizon_steps, dim=actor.noise_dim, exponent=exponent)
 
 
 def _begin(actor: Actor, memory: Memory, begun: dict[int, SeedKey]) -> Memory:

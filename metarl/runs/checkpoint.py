@@ -107,6 +107,11 @@ def list_checkpoints(root: Path) -> list[Path]:
     return sorted((path for path in paths if _NAME.fullmatch(path.name)), key=lambda path: (_iteration(path), path))
 
 
+def iterations_of(root: Path) -> list[int]:
+    """Of the checkpoints below root, oldest first."""
+    return [_iteration(path) for path in list_checkpoints(root)]
+
+
 def _iteration(path: Path) -> int:
     return int(path.name.removeprefix("iteration_").removesuffix(SUFFIX))
 

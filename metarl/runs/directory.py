@@ -1,6 +1,7 @@
 """The directory of one run: locked while in use, with the config and versions that made its numbers.
 
-RUN/  config.json  versions.json  metrics.jsonl  checkpoints/  experiment/ (your own file)  run.lock (while in use)
+RUN/  config.json  versions.json  metrics.jsonl  checkpoints/  replay/ (of an off-policy agent)
+      experiment/ (your own file)  run.lock (while in use)
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from metarl.runs.versions import environment
 
 CONFIG, VERSIONS, LOCK = "config.json", "versions.json", "run.lock"
 METRICS, CHECKPOINTS, EVALUATION, TENSORBOARD = "metrics.jsonl", "checkpoints", "evaluation.json", "tensorboard"
-WRITTEN = (CONFIG, VERSIONS, LOCK, METRICS, CHECKPOINTS, DIRECTORY, EVALUATION, TENSORBOARD)
+REPLAY = "replay"
+WRITTEN = (CONFIG, VERSIONS, LOCK, METRICS, CHECKPOINTS, DIRECTORY, EVALUATION, TENSORBOARD, REPLAY)
 MAX_CONFIG_BYTES = 2**20
 Complete = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -104,6 +106,10 @@ class RunDirectory:
     @property
     def checkpoints_path(self) -> Path:
         return inside(self.path, CHECKPOINTS)
+
+    @property
+    def replay_path(self) -> Path:
+        return inside(self.path, REPLAY)
 
     def __enter__(self) -> RunDirectory:
         return self

@@ -1,0 +1,297 @@
+"""Soft actor-critic (Haarnoja et al. 2018) for many tasks at once: one net, which sees the task, trained from replay.
+
+What makes one agent learn ten tasks from 200k steps of each, in the order of what it gave (experiments/LOG.md):
+
+1. exploration noise that is correlated in time: pink (Eberhard et al. 2023);
+2. n-step returns with n = 8, without a correction for what the policy of today would have done;
+3. values as a distribution over bins, learned by cross-entropy, and each task's rewards divided by its own largest
+   return (Nauman et al. 2025), so that no task's loss is larger than another's;
+4. LayerNorm in actor and critic, a temperature for each task.
+
+Each meta-update adds a batch of whole episodes to the replay and then takes so many gradient steps that each step of
+an environment is learned from `replay_ratio` times.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl.errors import NonFiniteError, UserError
+from metarl.learn import params as P
+from metarl.learn.flat_params import FlatParams
+from metarl.rl.exploration_noise import ExplorationConfig
+from metarl.rl.norm_mlp import init_norm_mlp
+from metarl.rl.replay import Replay, Transitions, check_episodes
+from metarl.rl.soft_q import actor_loss, critic_of, soft_target, temperature_loss
+from metarl.rl.squashed_policy import SquashedBehaviour, SquashedPolicy, fold_scales
+from metarl.rl.task_scales import ObsScales, largest_reward
+from metarl.rl.value_heads import BinnedValue, ScalarValue, ValueHead
+from metarl.seeding import Stream, torch_rng
+from metarl.types import EnvSpec, Metrics, Params, TaskData
+from metarl.validate import Bounds, Checked, Count, OpenShare, Positive
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SACConfig(Checked):
+    actor_hidden: tuple[Count, ...] = (256, 256, 256)
+    critic_hidden: tuple[Count, ...] = (256, 256, 256)
+    critics: Count = 2
+    value: Literal["bins", "scalar"] = "bins"
+    """Of a critic: a distribution over bins, or one number."""
+    value_bins: Count = 101
+    value_sign: Literal["both", "positive"] = "both"
+    """`positive`: bins from 0 on, for rewards that are never below 0."""
+    value_spacing: Literal["even", "square"] = "square"
+    """Bins of equal width, or finer near 0."""
+    return_scale: bool = True
+    """Divide each task's rewards by its own largest return."""
+    smallest_return_scale: Positive = 1e-3
+    """In units of reward: the divisor of a task that has hardly been rewarded yet."""
+    normalize_obs_steps: int = 20_000
+    """Observations are scaled to mean 0 and std 1 over this many env steps of each task, and no longer after that; 0:
+    never. An id's entries stay 0 and 1."""
+    lr: Positive = 5e-4
+    batch_size: Count = 512
+    replay_ratio: Positive = 16.0
+    """How often a step is learned from: gradient steps times batch_size, by env steps."""
+    replay_capacity: Count = 1_000_000
+    """Rows of each task's ring: one a step, and one an episode."""
+    warmup_steps: int = 5_000
+    """Env steps of each task before the first gradient step."""
+    n_step: Count = 8
+    gamma: OpenShare = 0.99
+    target_step: Positive = 0.01
+    """tau: how far the target critics move towards the critics in each gradient step."""
+    actor_every: Count = 2
+    """Gradient steps of the critics for each one of the actor."""
+    first_temperature: Positive = 0.005
+    """alpha, in units of scaled reward."""
+    target_entropy: float = -1.0
+    """Nats for each dimension of an action."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the nets' products; parameters and losses are float32. auto: bfloat16 where the processor multiplies it."""
+    exploration: ExplorationConfig = ExplorationConfig(noise_exponent=1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        Bounds(most=1).check("target_step", self.target_step)
+        Bounds(least=0).check("warmup_steps", self.warmup_steps)
+        Bounds(least=0).check("normalize_obs_steps", self.normalize_obs_steps)
+        if self.value == "bins":
+            Bounds(least=3, remedy="give more").check("value_bins", self.value_bins)
+
+    def head(self) -> ValueHead:
+        if self.value == "scalar":
+            return ScalarValue()
+        return BinnedValue(self.value_bins, 1 / (1 - self.gamma), sign=self.value_sign, spacing=self.value_spacing)
+
+    def dtype(self, device: torch.device) -> torch.dtype:
+        if self.precision == "auto":
+            return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+        return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the processor has instructions for products of bfloat16; without them they are slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
+
+
+class Scales(NamedTuple):
+    """What transitions are divided by in one meta-update."""
+
+    obs_mean: Tensor  # (O,)
+    obs_std: Tensor  # (O,)
+    returns: Tensor  # (G,)
+
+    def applied_to(self, batch: Transitions) -> Transitions:
+        return batch._replace(
+            obs=(batch.obs - self.obs_mean) / self.obs_std,
+            next_obs=(batch.next_obs - self.obs_mean) / self.obs_std,
+            returns=batch.returns / self.returns[batch.groups],
+        )
+
+
+class SAC:
+    """An RLMetaLearner without adaptation, whose nets and replay live on `device`."""
+
+    def __init__(
+        self, spec: EnvSpec, config: SACConfig, *, generator: torch.Generator, device: torch.device = CPU
+    ) -> None:
+        if spec.discrete:
+            raise UserError(
+                f"SAC acts with continuous actions, and this environment has {spec.action_dim} discrete ones; "
+                "take maml, rl2 or multi_task_ppo"
+            )
+        self.spec, self.config, self.device = spec, config, device
+        self.head, self._dtype = config.head(), config.dtype(device)
+        self.policy = SquashedPolicy(spec.obs_dim, spec.action_dim, config.actor_hidden)
+        self.actor = FlatParams(self.policy.init(generator), lr=config.lr, device=device)
+        critic = self._first_critic(generator)
+        self.critic = FlatParams(critic, lr=config.lr, device=device)
+        self.target = FlatParams(critic, lr=config.lr, device=device)
+        self.log_alphas = self._temperatures(torch.zeros(0))
+        self.return_scales = torch.zeros(0)
+        self.obs_scales = ObsScales(spec.obs_dim)
+        self.replay = Replay(
+            spec, capacity=config.replay_capacity, n_step=config.n_step, gamma=config.gamma, device=device
+        )
+        self._seed = int(torch.randint(2**31, (), generator=generator))
+        self._num_updates = self._gradient_steps = 0
+        self._debt = 0.0
+        """Rows still to be learned from."""
+        self._replay_state = self.replay.state_dict()
+        """That the state which was loaded last goes with."""
+
+    def _first_critic(self, generator: torch.Generator) -> Params:
+        config = self.config
+        sizes = (self.spec.obs_dim + self.spec.action_dim, *config.critic_hidden, self.head.size)
+        params = init_norm_mlp(sizes, generator, ensemble=config.critics)
+        last = f"b{len(config.critic_hidden)}"
+        return params | {last: params[last] + self.head.first_bias()}
+
+    def behaviour(self) -> SquashedBehaviour:
+        mean, std = self.obs_scales.mean_and_std()
+        return SquashedBehaviour(
+            spec=self.spec,
+            policy=self.policy,
+            theta=fold_scales(self.actor.copy(), mean, std),
+            version=self._num_updates,
+            noise_exponent=self.config.exploration.exponent_at(self._num_updates),
+        )
+
+    def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
+        """Add the batch to the replay, and take the gradient steps that are due."""
+        config = self.config
+        check_episodes([data.query for data in batch])
+        if min(self.replay.filled, default=0) < config.normalize_obs_steps:
+            self.obs_scales.update(batch)
+        self.replay.add(batch)
+        self._meet_tasks(batch)
+        rng = torch_rng((self._seed, Stream.LEARN, self._num_updates))  # the same after a resume
+        self._num_updates += 1
+        filled = self.replay.filled
+        metrics = {"replay/rows": float(sum(filled)), "replay/return_scale": float(self.return_scales.mean())}
+        if min(filled) <= config.warmup_steps:
+            return metrics | {"meta_step_accepted": 0.0, "gradient_steps": 0.0}
+        self._debt += config.replay_ratio * sum(data.query.num_steps for data in batch)
+        steps = int(self._debt // config.batch_size)
+        self._debt -= steps * config.batch_size
+        scales = Scales(*(x.to(self.device) for x in (*self.obs_scales.mean_and_std(), self.return_scales)))
+        history = [self._gradient_step(rng, scales) for _ in range(steps)]
+        for part in (self.actor, self.critic, self.log_alphas):
+            if not torch.isfinite(part.vector).all():
+                raise NonFiniteError(f"the update gave non-finite parameters; lower lr={config.lr}")
+        return metrics | _means(history) | {"meta_step_accepted": float(steps > 0), "gradient_steps": float(steps)}
+
+    def _meet_tasks(self, batch: Sequence[TaskData]) -> None:
+        """A temperature and a return scale for each group, also for one that was not met before."""
+        config, known = self.config, len(self.return_scales)
+        new = self.replay.num_groups - known
+        if new:
+            first = torch.full((new,), math.log(config.first_temperature))
+            self.log_alphas = self._temperatures(torch.cat([self.log_alphas.copy()["log_alpha"], first]))
+            self.return_scales = torch.cat([self.return_scales, torch.full((new,), config.smallest_return_scale)])
+        for data in batch:
+            group = self.replay.names.index(data.task.stratum)
+            largest = largest_reward(data.query, gamma=config.gamma) if config.return_scale else 1.0
+            self.return_scales[group] = max(float(self.return_scales[group]), largest)
+
+    def _gradient_step(self, rng: torch.Generator, scales: Scales) -> dict[str, Tensor]:
+        config, head = self.config, self.head
+        batch = scales.applied_to(self.replay.draw(config.batch_size, rng))
+        alpha = self.log_alphas.vector.detach().exp()[batch.groups]
+        noise = torch.randn(2, config.batch_size, self.spec.action_dim, generator=rng).to(self.device)
+        with torch.no_grad():
+            next_policy = self._policy(self.actor.views(self._dtype), batch.next_obs)
+            target = soft_target(batch, self._critic(self.target), next_policy, head, noise=noise[0], alpha=alpha)
+        outputs = self._critic(self.critic)(batch.obs, batch.actions)
+        critic_loss = head.losses(outputs, target).mean(1).sum()
+        self.critic.step(critic_loss)
+        metrics = {"critic_loss": critic_loss.detach(), "q": head.values(outputs.detach()).mean()}
+        self._gradient_steps += 1
+        if self._gradient_steps % config.actor_every == 0:
+            metrics |= self._actor_step(batch.obs, batch.groups, noise[1], alpha)
+        with torch.no_grad():
+            self.target.vector.lerp_(self.critic.vector, config.target_step)
+        return metrics
+
+    def _actor_step(self, obs: Tensor, groups: Tensor, noise: Tensor, alpha: Tensor) -> dict[str, Tensor]:
+        policy = self._policy(self.actor.views(self._dtype), obs)
+        critic = self._critic(self.critic, is_fixed=True)
+        loss, log_probs = actor_loss(obs, critic, policy, self.head, noise=noise, alpha=alpha)
+        self.actor.step(loss)
+        target_entropy = self.config.target_entropy * self.spec.action_dim
+        self.log_alphas.step(temperature_loss(self.log_alphas.vector, groups, log_probs, target_entropy=target_entropy))
+        return {"entropy": -log_probs.mean(), "temperature": alpha.mean()}
+
+    def _policy(self, params: Params, obs: Tensor) -> Any:
+        return self.policy.dist(params, obs.to(self._dtype))
+
+    def _critic(self, params: FlatParams, *, is_fixed: bool = False) -> Any:
+        views = params.views(self._dtype)
+        return critic_of(
+            P.detach(views) if is_fixed else views, num_hidden=len(self.config.critic_hidden), dtype=self._dtype
+        )
+
+    @property
+    def replay_capacity(self) -> int:
+        return self.replay.capacity
+
+    def remember(self, batches: Iterable[Sequence[TaskData]]) -> None:
+        """Fill the replay again after `load_state_dict`; see `metarl.learner.KeepsReplay`."""
+        self.replay.restore(self._replay_state, batches)
+
+    @property
+    def _nets(self) -> dict[str, FlatParams]:
+        return {"actor": self.actor, "critic": self.critic, "target": self.target, "temperature": self.log_alphas}
+
+    @property
+    def theta(self) -> Params:
+        """Of all nets, named as in actor.w0."""
+        return {f"{net}.{name}": p for net, flat in self._nets.items() for name, p in flat.copy().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "theta": self.theta,
+            "adam": {net: flat.state_dict() for net, flat in self._nets.items()},
+            "return_scales": self.return_scales,
+            "obs_scales": self.obs_scales.state_dict(),
+            "replay": self.replay.state_dict(),
+            "debt": self._debt,
+            "seed": self._seed,
+            "num_updates": self._num_updates,
+            "gradient_steps": self._gradient_steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The replay stays as it is until `remember`."""
+        theta, scales = state["theta"], state["return_scales"]
+        P.check_tensors_match(self.theta | {"temperature.log_alpha": scales}, theta, what="theta")
+        self.log_alphas = self._temperatures(torch.zeros_like(scales))
+        for net, flat in self._nets.items():
+            flat.load({name.removeprefix(f"{net}."): p for name, p in theta.items() if name.startswith(f"{net}.")})
+            flat.load_state_dict(state["adam"][net])
+        self.return_scales = scales.clone()
+        self.obs_scales.load_state_dict(state["obs_scales"])
+        self._replay_state = state["replay"]
+        self._debt, self._seed = state["debt"], state["seed"]
+        self._num_updates, self._gradient_steps = state["num_updates"], state["gradient_steps"]
+
+    def _temperatures(self, log_alpha: Tensor) -> FlatParams:
+        return FlatParams({"log_alpha": log_alpha}, lr=self.config.lr, device=self.device)
+
+
+def _means(history: Sequence[dict[str, Tensor]]) -> Metrics:
+    names = {name for row in history for name in row}
+    return {name: float(torch.stack([row[name] for row in history if name in row]).mean()) for name in sorted(names)}

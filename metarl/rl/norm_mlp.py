@@ -1,0 +1,56 @@
+"""Layers of linear, LayerNorm (Ba et al. 2016) and ReLU, for one net or an ensemble of nets in one batched product."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metarl.types import Params
+
+
+def init_norm_mlp(
+    sizes: tuple[int, ...], generator: torch.Generator, *, ensemble: int | None = None, last_std: float = 0.0
+) -> Params:
+    """w0 (in, out), b0, gain0, shift0, ..., and of the last layer w and b alone; with `ensemble` all have a leading E.
+
+    Weights are uniform within 1 / sqrt(in) (LeCun et al. 1998), those of the last layer N(0, last_std^2).
+    """
+    lead = () if ensemble is None else (ensemble,)
+    params: Params = {}
+    *hidden, (last_in, last_out) = itertools.pairwise(sizes)
+    for layer, (n_in, n_out) in enumerate(hidden):
+        bound = 1 / math.sqrt(n_in)
+        params[f"w{layer}"] = (torch.rand(*lead, n_in, n_out, generator=generator) * 2 - 1) * bound
+        params[f"b{layer}"] = torch.zeros(*lead, n_out)
+        params[f"gain{layer}"] = torch.ones(*lead, n_out)
+        params[f"shift{layer}"] = torch.zeros(*lead, n_out)
+    last = len(hidden)
+    params[f"w{last}"] = torch.randn(*lead, last_in, last_out, generator=generator) * last_std
+    params[f"b{last}"] = torch.zeros(*lead, last_out)
+    return params
+
+
+def norm_mlp(params: Params, x: Tensor, num_hidden: int) -> Tensor:
+    """x (n, in) -> (n, out); of an ensemble (E, n, out), with x (n, in) for all or (E, n, in)."""
+    for layer in range(num_hidden):
+        x = _linear(params, x, layer)
+        gain, shift = params[f"gain{layer}"], params[f"shift{layer}"]
+        if gain.dim() == 1:
+            x = F.layer_norm(x, gain.shape, gain, shift)
+        else:
+            x = torch.addcmul(shift.unsqueeze(1), F.layer_norm(x, gain.shape[1:]), gain.unsqueeze(1))
+        x = F.relu(x)
+    return _linear(params, x, num_hidden)
+
+
+def _linear(params: Params, x: Tensor, layer: int) -> Tensor:
+    weight, bias = params[f"w{layer}"], params[f"b{layer}"]
+    if weight.dim() == 2:
+        return torch.addmm(bias, x, weight)
+    if x.dim() == 2:
+        x = x.expand(len(weight), *x.shape)
+    return torch.baddbmm(bias.unsqueeze(1), x, weight)

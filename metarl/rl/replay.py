@@ -1,0 +1,191 @@
+"""Replay: the episodes of each group of tasks in a ring of rows, drawn from as n-step transitions.
+
+A group is a class of tasks (`Task.stratum`); tasks without one are one group. Each group has a ring of its own, and a
+batch holds all groups alike, so that a task whose episodes are short or came late is learned from as much as another.
+
+An episode of T steps lies in T + 1 rows, the last one being its last observation. A row says how many steps of its
+episode follow, which is all that drawing needs: n steps end early at the episode's end, where a truncated one is
+bootstrapped from its real last observation and a terminated one is not. Overwriting an episode's first rows leaves the
+others as good as they were.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metarl.errors import NonFiniteError, UserError
+from metarl.rl.batch import stack_tasks
+from metarl.types import EnvSpec, Episodes, TaskData
+
+
+class Transitions(NamedTuple):
+    """B n-step transitions (Sutton 1988): G = r_0 + gamma r_1 + ... + gamma^(k-1) r_(k-1), with k <= n."""
+
+    groups: Tensor  # (B,) int64
+    obs: Tensor  # (B, O)
+    actions: Tensor  # (B, A)
+    returns: Tensor  # (B,) G
+    discounts: Tensor  # (B,) gamma^k, 0 where the episode terminated
+    next_obs: Tensor  # (B, O) k steps on
+
+
+class Replay:
+    """Rings of `capacity` rows a group, on `device`. Memory is taken as rows are filled; `num_bytes` is that of all."""
+
+    def __init__(self, spec: EnvSpec, *, capacity: int, n_step: int, gamma: float, device: torch.device) -> None:
+        if capacity <= spec.horizon_steps:
+            raise UserError(
+                f"a replay of {capacity} rows a task holds no whole episode of {spec.horizon_steps} steps; "
+                f"give at least {spec.horizon_steps + 1}"
+            )
+        self.spec, self.capacity, self.n_step, self.gamma, self.device = spec, capacity, n_step, gamma, device
+        self.names: list[str] = []
+        """Of the groups, in the order in which they were met; group i has rows i * capacity and on."""
+        self.written: list[int] = []
+        """Rows of each group since the start."""
+        self._rows = self._new_rows(0)
+
+    def _new_rows(self, groups: int) -> dict[str, Tensor]:
+        """By name, (G * capacity, ...); the memory is the operating system's to give once a row is written."""
+
+        def new(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.empty(groups * self.capacity, *shape, dtype=dtype, device=self.device)
+
+        return {
+            "obs": new(self.spec.obs_dim),
+            "actions": new(self.spec.action_dim),
+            "rewards": new(),
+            "left": new(dtype=torch.int64),  # steps to the episode's end; 0: its last observation
+            "terminates": new(dtype=torch.bool),  # the episode ends in a terminal state
+        }
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all rings once they are full."""
+        return sum(x.numel() * x.element_size() for x in self._rows.values())
+
+    @property
+    def num_groups(self) -> int:
+        return len(self.names)
+
+    @property
+    def filled(self) -> list[int]:
+        """Rows that each group has."""
+        return [min(rows, self.capacity) for rows in self.written]
+
+    def meet(self, names: Sequence[str]) -> None:
+        """Make room for the groups that are new."""
+        new = [name for name in dict.fromkeys(names) if name not in self.names]
+        if not new:
+            return
+        old, filled = self._rows, self.filled
+        self._rows = self._new_rows(self.num_groups + len(new))
+        for group, rows in enumerate(filled):
+            for name, x in old.items():
+                part = slice(group * self.capacity, group * self.capacity + rows)
+                self._rows[name][part] = x[part]
+        self.names += new
+        self.written += [0] * len(new)
+
+    def add(self, batch: Sequence[TaskData]) -> None:
+        """The query episodes of each task, in order; episodes without a step are passed over."""
+        self.meet([data.task.stratum for data in batch])
+        for data in batch:
+            group = self.names.index(data.task.stratum)
+            for index, length in enumerate(data.query.mask.sum(-1).tolist()):
+                if length:
+                    self._add_episode(group, data.query, index, length)
+
+    def _add_episode(self, group: int, episodes: Episodes, index: int, length: int) -> None:
+        at = (self.written[group] + torch.arange(length + 1, device=self.device)) % self.capacity
+        at = at + group * self.capacity
+        steps, last, rows = at[:-1], at[-1], self._rows
+        rows["obs"][steps] = episodes.obs[index, :length].to(self.device)
+        rows["obs"][last] = episodes.last_obs[index].to(self.device)
+        rows["actions"][steps] = episodes.actions[index, :length].to(self.device)
+        rows["rewards"][steps] = episodes.rewards[index, :length].to(self.device)
+        rows["left"][at] = torch.arange(length, -1, -1, device=self.device)
+        rows["terminates"][at] = bool(episodes.terminated[index, length - 1])
+        self.written[group] += length + 1
+
+    def draw(self, batch_size: int, generator: torch.Generator) -> Transitions:
+        """Groups alike to within one row; within a group uniformly over its steps, with replacement."""
+        first = torch.randint(self.num_groups, (), generator=generator)
+        groups = ((torch.arange(batch_size) + first) % self.num_groups).to(self.device)
+        base, rows = groups * self.capacity, self._rows
+        at = self._draw_rows(groups, generator)
+        left = rows["left"][base + at]
+        ahead = torch.arange(self.n_step, device=self.device)
+        rewards = rows["rewards"][base.unsqueeze(1) + (at.unsqueeze(1) + ahead) % self.capacity]  # (B, n)
+        rewards = torch.where(ahead < left.unsqueeze(1), rewards, 0.0)
+        steps = left.clamp(max=self.n_step)
+        is_end = rows["terminates"][base + at] & (left <= self.n_step)
+        return Transitions(
+            groups=groups,
+            obs=rows["obs"][base + at],
+            actions=rows["actions"][base + at],
+            returns=rewards @ self.gamma**ahead,
+            discounts=torch.where(is_end, 0.0, self.gamma**steps),
+            next_obs=rows["obs"][base + (at + steps) % self.capacity],
+        )
+
+    def _draw_rows(self, groups: Tensor, generator: torch.Generator) -> Tensor:
+        """A row of each named group from which a step starts. That of an episode's last observation is none, and is
+        drawn anew."""
+        filled = torch.tensor(self.filled, device=self.device)[groups]
+
+        def drawn(among: Tensor) -> Tensor:
+            share = torch.rand(len(among), generator=generator, dtype=torch.float64).to(self.device)
+            return (share * among).long()
+
+        at, base = drawn(filled), groups * self.capacity
+        while len(bad := (self._rows["left"][base + at] == 0).nonzero().squeeze(-1)):
+            at[bad] = drawn(filled[bad])
+        return at
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the rings stand; their rows are kept elsewhere, as the episodes that they came from."""
+        return {"names": list(self.names), "written": list(self.written)}
+
+    def restore(self, state: dict[str, Any], batches: Iterable[Sequence[TaskData]]) -> None:
+        """The rings as they were when `state` was taken, from the batches that were added until then, oldest first; the
+        first ones may be left out where later ones have overwritten them.
+
+        Raises UserError where there are too few.
+        """
+        batches = list(batches)
+        self._rows, self.names, self.written = self._new_rows(0), [], []
+        self.meet(state["names"])
+        given = rows_by_group(batches)
+        for group, (name, written) in enumerate(zip(state["names"], state["written"], strict=True)):
+            found = given.get(name, 0)
+            if not min(written, self.capacity) <= found <= written:
+                raise UserError(
+                    f"the replay of {name or 'the run'!r} had {written:,} rows when the checkpoint was saved, and its "
+                    f"files hold {found:,}; restore them, or start a new run"
+                )
+            self.written[group] = written - found
+        for batch in batches:
+            self.add(batch)
+
+
+def check_episodes(of_tasks: Sequence[Episodes]) -> None:
+    """Raises UserError where a task has no step at all, NonFiniteError for a NaN or infinity."""
+    episodes = stack_tasks(of_tasks)
+    for name in ("obs", "actions", "rewards", "last_obs"):
+        if not torch.isfinite(getattr(episodes, name)).all():
+            raise NonFiniteError(f"NaN or infinity in the {name} of an episode; it was not learned from")
+
+
+def rows_by_group(batches: Iterable[Sequence[TaskData]]) -> Counter[str]:
+    """Rows that batches take: one a step, and one an episode."""
+    rows: Counter[str] = Counter()
+    for data in (data for batch in batches for data in batch):
+        lengths = data.query.mask.sum(-1)
+        rows[data.task.stratum] += int((lengths + (lengths > 0)).sum())
+    return rows

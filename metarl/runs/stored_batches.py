@@ -1,0 +1,118 @@
+"""The batches of a learner with a replay, in files: RUN/replay/batch_000123.safetensors, one a meta-update.
+
+A file is whole or absent. Together with the checkpoint of an iteration, the files up to it give the replay of then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from metarl.errors import UserError
+from metarl.files import inside, read_plain, replace_file
+from metarl.rl.replay import rows_by_group
+from metarl.types import Episodes, Task, TaskData, stack_episodes
+
+MAX_BYTES = 2**31
+_FIELDS = [field.name for field in dataclasses.fields(Episodes)]
+_KEY = "metarl-batch"
+
+
+class _TaskName(msgspec.Struct):
+    id: str
+    stratum: Annotated[str, msgspec.Meta(max_length=1000)]
+
+
+class StoredBatches:
+    """Those of one run."""
+
+    def __init__(self, root: Path, *, capacity: int) -> None:
+        """`capacity`: rows of each group that the replay keeps, behind which files are needed no more."""
+        self.root, self._capacity = root, capacity
+        self._rows: dict[int, Counter[str]] = {}
+
+    def save(self, iteration: int, batch: Sequence[TaskData], *, iterations: int) -> None:
+        """Raises UserError where the disk is full, or will be before the last of so many iterations."""
+        data = _encoded(batch)
+        path = self._path(iteration)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not self._rows:
+                self._check_disk(len(data), rows_by_group([batch]), iterations - iteration)
+            replace_file(path, data)
+        except OSError as error:
+            raise UserError(f"cannot save {path}: {error.strerror}; free space, and go on with --resume") from error
+        self._rows[iteration] = rows_by_group([batch])
+
+    def load(self, iterations: int) -> Iterator[list[TaskData]]:
+        """Those of the first so many iterations, oldest first, from the first one that is there. Raises UserError."""
+        numbers = sorted(int(path.stem[6:]) for path in self.root.glob("batch_[0-9]*.safetensors"))
+        numbers = [number for number in numbers if number < iterations]
+        for number, expected in zip(numbers, range(iterations - len(numbers), iterations), strict=True):
+            if number != expected:
+                raise UserError(f"{self._path(expected)} is missing; restore it, or start a new run")
+            batch = _decoded(self._path(number))
+            self._rows[number] = rows_by_group([batch])
+            yield batch
+
+    def prune(self, oldest_checkpoint: int) -> None:
+        """Remove what neither this checkpoint's replay nor a later one's has any row of."""
+        later: Counter[str] = Counter()
+        groups = {name for rows in self._rows.values() for name in rows}
+        for iteration in sorted((i for i in self._rows if i < oldest_checkpoint), reverse=True):
+            if all(later[name] >= self._capacity for name in groups):
+                self._path(iteration).unlink(missing_ok=True)
+                del self._rows[iteration]
+            else:
+                later += self._rows[iteration]
+
+    def _path(self, iteration: int) -> Path:
+        return inside(self.root, f"batch_{iteration:06d}.safetensors")
+
+    def _check_disk(self, num_bytes: int, rows: Counter[str], iterations: int) -> None:
+        """All batches are taken to be as large as the first one."""
+        most = 2 + max(self._capacity // max(count, 1) for count in rows.values()) if rows else iterations
+        needed, free = num_bytes * min(iterations, most), shutil.disk_usage(self.root).free
+        if needed > free:
+            raise UserError(
+                f"the replay of this run will take about {needed:,} bytes in {self.root}, and {free:,} are free; "
+                "free space, choose another --out, or lower replay_capacity"
+            )
+
+
+def _encoded(batch: Sequence[TaskData]) -> bytes:
+    episodes = stack_episodes([data.query for data in batch])
+    steps = int(episodes.mask.sum(-1).max())
+    tensors = {}
+    for name in _FIELDS:
+        x = getattr(episodes, name)
+        tensors[name] = (x if name == "last_obs" else x[:, :, :steps]).contiguous()
+    tasks = [{"id": data.task.id, "stratum": data.task.stratum} for data in batch]
+    return save_tensors(tensors, {_KEY: json.dumps(tasks)})
+
+
+def _decoded(path: Path) -> list[TaskData]:
+    """Raises UserError for what is damaged."""
+    try:
+        data = read_plain(path, max_bytes=MAX_BYTES)
+        tensors = load_tensors(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        tasks = msgspec.json.decode(header["__metadata__"][_KEY], type=list[_TaskName])
+        stacked = [Episodes(**{name: tensors[name][i] for name in _FIELDS}) for i in range(len(tasks))]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; restore it, or start a new run") from error
+    except (SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(f"{path} is damaged ({error}); restore it, or start a new run") from error
+    return [
+        TaskData(Task(task.id, {}, task.stratum), (), episodes) for task, episodes in zip(tasks, stacked, strict=True)
+    ]
