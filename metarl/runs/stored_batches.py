@@ -56,11 +56,11 @@ class StoredBatches:
 
     def load(self, iterations: int) -> Iterator[list[TaskData]]:
         """Those of the first so many iterations, oldest first, from the first one that is there. Raises UserError."""
-        numbers = sorted(int(path.stem[6:]) for path in self.root.glob("batch_[0-9]*.safetensors"))
-        numbers = [number for number in numbers if number < iterations]
-        for number, expected in zip(numbers, range(iterations - len(numbers), iterations), strict=True):
-            if number != expected:
-                raise UserError(f"{self._path(expected)} is missing; restore it, or start a new run")
+        found = {int(path.stem[6:]) for path in self.root.glob("batch_[0-9]*.safetensors")}
+        numbers = range(min(found, default=iterations), iterations)
+        if missing := sorted(set(numbers) - found):
+            raise UserError(f"{self._path(missing[0])} is missing; restore it, or start a new run")
+        for number in numbers:
             batch = _decoded(self._path(number))
             self._rows[number] = rows_by_group([batch])
             yield batch

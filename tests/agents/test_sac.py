@@ -1,0 +1,124 @@
+"""Soft actor-critic learns: from data of random actions, by both kinds of value, on a task of its own."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from metarl.agents.sac import SAC, SACConfig
+from metarl.errors import NonFiniteError, SettingError, UserError
+from metarl.learner import ActorInput
+from metarl.seeding import torch_rng
+from metarl.types import EnvSpec, Episodes, Task, TaskData
+
+SPEC = EnvSpec(obs_dim=2, action_dim=1, horizon_steps=1)
+SMALL = SACConfig(
+    actor_hidden=(32, 32),
+    critic_hidden=(32, 32),
+    batch_size=128,
+    lr=4e-3,
+    warmup_steps=100,
+    replay_capacity=5_000,
+    first_temperature=0.01,
+    target_entropy=-3.0,
+    precision="float32",
+    replay_ratio=16,
+)
+
+
+def one_step_episodes(seed, best, *, count=200, scale=1.0):
+    """Contexts in [-1, 1], random actions, reward -scale (action - best(context))^2."""
+    rng = torch_rng((seed,))
+    context = torch.rand(count, 1, 1, generator=rng) * 2 - 1
+    actions = torch.rand(count, 1, 1, generator=rng) * 2 - 1
+    obs = torch.cat([context, torch.ones_like(context)], -1)
+    ones = torch.ones(count, 1, dtype=torch.bool)
+    return Episodes(
+        obs=obs,
+        actions=actions,
+        rewards=-scale * (actions - best(context)).square().squeeze(-1),
+        log_probs=torch.zeros(count, 1),
+        terminated=ones,
+        truncated=~ones,
+        success=~ones,
+        mask=ones,
+        last_obs=obs[:, 0],
+    )
+
+
+def learn(config, tasks, *, updates=10):
+    learner = SAC(SPEC, config, generator=torch_rng((0,)))
+    for update in range(updates):
+        learner.meta_update(
+            [
+                TaskData(Task(name, {}, name), (), one_step_episodes(100 * update + i, best, scale=scale))
+                for i, (name, (best, scale)) in enumerate(tasks.items())
+            ]
+        )
+    return learner
+
+
+def mean_action(learner, context):
+    obs = torch.stack([context, torch.ones_like(context)], -1)
+    none = torch.zeros(len(obs))
+    actor = learner.behaviour().actor(deterministic=True)
+    actions, _, _ = actor.act(None, ActorInput(obs, none.unsqueeze(1), none, none.bool()), torch.zeros(len(obs), 0))
+    return actions.squeeze(-1)
+
+
+@pytest.mark.parametrize(("value", "scale"), [("bins", 1.0), ("bins", 1_000.0), ("scalar", 1.0)])
+def test_it_finds_the_best_action_of_each_context(value, scale):
+    """From random actions alone; whatever the size of the rewards, since each task's are scaled by its own."""
+    learner = learn(dataclasses.replace(SMALL, value=value), {"": (lambda c: 0.6 * c, scale)})
+    context = torch.linspace(-0.9, 0.9, 7)
+    torch.testing.assert_close(mean_action(learner, context), 0.6 * context, atol=0.12, rtol=0)
+
+
+def test_two_tasks_have_a_scale_and_a_temperature_each():
+    learner = learn(SMALL, {"small": (lambda c: c, 0.1), "large": (lambda c: c, 10.0)}, updates=3)
+    small, large = learner.return_scales.tolist()
+    assert large == pytest.approx(100 * small, rel=0.3)
+    assert learner.log_alphas.copy()["log_alpha"].shape == (2,)
+
+
+def test_no_gradient_step_is_taken_before_the_warm_up_and_then_by_the_ratio():
+    learner = SAC(SPEC, dataclasses.replace(SMALL, warmup_steps=500, replay_ratio=4), generator=torch_rng((0,)))
+    steps = []
+    for update in range(4):  # rows: two a step of an episode of one step
+        data = TaskData(Task("", {}), (), one_step_episodes(update, lambda c: c, count=200))
+        steps.append(learner.meta_update([data])["gradient_steps"])
+    assert steps == [0.0, 6.0, 6.0, 6.0]  # 200 x 4 / 128 = 6.25, and the quarters add up later
+
+
+def test_exploration_is_coloured_and_evaluation_is_not():
+    behaviour = SAC(SPEC, SACConfig(), generator=torch_rng((0,))).behaviour()
+    assert behaviour.explorer().noise_exponent == 1.0
+    assert behaviour.actor().noise_exponent == 0.0
+    assert behaviour.actor(deterministic=True).noise_dim == 0
+
+
+def test_actions_before_any_update_are_tanh_of_the_noise():
+    actor = SAC(SPEC, SACConfig(), generator=torch_rng((0,))).behaviour().explorer()
+    noise = torch.randn(50, 1, generator=torch_rng((1,)))
+    none = torch.zeros(50)
+    actions, _, _ = actor.act(None, ActorInput(torch.zeros(50, 2), none.unsqueeze(1), none, none.bool()), noise)
+    torch.testing.assert_close(actions, torch.tanh(noise), atol=0.1, rtol=0)
+
+
+def test_discrete_actions_are_refused_with_what_to_take():
+    with pytest.raises(UserError, match="continuous actions, and this environment has 3 discrete ones; take maml"):
+        SAC(EnvSpec(obs_dim=2, action_dim=3, discrete=True, horizon_steps=5), SACConfig(), generator=torch_rng((0,)))
+
+
+def test_parameters_that_are_not_finite_are_an_error():
+    with pytest.raises(NonFiniteError, match="lower lr=1e\\+30"):
+        learn(dataclasses.replace(SMALL, lr=1e30, value="scalar"), {"": (lambda c: c, 1.0)}, updates=3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [({"target_step": 2.0}, "target_step"), ({"warmup_steps": -1}, "warmup_steps"), ({"gamma": 1.0}, "gamma")],
+)
+def test_settings_out_of_range_are_refused(setting, message):
+    with pytest.raises(SettingError, match=message):
+        SACConfig(**setting)

@@ -1,0 +1,50 @@
+"""The net of actor and critics, against torch's modules."""
+
+import torch
+from torch import nn
+
+from metarl.rl.norm_mlp import init_norm_mlp, norm_mlp
+
+SIZES = (5, 8, 6, 3)
+
+
+def filled(params, seed):
+    """Gains, shifts and biases at random as well, so that each matters."""
+    rng = torch.Generator().manual_seed(seed)
+    return {name: p + 0.3 * torch.randn(p.shape, generator=rng) for name, p in params.items()}
+
+
+def module_of(params):
+    layers = []
+    for i, (n_in, n_out) in enumerate([(5, 8), (8, 6), (6, 3)]):
+        linear = nn.Linear(n_in, n_out)
+        linear.weight.data, linear.bias.data = params[f"w{i}"].T.clone(), params[f"b{i}"].clone()
+        layers.append(linear)
+        if i < 2:
+            norm = nn.LayerNorm(n_out)
+            norm.weight.data, norm.bias.data = params[f"gain{i}"].clone(), params[f"shift{i}"].clone()
+            layers += [norm, nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def test_a_net_is_linear_layernorm_relu():
+    params = filled(init_norm_mlp(SIZES, torch.Generator().manual_seed(0)), 1)
+    x = torch.randn(10, 5, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(norm_mlp(params, x, 2), module_of(params)(x))
+
+
+def test_an_ensemble_is_its_nets_one_by_one():
+    params = filled(init_norm_mlp(SIZES, torch.Generator().manual_seed(0), ensemble=3), 1)
+    x = torch.randn(10, 5, generator=torch.Generator().manual_seed(2))
+    together = norm_mlp(params, x, 2)
+    assert together.shape == (3, 10, 3)
+    for i in range(3):
+        torch.testing.assert_close(together[i], norm_mlp({name: p[i] for name, p in params.items()}, x, 2))
+        torch.testing.assert_close(together[i], norm_mlp(params, x.expand(3, 10, 5), 2)[i])
+
+
+def test_first_weights_are_within_their_bound_and_differ_between_nets():
+    params = init_norm_mlp(SIZES, torch.Generator().manual_seed(0), ensemble=2, last_std=0.01)
+    assert params["w0"].abs().max() <= 5**-0.5 and params["w0"].std() > 0.2
+    assert not torch.equal(params["w0"][0], params["w0"][1])
+    assert params["w2"].abs().max() < 0.06
