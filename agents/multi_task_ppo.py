@@ -19,6 +19,7 @@ from metarl.learn.gradient_cosine import gradient_cosine
 from metarl.learn.meta_optimizer import Adam
 from metarl.learn.params import check_tensors_match
 from metarl.rl.batch import STEP_FIELDS, Batch, flat_batch
+from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.losses import clipped_surrogate_loss
 from metarl.rl.policies import MAX_STD, Policy, mlp_policy
 from metarl.rl.ppo import ratio_metrics, shuffled_minibatches
@@ -46,6 +47,7 @@ class PPOConfig(Checked):
     init_std: float = 1.0
     """Of the Gaussian policy's noise, in action units."""
     min_std: Positive = 1e-3
+    exploration: ExplorationConfig = ExplorationConfig()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,6 +110,10 @@ class OnePolicy:
 
     def actor(self, *, deterministic: bool = False) -> PolicyActor:
         return PolicyActor(self.problem.policy, deterministic=deterministic)
+
+    def explorer(self) -> PolicyActor:
+        exponent = self.problem.config.exploration.exponent_at(self.version)
+        return PolicyActor(self.problem.policy, noise_exponent=exponent)
 
     def prior(self) -> Params:
         return P.to(P.detach(self.theta), CPU)

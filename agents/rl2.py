@@ -22,6 +22,7 @@ from metarl.learn.meta_optimizer import Adam
 from metarl.learn.params import check_tensors_match
 from metarl.rl.batch import stack_tasks
 from metarl.rl.chunks import Chunks
+from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.memory import NUM_HEADS, MemoryKind
 from metarl.rl.memory_behaviour import MemoryBehaviour, checked_trials
 from metarl.rl.normalizers import sums
@@ -50,6 +51,7 @@ class RL2Config(Checked):
     init_std: Positive = 1.0
     """Of the Gaussian policy's noise, in action units."""
     min_std: Positive = 1e-3
+    exploration: ExplorationConfig = ExplorationConfig()
     reward_input_scale: NotNegative = 1.0
     """The previous reward is fed to the memory times this."""
     normalize_inputs: bool = False
@@ -130,7 +132,7 @@ class RL2:
         self._num_updates = 0
 
     def behaviour(self) -> MemoryBehaviour:
-        return MemoryBehaviour(self.policy, self.theta, self._num_updates)
+        return MemoryBehaviour(self.policy, self.theta, self._num_updates, self.config.exploration)
 
     def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
         """Several epochs of PPO on the trials of a meta-batch; each is taken to start from the prior."""

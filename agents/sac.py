@@ -167,7 +167,7 @@ class SAC:
             policy=self.policy,
             theta=fold_scales(self.actor.copy(), mean, std),
             version=self._num_updates,
-            noise_exponent=self.config.exploration.exponent_at(self._num_updates),
+            exploration=self.config.exploration,
         )
 
     def meta_update(self, batch: Sequence[TaskData]) -> Metrics:

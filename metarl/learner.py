@@ -116,9 +116,11 @@ class RLBehaviour(Behaviour, Protocol):
 
 @runtime_checkable
 class Explores(Protocol):
-    """What an RLBehaviour may do besides: collect with another actor than the one that is evaluated."""
+    """What an RLBehaviour may do besides: collect with another actor than the one that is tested."""
 
-    def explorer(self) -> Actor: ...
+    def explorer(self) -> Actor:
+        """Takes the episodes that are learned from, in meta-training and in adapting."""
+        ...
 
 
 B_co = TypeVar("B_co", bound=Behaviour, covariant=True)

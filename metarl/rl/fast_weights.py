@@ -20,6 +20,7 @@ from metarl.learn.gradient_learner import CPU, Batch, GradientLearner, MetaBatch
 from metarl.learn.inner_loop import InnerLoop
 from metarl.learn.step_sizes import FixedStepSizes, StepSizes
 from metarl.rl.batch import flat_batch
+from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.losses import policy_gradient_loss
 from metarl.rl.policies import MAX_STD, Policy, mlp_policy
 from metarl.rl.returns import masked_mean
@@ -49,6 +50,7 @@ class FastWeightsConfig(Checked):
     init_std: float = 1.0
     """Of the Gaussian policy's noise, in action units."""
     min_std: Positive = 1e-3
+    exploration: ExplorationConfig = ExplorationConfig()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -131,6 +133,10 @@ class FastWeights:
 
     def actor(self, *, deterministic: bool = False) -> PolicyActor:
         return PolicyActor(self.problem.policy, deterministic=deterministic)
+
+    def explorer(self) -> PolicyActor:
+        exponent = self.problem.config.exploration.exponent_at(self.version)
+        return PolicyActor(self.problem.policy, noise_exponent=exponent)
 
     def prior(self) -> Params:
         weights = P.to(P.detach(self.problem.inner_loop.weights(self.theta)), CPU)

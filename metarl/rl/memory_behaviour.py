@@ -14,6 +14,7 @@ from metarl.learn import params as P
 from metarl.learner import ActorInput
 from metarl.rl.batch import stack_tasks
 from metarl.rl.distributions import ActionDistribution
+from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.recurrent_policy import RecurrentPolicy
 from metarl.rl.trials import Trials, join_episodes
 from metarl.types import EnvSpec, Episodes, Params
@@ -44,8 +45,11 @@ class ActorMemory(NamedTuple):
 class MemoryActor:
     """Carries each lane's memory on from its job's phi; theta is the same for all."""
 
-    def __init__(self, policy: TrialPolicy, theta: Params, *, deterministic: bool = False) -> None:
-        self.policy, self.theta, self.deterministic = policy, theta, deterministic
+    def __init__(
+        self, policy: TrialPolicy, theta: Params, *, deterministic: bool = False, noise_exponent: float = 0.0
+    ) -> None:
+        self.policy, self.theta = policy, theta
+        self.deterministic, self.noise_exponent = deterministic, noise_exponent
 
     @property
     def noise_dim(self) -> int:
@@ -99,6 +103,7 @@ class MemoryBehaviour:
     policy: RecurrentPolicy
     theta: Params
     version: int
+    exploration: ExplorationConfig = ExplorationConfig()
     keeps_memory = True
     adaptation_rounds = 0  # a trial holds its own adaptation
 
@@ -108,6 +113,11 @@ class MemoryBehaviour:
 
     def actor(self, *, deterministic: bool = False) -> MemoryActor:
         return MemoryActor(self.policy, P.to(P.detach(self.theta), CPU), deterministic=deterministic)
+
+    def explorer(self) -> MemoryActor:
+        actor = self.actor()
+        actor.noise_exponent = self.exploration.exponent_at(self.version)
+        return actor
 
     def prior(self) -> Params:
         return empty_memory(self.policy)

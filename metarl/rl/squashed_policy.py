@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from metarl.learner import ActorInput
+from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.norm_mlp import init_norm_mlp, norm_mlp
 from metarl.rl.replay import check_episodes
 from metarl.rl.squashed_gaussian import SquashedGaussian
@@ -75,7 +76,7 @@ class SquashedBehaviour:
     policy: SquashedPolicy
     theta: Params
     version: int
-    noise_exponent: float = 0.0
+    exploration: ExplorationConfig = ExplorationConfig()
     keeps_memory = False
     adaptation_rounds = 0
 
@@ -90,4 +91,4 @@ class SquashedBehaviour:
         return SquashedActor(self.policy, self.theta, deterministic=deterministic)
 
     def explorer(self) -> SquashedActor:
-        return SquashedActor(self.policy, self.theta, noise_exponent=self.noise_exponent)
+        return SquashedActor(self.policy, self.theta, noise_exponent=self.exploration.exponent_at(self.version))

@@ -16,9 +16,10 @@ from metarl.types import Phi
 class PolicyActor:
     """A memoryless policy whose parameters are each job's phi: one matrix product serves all tasks."""
 
-    def __init__(self, policy: Policy, *, deterministic: bool = False) -> None:
+    def __init__(self, policy: Policy, *, deterministic: bool = False, noise_exponent: float = 0.0) -> None:
+        """`noise_exponent`: see `exploration_noise.py`; of no effect on discrete actions."""
         self.policy = policy
-        self.deterministic = deterministic
+        self.deterministic, self.noise_exponent = deterministic, noise_exponent
 
     @property
     def noise_dim(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metarl.learner import Explores, RLBehaviour
+from metarl.learner import Actor, Explores, RLBehaviour
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import Pending, RolloutPool
 from metarl.seeding import SeedKey
@@ -21,13 +21,19 @@ def collect_episodes(
     seed: SeedKey,
     deterministic: bool = False,
     one_trial: bool = True,
+    exploring: bool = False,
 ) -> list[Episodes]:
     """`num_episodes` of each task with its phi; the job of task i is seeded by (*seed, i).
 
-    Where the behaviour keeps a memory they are one trial, or, without `one_trial`, each begins with phi anew.
+    Where the behaviour keeps a memory they are one trial, or, without `one_trial`, each begins with phi anew. With
+    `exploring` actions vary as in meta-training.
     """
     jobs = _jobs(behaviour, tasks, phis, num_episodes=num_episodes, seed=seed, one_trial=one_trial)
-    return pool.collect(jobs, behaviour.actor(deterministic=deterministic))
+    return pool.collect(jobs, explorer_of(behaviour) if exploring else behaviour.actor(deterministic=deterministic))
+
+
+def explorer_of(behaviour: RLBehaviour) -> Actor:
+    return behaviour.explorer() if isinstance(behaviour, Explores) else behaviour.actor()
 
 
 def _jobs(
@@ -86,9 +92,7 @@ class PendingMetaBatch:
         num_episodes = self._query_episodes if is_query else self._support_episodes
         seed = (*self._seed, round_index)
         jobs = _jobs(self._behaviour, self._tasks, phis, num_episodes=num_episodes, seed=seed)
-        behaviour = self._behaviour
-        actor = behaviour.explorer() if isinstance(behaviour, Explores) else behaviour.actor()
-        return self._pool.submit(jobs, actor)
+        return self._pool.submit(jobs, explorer_of(self._behaviour))
 
     def wait(self) -> list[TaskData]:
         """To be called once."""

@@ -119,7 +119,9 @@ def adapt_and_test(
                 )
             )
         if k < rounds:
-            support = collect_episodes(pool, behaviour, tasks, phis[-1], num_episodes=episodes, seed=(*seed, 0, k))
+            support = collect_episodes(
+                pool, behaviour, tasks, phis[-1], num_episodes=episodes, seed=(*seed, 0, k), exploring=True
+            )
             phis.append(behaviour.adapt(phis[-1], support))
     return Adaptation(phis, tests, seeds, pool.stats.env_steps - before)
 
