@@ -34,7 +34,7 @@ from metarl.rl.task_scales import ObsScales, largest_reward
 from metarl.rl.value_heads import BinnedValue, ScalarValue, ValueHead
 from metarl.seeding import Stream, torch_rng
 from metarl.types import EnvSpec, Metrics, Params, TaskData
-from metarl.validate import Bounds, Checked, Count, OpenShare, Positive
+from metarl.validate import Bounds, Checked, Count, OpenShare, Positive, Share
 
 CPU = torch.device("cpu")
 
@@ -66,6 +66,8 @@ class SACConfig(Checked):
     """Rows of each task's ring: one a step, and one an episode."""
     warmup_steps: int = 5_000
     """Env steps of each task before the first gradient step."""
+    focus: Share = 0.0
+    """This share of each batch goes to the tasks by how often they fail now, the rest to all alike."""
     n_step: Count = 8
     gamma: OpenShare = 0.99
     target_step: Positive = 0.01
@@ -107,14 +109,15 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
 
 
-class Scales(NamedTuple):
-    """What transitions are divided by in one meta-update."""
+class Draws(NamedTuple):
+    """How transitions are drawn and scaled in one meta-update."""
 
     obs_mean: Tensor  # (O,)
     obs_std: Tensor  # (O,)
     returns: Tensor  # (G,)
+    shares: Tensor  # (G,) of a batch, on the CPU
 
-    def applied_to(self, batch: Transitions) -> Transitions:
+    def scaled(self, batch: Transitions) -> Transitions:
         return batch._replace(
             obs=(batch.obs - self.obs_mean) / self.obs_std,
             next_obs=(batch.next_obs - self.obs_mean) / self.obs_std,
@@ -142,6 +145,8 @@ class SAC:
         self.target = FlatParams(critic, lr=config.lr, device=device)
         self.log_alphas = self._temperatures(torch.zeros(0))
         self.return_scales = torch.zeros(0)
+        self.success = torch.zeros(0)
+        """Of each group's episodes at their last step, a running mean over about the last ten."""
         self.obs_scales = ObsScales(spec.obs_dim)
         self.replay = Replay(
             spec, capacity=config.replay_capacity, n_step=config.n_step, gamma=config.gamma, device=device
@@ -187,8 +192,9 @@ class SAC:
         self._debt += config.replay_ratio * sum(data.query.num_steps for data in batch)
         steps = int(self._debt // config.batch_size)
         self._debt -= steps * config.batch_size
-        scales = Scales(*(x.to(self.device) for x in (*self.obs_scales.mean_and_std(), self.return_scales)))
-        history = [self._gradient_step(rng, scales) for _ in range(steps)]
+        mean, std, returns = (x.to(self.device) for x in (*self.obs_scales.mean_and_std(), self.return_scales))
+        draws = Draws(mean, std, returns, focused_shares(self.success, focus=config.focus))
+        history = [self._gradient_step(rng, draws) for _ in range(steps)]
         for part in (self.actor, self.critic, self.log_alphas):
             if not torch.isfinite(part.vector).all():
                 raise NonFiniteError(f"the update gave non-finite parameters; lower lr={config.lr}")
@@ -202,14 +208,17 @@ class SAC:
             first = torch.full((new,), math.log(config.first_temperature))
             self.log_alphas = self._temperatures(torch.cat([self.log_alphas.copy()["log_alpha"], first]))
             self.return_scales = torch.cat([self.return_scales, torch.full((new,), config.smallest_return_scale)])
+            self.success = torch.cat([self.success, torch.zeros(new)])
         for data in batch:
             group = self.replay.names.index(data.task.stratum)
             largest = largest_reward(data.query, gamma=config.gamma) if config.return_scale else 1.0
             self.return_scales[group] = max(float(self.return_scales[group]), largest)
+            for succeeded in data.query.success_last()[data.query.kept].float():
+                self.success[group] += 0.1 * (succeeded - self.success[group])
 
-    def _gradient_step(self, rng: torch.Generator, scales: Scales) -> dict[str, Tensor]:
+    def _gradient_step(self, rng: torch.Generator, draws: Draws) -> dict[str, Tensor]:
         config, head = self.config, self.head
-        batch = scales.applied_to(self.replay.draw(config.batch_size, rng))
+        batch = draws.scaled(self.replay.draw(config.batch_size, rng, shares=draws.shares))
         alpha = self.log_alphas.vector.detach().exp()[batch.groups]
         noise = torch.randn(2, config.batch_size, self.spec.action_dim, generator=rng).to(self.device)
         with torch.no_grad():
@@ -266,6 +275,7 @@ class SAC:
             "theta": self.theta,
             "adam": {net: flat.state_dict() for net, flat in self._nets.items()},
             "return_scales": self.return_scales,
+            "success": self.success,
             "obs_scales": self.obs_scales.state_dict(),
             "replay": self.replay.state_dict(),
             "debt": self._debt,
@@ -282,7 +292,7 @@ class SAC:
         for net, flat in self._nets.items():
             flat.load({name.removeprefix(f"{net}."): p for name, p in theta.items() if name.startswith(f"{net}.")})
             flat.load_state_dict(state["adam"][net])
-        self.return_scales = scales.clone()
+        self.return_scales, self.success = scales.clone(), state["success"].clone()
         self.obs_scales.load_state_dict(state["obs_scales"])
         self._replay_state = state["replay"]
         self._debt, self._seed = state["debt"], state["seed"]
@@ -290,6 +300,13 @@ class SAC:
 
     def _temperatures(self, log_alpha: Tensor) -> FlatParams:
         return FlatParams({"log_alpha": log_alpha}, lr=self.config.lr, device=self.device)
+
+
+def focused_shares(success: Tensor, *, focus: float) -> Tensor:
+    """(G,): (1 - focus) / G, and of `focus` each group's part of all failures; alike where none fails."""
+    failures = 1 - success
+    by_failure = failures / failures.sum() if bool(failures.any()) else torch.full_like(success, 1 / len(success))
+    return (1 - focus) / len(success) + focus * by_failure
 
 
 def _means(history: Sequence[dict[str, Tensor]]) -> Metrics:

@@ -113,10 +113,14 @@ class Replay:
         rows["terminates"][at] = bool(episodes.terminated[index, length - 1])
         self.written[group] += length + 1
 
-    def draw(self, batch_size: int, generator: torch.Generator) -> Transitions:
-        """Groups alike to within one row; within a group uniformly over its steps, with replacement."""
-        first = torch.randint(self.num_groups, (), generator=generator)
-        groups = ((torch.arange(batch_size) + first) % self.num_groups).to(self.device)
+    def draw(self, batch_size: int, generator: torch.Generator, *, shares: Tensor | None = None) -> Transitions:
+        """Each group by its share, (G,) that sum to 1, or all alike, to within one row; within a group uniformly over
+        its steps, with replacement."""
+        if shares is None:
+            shares = torch.full((self.num_groups,), 1 / self.num_groups)
+        # systematic sampling: one random number for all rows, which then lie evenly over the shares
+        places = (torch.arange(batch_size) + torch.rand((), generator=generator, dtype=torch.float64)) / batch_size
+        groups = torch.searchsorted(shares.double().cumsum(0), places).clamp(max=self.num_groups - 1).to(self.device)
         base, rows = groups * self.capacity, self._rows
         at = self._draw_rows(groups, generator)
         left = rows["left"][base + at]

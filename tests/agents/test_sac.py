@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from metarl.agents.sac import SAC, SACConfig
+from metarl.agents.sac import SAC, SACConfig, focused_shares
 from metarl.errors import NonFiniteError, SettingError, UserError
 from metarl.learner import ActorInput
 from metarl.seeding import torch_rng
@@ -79,6 +79,22 @@ def test_two_tasks_have_a_scale_and_a_temperature_each():
     small, large = learner.return_scales.tolist()
     assert large == pytest.approx(100 * small, rel=0.3)
     assert learner.log_alphas.copy()["log_alpha"].shape == (2,)
+
+
+def test_a_batch_is_shared_by_failures_as_far_as_the_focus_says():
+    success = torch.tensor([1.0, 0.5, 0.0, 0.5])
+    assert focused_shares(success, focus=0.0).tolist() == [0.25] * 4
+    torch.testing.assert_close(focused_shares(success, focus=1.0), torch.tensor([0.0, 0.25, 0.5, 0.25]))
+    torch.testing.assert_close(focused_shares(success, focus=0.5), torch.tensor([0.125, 0.25, 0.375, 0.25]))
+    torch.testing.assert_close(focused_shares(torch.ones(4), focus=0.5), torch.full((4,), 0.25))
+
+
+def test_success_is_a_running_mean_of_last_steps():
+    learner = SAC(SPEC, SMALL, generator=torch_rng((0,)))
+    episodes = one_step_episodes(0, lambda c: c, count=2)
+    episodes.success[0] = True
+    learner.meta_update([TaskData(Task("", {}), (), episodes)])
+    assert learner.success.tolist() == pytest.approx([0.09])  # 0.1, then 0.9 of it
 
 
 def test_no_gradient_step_is_taken_before_the_warm_up_and_then_by_the_ratio():

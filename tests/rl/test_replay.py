@@ -81,6 +81,14 @@ def test_groups_are_drawn_alike_however_many_rows_they_have():
     assert {int(n) for n in draw(replay).obs[:, 0].unique()} == {1, 2, 3, 4}
 
 
+def test_groups_are_drawn_by_their_shares_to_within_a_row():
+    replay = replay_of()
+    replay.add([data(1, "a", length=12), data(2, "b", length=3), data(3, "c", length=5)])
+    drawn = replay.draw(200, torch.Generator().manual_seed(0), shares=torch.tensor([0.5, 0.105, 0.395]))
+    counts = Counter(drawn.groups.tolist())
+    assert counts[0] == 100 and counts[1] in (21, 22) and counts[2] in (78, 79)
+
+
 def test_steps_of_a_group_are_drawn_uniformly():
     replay = replay_of()
     replay.add([data(1, length=2), data(2, length=8)])
