@@ -44,6 +44,9 @@ class SACConfig(Checked):
     actor_hidden: tuple[Count, ...] = (256, 256, 256)
     critic_hidden: tuple[Count, ...] = (256, 256, 256)
     critics: Count = 2
+    layer_norm: bool = True
+    actor_value: Literal["mean", "least"] = "mean"
+    """Which of the critics' values the actor goes up; the target is always by the least."""
     value: Literal["bins", "scalar"] = "bins"
     """Of a critic: a distribution over bins, or one number."""
     value_bins: Count = 101
@@ -138,7 +141,7 @@ class SAC:
             )
         self.spec, self.config, self.device = spec, config, device
         self.head, self._dtype = config.head(), config.dtype(device)
-        self.policy = SquashedPolicy(spec.obs_dim, spec.action_dim, config.actor_hidden)
+        self.policy = SquashedPolicy(spec.obs_dim, spec.action_dim, config.actor_hidden, config.layer_norm)
         self.actor = FlatParams(self.policy.init(generator), lr=config.lr, device=device)
         critic = self._first_critic(generator)
         self.critic = FlatParams(critic, lr=config.lr, device=device)
@@ -161,7 +164,7 @@ class SAC:
     def _first_critic(self, generator: torch.Generator) -> Params:
         config = self.config
         sizes = (self.spec.obs_dim + self.spec.action_dim, *config.critic_hidden, self.head.size)
-        params = init_norm_mlp(sizes, generator, ensemble=config.critics)
+        params = init_norm_mlp(sizes, generator, ensemble=config.critics, layer_norm=config.layer_norm)
         last = f"b{len(config.critic_hidden)}"
         return params | {last: params[last] + self.head.first_bias()}
 
@@ -178,11 +181,7 @@ class SAC:
     def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
         """Add the batch to the replay, and take the gradient steps that are due."""
         config = self.config
-        check_episodes([data.query for data in batch])
-        if min(self.replay.filled, default=0) < config.normalize_obs_steps:
-            self.obs_scales.update(batch)
-        self.replay.add(batch)
-        self._meet_tasks(batch)
+        self.meet(batch)
         rng = torch_rng((self._seed, Stream.LEARN, self._num_updates))  # the same after a resume
         self._num_updates += 1
         filled = self.replay.filled
@@ -192,13 +191,25 @@ class SAC:
         self._debt += config.replay_ratio * sum(data.query.num_steps for data in batch)
         steps = int(self._debt // config.batch_size)
         self._debt -= steps * config.batch_size
-        mean, std, returns = (x.to(self.device) for x in (*self.obs_scales.mean_and_std(), self.return_scales))
-        draws = Draws(mean, std, returns, focused_shares(self.success, focus=config.focus))
-        history = [self._gradient_step(rng, draws) for _ in range(steps)]
+        draws = self.draws()
+        history = [self.gradient_step(rng, draws) for _ in range(steps)]
         for part in (self.actor, self.critic, self.log_alphas):
             if not torch.isfinite(part.vector).all():
                 raise NonFiniteError(f"the update gave non-finite parameters; lower lr={config.lr}")
         return metrics | _means(history) | {"meta_step_accepted": float(steps > 0), "gradient_steps": float(steps)}
+
+    def meet(self, batch: Sequence[TaskData]) -> None:
+        """Add the batch to the replay, and to what is known of its tasks. Raises UserError for what teaches nothing."""
+        check_episodes([data.query for data in batch])
+        if min(self.replay.filled, default=0) < self.config.normalize_obs_steps:
+            self.obs_scales.update(batch)
+        self.replay.add(batch)
+        self._meet_tasks(batch)
+
+    def draws(self) -> Draws:
+        """As they are until the next batch."""
+        mean, std, returns = (x.to(self.device) for x in (*self.obs_scales.mean_and_std(), self.return_scales))
+        return Draws(mean, std, returns, focused_shares(self.success, focus=self.config.focus))
 
     def _meet_tasks(self, batch: Sequence[TaskData]) -> None:
         """A temperature and a return scale for each group, also for one that was not met before."""
@@ -216,7 +227,8 @@ class SAC:
             for succeeded in data.query.success_last()[data.query.kept].float():
                 self.success[group] += 0.1 * (succeeded - self.success[group])
 
-    def _gradient_step(self, rng: torch.Generator, draws: Draws) -> dict[str, Tensor]:
+    def gradient_step(self, rng: torch.Generator, draws: Draws) -> dict[str, Tensor]:
+        """One of the critics and the target, and every `actor_every`th time one of actor and temperatures."""
         config, head = self.config, self.head
         batch = draws.scaled(self.replay.draw(config.batch_size, rng, shares=draws.shares))
         alpha = self.log_alphas.vector.detach().exp()[batch.groups]
@@ -238,7 +250,8 @@ class SAC:
     def _actor_step(self, obs: Tensor, groups: Tensor, noise: Tensor, alpha: Tensor) -> dict[str, Tensor]:
         policy = self._policy(self.actor.views(self._dtype), obs)
         critic = self._critic(self.critic, is_fixed=True)
-        loss, log_probs = actor_loss(obs, critic, policy, self.head, noise=noise, alpha=alpha)
+        by_least = self.config.actor_value == "least"
+        loss, log_probs = actor_loss(obs, critic, policy, self.head, noise=noise, alpha=alpha, by_least=by_least)
         self.actor.step(loss)
         target_entropy = self.config.target_entropy * self.spec.action_dim
         self.log_alphas.step(temperature_loss(self.log_alphas.vector, groups, log_probs, target_entropy=target_entropy))

@@ -1,4 +1,4 @@
-"""Seconds of one meta-update, and where they go: MAML's trust region and RL²'s PPO on Meta-World's shapes."""
+"""Time of an update on Meta-World's shapes: MAML's trust region, RL²'s PPO, and a gradient step of SAC."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import tyro
@@ -19,6 +19,7 @@ from rich.table import Table
 
 from metarl.agents.maml import MAMLConfig, maml
 from metarl.agents.rl2 import RL2, RL2Config
+from metarl.experiments.bench import _sac_update
 from metarl.files import replace_file
 from metarl.runs.directory import environment
 from metarl.seeding import Stream, torch_rng
@@ -42,8 +43,16 @@ STAGES: Mapping[str, Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True)
 class Arguments:
-    """Time one meta-update of 20 tasks: MAML on 5,000 + 5,000 steps of each, RL² on trials of 5,000 steps."""
+    """Time one meta-update of 20 tasks: MAML on 5,000 + 5,000 steps of each, RL² on trials of 5,000 steps; or gradient
+    steps of SAC, beside those of stable-baselines3."""
 
+    agent: Literal["maml-rl2", "sac"] = "maml-rl2"
+    widths: tuple[int, ...] = (256,)
+    """Of SAC's three layers, in actor and critics."""
+    batches: tuple[int, ...] = (512,)
+    """Of SAC: transitions."""
+    threads: tuple[int, ...] = (1, 2)
+    """Of SAC."""
     tasks: int = 20
     episodes: int = 10
     """Of 500 steps, of each task; MAML takes as many again for its support."""
@@ -57,6 +66,8 @@ class Arguments:
 
 def main(args: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=args, prog="metarl bench update")
+    if arguments.agent == "sac":
+        return show_sac(arguments)
     timings = {"MAML": time_maml(arguments), "RL2": time_rl2(arguments)}
     table = Table(title=f"one meta-update of {arguments.tasks} tasks, {torch.get_num_threads()} threads")
     for heading in ("agent", "seconds", "of which"):
@@ -65,15 +76,32 @@ def main(args: Sequence[str]) -> int:
         stages = "\n".join(f"{stage}: {seconds:.2f}" for stage, seconds in timing["stages"].items())
         table.add_row(name, f"{timing['seconds']:.2f}", stages)
     Console().print(table)
-    if arguments.json is not None:
-        content = {
-            "arguments": {name: value for name, value in vars(arguments).items() if name != "json"},
-            "environment": environment(),
-            "threads": torch.get_num_threads(),
-            **timings,
-        }
-        replace_file(arguments.json, json.dumps(content, indent=1).encode())
+    _store(arguments, {"threads": torch.get_num_threads(), **timings})
     return 0
+
+
+def show_sac(arguments: Arguments) -> int:
+    timed = _sac_update.rows(
+        widths=arguments.widths, batches=arguments.batches, threads=arguments.threads, repeats=arguments.repeats
+    )
+    table = Table(title=f"one gradient step of SAC, median of {arguments.repeats}")
+    columns = ("agent", "width", "batch", "threads", "precision")
+    for heading in (*columns, "ms", "x stable-baselines3"):
+        table.add_column(heading)
+    of_sb3 = {row["threads"]: row["ms"] for row in timed if row["agent"] == "stable-baselines3"}
+    for row in timed:
+        is_like = row["agent"] == "metarl, plain"  # the same nets, batch and losses
+        ratio = f"{of_sb3[row['threads']] / row['ms']:.2f}" if is_like else ""
+        table.add_row(*(str(row[name]) for name in columns), f"{row['ms']:.2f}", ratio)
+    Console().print(table)
+    _store(arguments, {"rows": timed})
+    return 0
+
+
+def _store(arguments: Arguments, content: Mapping[str, Any]) -> None:
+    if arguments.json is not None:
+        about = {"arguments": {n: v for n, v in vars(arguments).items() if n != "json"}, "environment": environment()}
+        replace_file(arguments.json, json.dumps({**about, **content}, indent=1).encode())
 
 
 def time_maml(arguments: Arguments) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Layers of linear, LayerNorm (Ba et al. 2016) and ReLU, for one net or an ensemble of nets in one batched product."""
+"""Layers of linear, maybe LayerNorm (Ba et al. 2016), and ReLU: one net, or an ensemble in one batched product."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from metarl.types import Params
 
 
 def init_norm_mlp(
-    sizes: tuple[int, ...], generator: torch.Generator, *, ensemble: int | None = None, last_std: float = 0.0
+    sizes: tuple[int, ...],
+    generator: torch.Generator,
+    *,
+    ensemble: int | None = None,
+    layer_norm: bool = True,
+    last_std: float = 0.0,
 ) -> Params:
     """w0 (in, out), b0, gain0, shift0, ..., and of the last layer w and b alone; with `ensemble` all have a leading E.
+    Without `layer_norm` there are no gains and shifts.
 
     Weights are uniform within 1 / sqrt(in) (LeCun et al. 1998), those of the last layer N(0, last_std^2).
     """
@@ -26,8 +32,9 @@ def init_norm_mlp(
         bound = 1 / math.sqrt(n_in)
         params[f"w{layer}"] = (torch.rand(*lead, n_in, n_out, generator=generator) * 2 - 1) * bound
         params[f"b{layer}"] = torch.zeros(*lead, n_out)
-        params[f"gain{layer}"] = torch.ones(*lead, n_out)
-        params[f"shift{layer}"] = torch.zeros(*lead, n_out)
+        if layer_norm:
+            params[f"gain{layer}"] = torch.ones(*lead, n_out)
+            params[f"shift{layer}"] = torch.zeros(*lead, n_out)
     last = len(hidden)
     params[f"w{last}"] = torch.randn(*lead, last_in, last_out, generator=generator) * last_std
     params[f"b{last}"] = torch.zeros(*lead, last_out)
@@ -38,13 +45,16 @@ def norm_mlp(params: Params, x: Tensor, num_hidden: int) -> Tensor:
     """x (n, in) -> (n, out); of an ensemble (E, n, out), with x (n, in) for all or (E, n, in)."""
     for layer in range(num_hidden):
         x = _linear(params, x, layer)
-        gain, shift = params[f"gain{layer}"], params[f"shift{layer}"]
-        if gain.dim() == 1:
-            x = F.layer_norm(x, gain.shape, gain, shift)
-        else:
-            x = torch.addcmul(shift.unsqueeze(1), F.layer_norm(x, gain.shape[1:]), gain.unsqueeze(1))
+        if f"gain{layer}" in params:
+            x = _layer_norm(x, params[f"gain{layer}"], params[f"shift{layer}"])
         x = F.relu(x)
     return _linear(params, x, num_hidden)
+
+
+def _layer_norm(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    if gain.dim() == 1:
+        return F.layer_norm(x, gain.shape, gain, shift)
+    return torch.addcmul(shift.unsqueeze(1), F.layer_norm(x, gain.shape[1:]), gain.unsqueeze(1))
 
 
 def _linear(params: Params, x: Tensor, layer: int) -> Tensor:

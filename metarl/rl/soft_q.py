@@ -41,12 +41,20 @@ def soft_target(
 
 
 def actor_loss(
-    obs: Tensor, critic: Critic, policy: SquashedGaussian, head: ValueHead, *, noise: Tensor, alpha: Tensor
+    obs: Tensor,
+    critic: Critic,
+    policy: SquashedGaussian,
+    head: ValueHead,
+    *,
+    noise: Tensor,
+    alpha: Tensor,
+    by_least: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """E[alpha log pi(a | s) - Q(s, a)] with the mean of the critics, and the log-densities (B,)."""
+    """E[alpha log pi(a | s) - Q(s, a)] with the mean of the critics, or the least, and the log-densities (B,)."""
     actions, log_probs = policy.sample_with_log_prob(noise)
-    values = head.values(critic(obs, actions)).mean(0)
-    return (alpha * log_probs - values).mean(), log_probs.detach()
+    values = head.values(critic(obs, actions))
+    q = values.amin(0) if by_least else values.mean(0)
+    return (alpha * log_probs - q).mean(), log_probs.detach()
 
 
 def temperature_loss(log_alphas: Tensor, groups: Tensor, log_probs: Tensor, *, target_entropy: float) -> Tensor:

@@ -26,10 +26,12 @@ class SquashedPolicy:
     obs_dim: int
     action_dim: int
     hidden: tuple[int, ...]
+    layer_norm: bool = True
 
     def init(self, generator: torch.Generator) -> Params:
         """The first actions are tanh(N(0, 1)), whatever the state."""
-        return init_norm_mlp((self.obs_dim, *self.hidden, 2 * self.action_dim), generator, last_std=0.01)
+        sizes = (self.obs_dim, *self.hidden, 2 * self.action_dim)
+        return init_norm_mlp(sizes, generator, layer_norm=self.layer_norm, last_std=0.01)
 
     def dist(self, params: Params, obs: Tensor) -> SquashedGaussian:
         mean, log_std = norm_mlp(params, obs, len(self.hidden)).float().chunk(2, -1)

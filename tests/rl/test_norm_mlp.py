@@ -33,6 +33,14 @@ def test_a_net_is_linear_layernorm_relu():
     torch.testing.assert_close(norm_mlp(params, x, 2), module_of(params)(x))
 
 
+def test_without_layernorm_it_is_linear_relu():
+    params = filled(init_norm_mlp(SIZES, torch.Generator().manual_seed(0), layer_norm=False), 1)
+    assert set(params) == {"w0", "b0", "w1", "b1", "w2", "b2"}
+    x = torch.randn(10, 5, generator=torch.Generator().manual_seed(2))
+    hidden = torch.relu(torch.relu(x @ params["w0"] + params["b0"]) @ params["w1"] + params["b1"])
+    torch.testing.assert_close(norm_mlp(params, x, 2), hidden @ params["w2"] + params["b2"])
+
+
 def test_an_ensemble_is_its_nets_one_by_one():
     params = filled(init_norm_mlp(SIZES, torch.Generator().manual_seed(0), ensemble=3), 1)
     x = torch.randn(10, 5, generator=torch.Generator().manual_seed(2))

@@ -64,6 +64,10 @@ def test_the_critics_values_are_averaged_in_the_actors_loss():
     policy, noise = gaussian(0.0), torch.zeros(4, 1)
     loss, _ = actor_loss(torch.zeros(4, 3), peaked, policy, ScalarValue(), noise=noise, alpha=torch.zeros(4))
     assert float(loss) == pytest.approx(0.25 - 0.5)
+    least, _ = actor_loss(
+        torch.zeros(4, 3), peaked, policy, ScalarValue(), noise=noise, alpha=torch.zeros(4), by_least=True
+    )
+    assert float(least) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(("entropy", "rises"), [(-3.0, True), (-1.0, False)])

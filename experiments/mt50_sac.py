@@ -1,0 +1,11 @@
+"""One agent for all 50 Meta-World tasks, from replay: random goals, shown, as is the task's id.
+
+10M env steps, 200k a task.
+"""
+
+from __future__ import annotations
+
+from metarl.envs.metaworld.mt import MT
+from metarl.experiments._sac import sac_on_mt
+
+config, build = sac_on_mt(MT(benchmark="MT50"), num_classes=50, iterations=400)
