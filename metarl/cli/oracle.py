@@ -1,4 +1,4 @@
-"""`metarl oracle EXPERIMENT`: stable-baselines3 from scratch on one held-out task, beside what a meta-learner needs."""
+"""`metarl oracle EXPERIMENT`: an agent from scratch on one held-out task, beside what a meta-learner needs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 import tyro
 from tyro.conf import Positional
 
@@ -20,13 +21,14 @@ from metarl.runs.versions import environment
 
 @dataclass(frozen=True)
 class OracleArguments:
-    """Train SB3's PPO or SAC on one held-out task of an experiment, from scratch, and print its learning curve."""
+    """Train SB3's PPO or SAC, or our SAC, on one held-out task of an experiment, and print its learning curve."""
 
     experiment: Positional[str]
     """A name from `metarl list`, or the path of your own .py file."""
     task: int = 0
     """Index among the held-out tasks."""
-    algorithm: Literal["ppo", "sac"] = "ppo"
+    algorithm: Literal["ppo", "sac", "ours"] = "ppo"
+    """Of SB3, or our SAC from replay."""
     env_steps: int = 100_000
     eval_every_env_steps: int = 10_000
     eval_episodes: int = 5
@@ -39,7 +41,8 @@ class OracleArguments:
 
 def main(rest: list[str]) -> int:
     arguments = tyro.cli(OracleArguments, args=rest, prog="metarl oracle")
-    from metarl.agents import sb3_oracle as oracle  # SB3 takes seconds to import, which --help need not wait for
+    from metarl.agents import sb3_oracle as oracle
+    from metarl.agents.sac_oracle import train_ours  # SB3 takes seconds to import, which --help need not wait for
 
     for file in (arguments.save, arguments.json):  # before the training that is to be kept in it
         if file is not None and not file.absolute().parent.is_dir():
@@ -50,13 +53,19 @@ def main(rest: list[str]) -> int:
     held_out = tasks.meta_test()
     if not 0 <= arguments.task < len(held_out):
         raise UserError(f"task={arguments.task} must be in 0..{len(held_out) - 1}, the held-out tasks of {tasks.name}")
+    if arguments.algorithm == "ours" and arguments.save is not None:
+        raise UserError("--save keeps SB3's models; to keep one of ours, `metarl train mt1_sac`, or another sac")
     task = held_out[arguments.task]
     names = ("algorithm", "env_steps", "eval_every_env_steps", "eval_episodes", "seed")
     config = oracle.OracleConfig(**{name: getattr(arguments, name) for name in names})
-    say(f"SB3 {arguments.algorithm.upper()} on {task.id}, from scratch; mean action, {config.eval_episodes} episodes")
-    points, model = [], None
+    name = "our SAC" if arguments.algorithm == "ours" else f"SB3 {arguments.algorithm.upper()}"
+    say(f"{name} on {task.id}, from scratch; mean action, {config.eval_episodes} episodes")
+    points: list[oracle.OraclePoint] = []
+    model: Any = None
     print(f"{'env steps':>12} {'return':>10} {'success, any step':>18}")
-    for point, trained in oracle.train_oracle(tasks, task, config):
+    torch.set_num_threads(1)  # two wait for each other where anything else runs, and these nets are small
+    train = train_ours if arguments.algorithm == "ours" else oracle.train_oracle
+    for point, trained in train(tasks, task, config):
         model = trained
         points.append(point)
         print(f"{point.env_steps:12,} {point.mean_return:10.1f} {point.success_any:18.0%}", flush=True)
