@@ -60,7 +60,7 @@ class LoopedLanes:
                 env = self._lanes[lane]
                 if env is None:
                     env = self._lanes[lane] = self._make_lane()
-                self._obs[lane] = env.reset(task, seed)
+                self._obs[lane] = self._row(env.reset(task, seed))
             except UserError:
                 raise  # says itself what to fix
             except Exception as error:
@@ -74,15 +74,21 @@ class LoopedLanes:
             self._num_steps[lane] += 1
             try:
                 obs, reward, terminated, truncated, success = env.step(action)
+                self._obs[lane], self._rewards[lane] = self._row(obs), reward
             except UserError:
                 raise
             except Exception as error:
                 task, seed = self._now[lane]
                 raise EnvFault(task, seed, self._num_steps[lane]) from error
-            self._obs[lane], self._rewards[lane] = obs, reward
             self._flags[:, lane] = terminated, truncated, success
         terminated, truncated, success = self._flags[:, lanes]
         return EnvStep(self._obs[lanes], self._rewards[lanes], terminated, truncated, success)
+
+    def _row(self, obs: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Raises ValueError for another size than the spec's: NumPy would copy a single number into the whole row."""
+        if np.shape(obs) != self._obs.shape[1:]:
+            raise ValueError(f"an observation of shape {np.shape(obs)}, and the spec says {self._obs.shape[1:]}")
+        return obs
 
     def lanes(self) -> list[LaneEnv]:
         """Those that have been used."""

@@ -28,8 +28,8 @@ class ScriptedLane:
     """Does what its task says. obs = (u, k, sum of actions) after k steps, u drawn from the seed.
 
     reward = 10 k + u + action. `lengths`: of each episode of a job, ended as `end` says; without them the
-    horizon ends it. `nan_obs_at`, `nan_reward_at`, `huge_reward_at`: steps, 0 being the reset, of the
-    episodes in `bad_episodes`. `fault`: see `misbehave`. `child`: a file for the id of a child process that it
+    horizon ends it. `nan_obs_at`, `short_obs_at`, `nan_reward_at`, `huge_reward_at`: steps, 0 being the reset,
+    of the episodes in `bad_episodes`. `fault`: see `misbehave`. `child`: a file for the id of a child process that it
     starts, and ends when it is closed. `close`: "hang".
     """
 
@@ -76,6 +76,8 @@ class ScriptedLane:
         return self.params.get(name) == self.k and self.episode in self.params.get("bad_episodes", [self.episode])
 
     def _obs(self) -> np.ndarray:
+        if self._bad("short_obs_at"):
+            return np.zeros(1)
         return np.array([np.nan if self._bad("nan_obs_at") else self.u, self.k, self.sum])
 
 

@@ -274,6 +274,13 @@ def test_a_raising_environment_names_task_seed_and_step(at):
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
+@pytest.mark.parametrize("at", [0, 4])
+def test_an_observation_of_another_size_is_not_copied_into_the_row(at):
+    with pytest.raises(EnvFault, match=rf"task 'short', seed \(6, 0, 0\), step {at}") as caught:
+        collect([job(Task("short", {"short_obs_at": at}), seed=(6,))])
+    assert "an observation of shape (1,), and the spec says (3,)" in str(caught.value.__cause__)
+
+
 def test_stats_count_steps_without_padding():
     with RolloutPool(Scripted(), PoolConfig(workers=0)) as pool:
         for total in (8, 16):
