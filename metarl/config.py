@@ -26,6 +26,9 @@ __all__ = [
     "WITHOUT_EFFECT",
     "all_fields",
     "apply_overrides",
+    "as_stored",
+    "changed_by_storing",
+    "check_plain",
     "config_from_dict",
     "config_to_dict",
     "describe_fields",
@@ -64,12 +67,72 @@ def config_to_dict(config: Any) -> dict[str, Any]:
         try:
             msgspec.json.encode(value)
         except TypeError as error:
+            place, part = _unstorable(name, value)
             raise UserError(
-                f"{name} is a {type(value).__name__}, which JSON cannot hold, as a config is stored; make it a frozen "
+                f"{place} is a {type(part).__name__}, which JSON cannot hold, as a config is stored; make it a frozen "
                 "dataclass of numbers, texts and the like, or keep it out of the config"
             ) from error
     # asdict: msgspec would leave out what it filled in by default itself; JSON: there are no tuples in it
     return msgspec.json.decode(msgspec.json.encode(dataclasses.asdict(config)))
+
+
+def _unstorable(name: str, value: Any) -> tuple[str, Any]:
+    """The part of a value that JSON cannot hold, by its dotted name."""
+    if dataclasses.is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for key, part in parts:
+        try:
+            msgspec.json.encode(part)
+        except TypeError:
+            return _unstorable(f"{name}.{key}", part)
+    return name, value
+
+
+def as_stored(config: Config) -> Config:
+    """The config as a run's file gives it back. Raises UserError naming a field that does not come back as it was.
+
+    A mode of an Enum comes back as a text, a tuple among a user's own values as a list: training would not be on what
+    `evaluate` tests on.
+    """
+    stored = config_from_dict(type(config), config_to_dict(config))
+    if change := changed_by_storing(config, stored):
+        raise UserError(change)
+    return stored
+
+
+def check_plain(name: str, value: Any) -> None:
+    """Raises UserError naming a part of a value that JSON does not hold, or does not give back as it was."""
+    try:
+        stored = msgspec.json.decode(msgspec.json.encode(value))
+    except TypeError as error:
+        raise UserError(
+            f"{name}={value!r:.200} is not plain data ({error}), as a config is stored; {_PLAIN}"
+        ) from error
+    if change := changed_by_storing(value, stored, name):
+        raise UserError(change)
+
+
+_PLAIN = "give numbers, texts, lists and dicts by text, and let a factory make the rest of them"
+
+
+def changed_by_storing(value: Any, stored: Any, name: str = "") -> str | None:
+    """In a sentence, what of a value is of another type or value after it has been stored as JSON; None: nothing."""
+    if {type(value), type(stored)} == {int, float} and value == stored:
+        return None  # a whole number, where the field's type is float
+    if type(value) is not type(stored):
+        return f"{name}={value!r:.60} would come back from config.json as {stored!r:.60}; {_PLAIN}"
+    if dataclasses.is_dataclass(value):
+        value, stored = ({f.name: getattr(one, f.name) for f in _settable(one)} for one in (value, stored))
+    if isinstance(value, dict) and isinstance(stored, dict):
+        if lost := [key for key in value if key not in stored]:
+            return f"the key {lost[0]!r} of {name} would come back from config.json as a text; {_PLAIN}"
+        parts = [(f"{name}.{key}".lstrip("."), value[key], stored[key]) for key in value]
+    elif isinstance(value, (list, tuple)) and len(value) == len(stored):
+        parts = [(f"{name}[{i}]", *pair) for i, pair in enumerate(zip(value, stored, strict=True))]
+    else:
+        return None if value == stored else f"{name}={value!r:.60} would come back as {stored!r:.60}; {_PLAIN}"
+    return next((found for part in parts if (found := changed_by_storing(part[1], part[2], part[0]))), None)
 
 
 def config_from_dict(cls: type[Config], data: Mapping[str, Any]) -> Config:

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from metarl.errors import SettingError, UserError, nearest
 
 
@@ -67,7 +69,26 @@ class Checked:
     def __post_init__(self) -> None:
         kinds = _kinds(type(self))
         for field in dataclasses.fields(self):  # type: ignore[arg-type] (a subclass is a dataclass)
-            _check(field.name, getattr(self, field.name), kinds[field.name])
+            value = getattr(self, field.name)
+            if (without_numpy := plain(value)) is not value:
+                object.__setattr__(self, field.name, without_numpy)
+            _check(field.name, without_numpy, kinds[field.name])
+
+
+def plain(value: Any) -> Any:
+    """Python's numbers in place of NumPy's, also within tuples, lists and dicts; the very value where there are none.
+
+    JSON, in which a config is stored, has none of NumPy's.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (tuple, list):
+        items = [plain(item) for item in value]
+        return type(value)(items) if any(a is not b for a, b in zip(items, value, strict=True)) else value
+    if type(value) is dict:
+        values = {plain(key): plain(item) for key, item in value.items()}
+        return values if any(values.get(key) is not item for key, item in value.items()) else value
+    return value
 
 
 def _check(field: str, item: Any, kind: Any, *, of: Any = None) -> None:
@@ -81,6 +102,8 @@ def _check(field: str, item: Any, kind: Any, *, of: Any = None) -> None:
         close = nearest(str(item), map(str, arguments))
         raise SettingError(f"{field}={item!r} must be {' or '.join(map(repr, arguments))}; take one of them{close}")
     elif origin is tuple:
+        if isinstance(item, list):
+            raise SettingError(f"{field}={item!r} must be a tuple; write {tuple(item)!r}")
         for inner in item if isinstance(item, tuple) else (item,):
             _check(field, inner, arguments[0], of=item)
     elif NoneType in arguments and item is not None:

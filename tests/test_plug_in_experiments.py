@@ -111,6 +111,10 @@ def test_other_agents_on_the_same_tasks(agent: str, tmp_path: Path, monkeypatch:
             "step returned 4 values instead of (obs, reward, terminated, truncated, info)",
         ),
         (("AGENT)", "AGENT, rl=RLSettings(pool=PoolConfig(workers=1.5)))"), "workers=1.5 must be a whole number"),
+        (
+            ("horizon_steps=5)", "horizon_steps=5, kwargs={'wind': (1, 2)})"),
+            "kwargs.wind=(1, 2) would come back from config.json as [1, 2]; give numbers",
+        ),
         (("horizon_steps=5", "num_test_tasks=5"), "registered without a time limit; give horizon_steps"),
     ],
 )

@@ -24,6 +24,7 @@ from metarl.config import (
     MAY_DIFFER,
     WITHOUT_EFFECT,
     apply_overrides,
+    as_stored,
     config_from_dict,
     config_to_dict,
     describe_fields,
@@ -72,8 +73,8 @@ def main(rest: list[str]) -> int:
         _print_fields(arguments.experiment, config)
         _print_presets(presets_of(module))
         return 0
-    config = apply_overrides(config, parse_flags(flags))
-    config_from_dict(type(config), config_to_dict(config))  # what an experiment file sets has the types it is to have
+    # what evaluate will build; what an experiment file sets has the types it is to have
+    config = as_stored(apply_overrides(config, parse_flags(flags)))
     if arguments.tensorboard:
         check_tensorboard()
     return _run_training(arguments, module.build, config)

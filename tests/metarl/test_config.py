@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Annotated, Literal
 
 import pytest
@@ -13,6 +14,7 @@ from metarl.config import (
     WITHOUT_EFFECT,
     all_fields,
     apply_overrides,
+    as_stored,
     config_from_dict,
     config_to_dict,
     describe_fields,
@@ -273,6 +275,34 @@ def test_what_json_cannot_hold_is_named():
 
     with pytest.raises(UserError, match=r"thing is a Mine, which JSON cannot hold.*make it a frozen dataclass"):
         config_to_dict(Holding(Mine()))
+    with pytest.raises(UserError, match=r"thing\.inner\.1\.thing is a Mine, which JSON cannot hold"):
+        config_to_dict(Holding({"inner": [1, Holding(Mine())]}))
+
+
+class Mode(Enum):
+    HARD = "hard"
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"),
+    [
+        (Mode.HARD, "thing=<Mode.HARD: 'hard'> would come back from config.json as 'hard'; give numbers, texts"),
+        ({"a": [(1, 2)]}, "thing.a[0]=(1, 2) would come back from config.json as [1, 2]"),
+        ({1: 2}, "the key 1 of thing would come back from config.json as a text"),
+        (b"abc", "thing=b'abc' would come back from config.json as 'YWJj'"),
+    ],
+)
+def test_what_json_gives_back_as_something_else_is_named(thing: object, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        as_stored(Holding(thing))
+    assert str(caught.value).startswith(said)
+
+
+def test_a_config_is_as_stored_where_its_types_say_how() -> None:
+    config = RunConfig(agent=AgentConfig(inner_lr=1), low=7)
+    stored = as_stored(config)
+    assert stored == config and isinstance(stored.agent.inner_lr, float)
+    assert as_stored(Holding({"a": [1, 2.5, None, "b"]})) == Holding({"a": [1, 2.5, None, "b"]})
 
 
 @all_fields(MAY_DIFFER)

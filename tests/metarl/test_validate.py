@@ -3,6 +3,7 @@
 from dataclasses import dataclass, make_dataclass
 from typing import Annotated, Literal
 
+import numpy as np
 import pytest
 
 from metarl.errors import UserError
@@ -63,6 +64,19 @@ def test_whole_numbers_are_whole():
     for field, value in (("steps", 16.0), ("sizes", (8, 2.5))):
         with pytest.raises(ValueError, match=f"{field}=.* must be a whole number"):
             Typed(**{field: value})
+
+
+def test_numbers_of_numpy_are_pythons_own_afterwards():
+    typed = Typed(sizes=(np.int64(8), 4), rate=np.float32(0.5), steps=np.int64(3))  # type: ignore[arg-type]
+    assert typed == Typed(sizes=(8, 4), rate=0.5, steps=3)
+    assert {type(value) for value in (*typed.sizes, typed.steps)} == {int} and type(typed.rate) is float
+    with pytest.raises(ValueError, match=r"steps=2\.0 must be a whole number"):
+        Typed(steps=np.float64(2))  # type: ignore[arg-type]
+
+
+def test_a_list_for_a_tuple_is_named():
+    with pytest.raises(ValueError, match=r"^sizes=\[8, 8\] must be a tuple; write \(8, 8\)$"):
+        Typed(sizes=[8, 8])  # type: ignore[arg-type]
 
 
 def test_choices():
