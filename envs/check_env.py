@@ -8,33 +8,31 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 from numpy.typing import NDArray
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
 from metarl.envs.any_gym import GymTasks
-from metarl.envs.any_gym.inspect_env import SameTasksWarning, inspect_env
+from metarl.envs.any_gym.inspect_env import SameTasksWarning, names_without_effect
 from metarl.envs.any_gym.lane import GymLane
-from metarl.envs.any_gym.make import accepts_keyword, make_env, registered_horizon
+from metarl.envs.any_gym.make import made_env, registered_horizon
 from metarl.envs.any_gym.own_tasks import missing_methods
-from metarl.envs.any_gym.suggest import suggestion
-from metarl.envs.any_gym.task_params import check_attribute, id_of, placed
+from metarl.envs.any_gym.suggest import GUESSED_HORIZON, suggestion
+from metarl.envs.first_episodes import random_actions, roll, roll_elsewhere
 from metarl.envs.mujoco_v5.physics import make_data, mj_step
+from metarl.envs.one_task import OneTask
 from metarl.envs.registry import all_envs
 from metarl.envs.single_task_env import env_of
 from metarl.errors import UserError
 from metarl.rollout.lanes import LoopedLanes
 from metarl.runs.find import load_experiment
-from metarl.tasks import BatchEnv, TaskDistribution
+from metarl.tasks import TaskDistribution
 from metarl.types import EnvSpec, Task
 
 Status = Literal["ok", "note", "fix"]
@@ -44,6 +42,8 @@ class Finding(NamedTuple):
     status: Status
     what: str
     sentence: str
+    file: str | None = None
+    """A whole experiment file to begin with."""
 
 
 class Found(NamedTuple):
@@ -51,53 +51,6 @@ class Found(NamedTuple):
 
     status: Status
     sentence: str
-
-
-@dataclass(frozen=True)
-class OneTask:
-    """An env by itself, without parameters that vary: enough for all checks but those that compare tasks."""
-
-    reference: str
-
-    @property
-    def name(self) -> str:
-        return self.reference
-
-    @cached_property
-    def spec(self) -> EnvSpec:
-        return self._inspect(Task(self.reference, {}))
-
-    def _inspect(self, task: Task) -> EnvSpec:
-        # without a registered limit, an episode of the checks is as long as this
-        return inspect_env(self.reference, {}, [task], registered_horizon(self.reference) or 200)
-
-    def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
-        return [Task(self.reference, {})] * num_tasks
-
-    def meta_test(self) -> list[Task]:
-        return [Task(self.reference, {})]
-
-    def task(self, params: Mapping[str, Any]) -> Task:
-        """The env with these keywords of its constructor or, where it takes no such, attributes. Raises UserError.
-
-        Groups of names, such as {"options": {...}}, are taken as they are.
-        """
-        groups = placed(params, lambda name: "kwargs" if accepts_keyword(self.reference, name) else "attributes")
-        env = make_env(self.reference, groups.get("kwargs", {}))
-        try:
-            for name in groups.get("attributes", {}):
-                check_attribute(self.reference, env, name, "fix the name in the task")
-        finally:
-            env.close()
-        task = Task(f"{self.reference}[{id_of(groups)}]", groups)
-        self._inspect(task)
-        return task
-
-    def make_env(self, num_lanes: int) -> LoopedLanes:
-        return LoopedLanes(lambda: GymLane(self.reference, {}), num_lanes, self.spec)
-
-    def gym_env(self, task: Task) -> gym.Env:
-        return GymLane(self.reference, {}).become(task.params)
 
 
 def find_tasks(name: str) -> Any:
@@ -133,7 +86,14 @@ def check(name: str) -> Iterator[Finding]:
             status, sentence = "fix", f"it raised {type(cause).__name__}: {cause} ({error}); fix the env"
         yield Finding(status, what, sentence)
     if isinstance(tasks, OneTask):
-        yield Finding("note", "tasks", suggestion(tasks.reference))
+        if registered_horizon(tasks.reference) is None:
+            yield Finding(
+                "note",
+                "horizon",
+                f"an episode was taken to have {GUESSED_HORIZON} steps, for no time limit is registered, or one that "
+                "no episode is meant to reach; to train, give GymTasks(..., horizon_steps=...)",
+            )
+        yield Finding("note", "tasks", *suggestion(tasks.reference))
 
 
 def _spec_of(tasks: Any) -> EnvSpec:
@@ -173,60 +133,67 @@ def _outside_checkers(tasks: TaskDistribution, task: Task) -> Iterator[Finding]:
 # ---- our own
 
 
-def _actions(spec: EnvSpec, num_steps: int, num_lanes: int, seed: int = 0) -> NDArray:
-    rng = np.random.default_rng(seed)
-    if spec.discrete:
-        return rng.integers(spec.action_dim, size=(num_steps, num_lanes))
-    return rng.uniform(-1, 1, (num_steps, num_lanes, spec.action_dim)).astype(np.float32)
-
-
-def _roll(env: BatchEnv, spec: EnvSpec, task: Task, *, num_steps: int = 30, first_seed: int = 0) -> NDArray:
-    """Everything that one episode shows, up to its end, as a vector."""
-    lane = np.array([0])
-    seen: list[NDArray] = [np.array(env.reset(lane, [task], [(0, first_seed)]), np.float64).ravel()]
-    for move in _actions(spec, min(num_steps, spec.horizon_steps), 1):
-        step = env.step(lane, move)
-        seen.append(np.concatenate([np.array(step.obs[0], np.float64), step.rewards]))
-        if step.terminated[0] or step.truncated[0]:
-            break
-    return np.concatenate(seen)
-
-
-def _pickles(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
+def _works_elsewhere(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
     try:
         ForkingPickler.dumps(tasks)  # as starting a worker does
     except Exception as error:
         return Found("fix", f"it cannot be pickled ({error}), so no worker can have it; name a factory")
-    return Found("ok", "it can be sent to workers")
+    there = roll_elsewhere(tasks, drawn[0])
+    if isinstance(there, str):
+        return Found("fix", f"it does not work in a worker process: {there}")
+    if not _same(there, roll(tasks.make_env(1), tasks.spec, drawn[0])):
+        return Found(
+            "fix",
+            "another process gives another episode for the same seed; let nothing depend on the process, such as "
+            "hash() of a text, the order of a set, or an id",
+        )
+    return Found("ok", "it can be sent to workers, and gives the same episode there")
+
+
+def _same(one: NDArray, other: NDArray) -> bool:
+    return np.array_equal(one, other, equal_nan=True)  # a NaN is another check's finding
 
 
 def _repeats_itself(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
     one, spec = tasks.make_env(1), tasks.spec
-    first = _roll(one, spec, drawn[0])
-    _roll(one, spec, drawn[-1], first_seed=5)
-    again, fresh = _roll(one, spec, drawn[0]), _roll(tasks.make_env(1), spec, drawn[0])
-    if not np.array_equal(first, fresh):
+    first = roll(one, spec, drawn[0])
+    roll(one, spec, drawn[-1], first_seed=5)
+    again, fresh = roll(one, spec, drawn[0]), roll(tasks.make_env(1), spec, drawn[0])
+    if not _same(first, fresh):
         return Found("fix", "two new envs with one seed give different episodes; draw from self.np_random alone")
-    if not np.array_equal(first, again):
+    if not _same(first, again):
         return Found("fix", "an episode depends on the one before it; set every field of the env's state in reset")
-    other = _roll(one, spec, drawn[0], first_seed=1)
-    luck = "another seed gives another episode" if not np.array_equal(first, other) else "it has no luck of its own"
+    other = roll(one, spec, drawn[0], first_seed=1)
+    luck = "another seed gives another episode" if not _same(first, other) else "it has no luck of its own"
     return Found("ok", f"the same seed gives the same bits, in a new env and after another episode; {luck}")
 
 
 def _tasks_differ(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
     if isinstance(tasks, OneTask):
-        env = make_env(tasks.reference, {})
-        env.close()
-        if not missing_methods(env):  # raises for tasks that do not repeat, or that set_task does not take
+        with made_env(tasks.reference, {}) as env:
+            has_own_tasks = not missing_methods(env)
+        if has_own_tasks:  # raises for tasks that do not repeat, or that set_task does not take
             _spec_of(GymTasks(tasks.reference, own_tasks=True, horizon_steps=tasks.spec.horizon_steps))
         return Found("note", "nothing varies yet, so there is no task to compare with")
+    without: list[str] = []
+    if isinstance(tasks, GymTasks):
+        without, _ = names_without_effect(tasks.env, tasks.kwargs, drawn, tasks.spec.horizon_steps)
     # each from the start of an env of its own, with the same seed and actions
     for num_steps in (30, tasks.spec.horizon_steps):
-        rolls = [_roll(tasks.make_env(1), tasks.spec, task, num_steps=num_steps) for task in drawn]
-        if any(not np.array_equal(rolls[0], other) for other in rolls[1:]):
-            return Found("ok", "they differ in reward or dynamics under the same actions")
-    return Found("fix", f"{len(drawn)} tasks gave the same episode, so there is nothing to adapt to; vary what is used")
+        rolls = [roll(tasks.make_env(1), tasks.spec, task, num_steps=num_steps) for task in drawn]
+        if any(not _same(rolls[0], other) for other in rolls[1:]):
+            break
+    else:
+        return Found(
+            "fix", f"{len(drawn)} tasks gave the same episode, so there is nothing to adapt to; vary what is used"
+        )
+    if without:
+        return Found(
+            "fix",
+            f"{', '.join(without)} had no effect: another value alone gave the same episode; look whether reset draws "
+            "over it or nothing reads it, or leave it out",
+        )
+    return Found("ok", "they differ in reward or dynamics under the same actions")
 
 
 def _shares_no_buffer(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
@@ -255,7 +222,7 @@ def _leaves(obs: Any) -> NDArray[np.float64]:
 def _stays_finite(tasks: TaskDistribution, drawn: Sequence[Task], num_steps: int = 1000) -> Found:
     spec, env, lane, seed = tasks.spec, tasks.make_env(1), np.array([0]), 0
     env.reset(lane, drawn[:1], [(1, seed)])
-    for t, move in enumerate(_actions(spec, num_steps, 1)):
+    for t, move in enumerate(random_actions(spec, num_steps, 1)):
         step = env.step(lane, move)
         if not (np.isfinite(step.obs).all() and np.isfinite(step.rewards).all()):
             return Found(
@@ -276,10 +243,10 @@ def _resident_bytes() -> int:
 def _keeps_its_size(tasks: TaskDistribution, drawn: Sequence[Task], num_resets: int = 100) -> Found:
     env, spec = tasks.make_env(1), tasks.spec
     for i in range(num_resets):
-        _roll(env, spec, drawn[i % len(drawn)], num_steps=3)
+        roll(env, spec, drawn[i % len(drawn)], num_steps=3)
     before = _resident_bytes()
     for i in range(num_resets):
-        _roll(env, spec, drawn[i % len(drawn)], num_steps=3)
+        roll(env, spec, drawn[i % len(drawn)], num_steps=3)
     grown = _resident_bytes() - before
     if grown > 10e6:
         return Found(
@@ -293,7 +260,7 @@ def _speed(tasks: TaskDistribution, drawn: Sequence[Task], num_steps: int = 500)
     spec, lanes = tasks.spec, np.arange(4)
     env, seed = tasks.make_env(4), 0
     env.reset(lanes, drawn, [(2, i) for i in range(4)])
-    seconds, moves = 0.0, _actions(spec, num_steps, 4)
+    seconds, moves = 0.0, random_actions(spec, num_steps, 4)
     for t, move in enumerate(moves):
         begin = time.perf_counter()
         step = env.step(lanes, move)
@@ -336,7 +303,7 @@ def _physics_seconds(env: Any, num_steps: int) -> float | None:
 
 
 _CHECKS: dict[str, Callable[[TaskDistribution, Sequence[Task]], Found]] = {
-    "workers": _pickles,
+    "workers": _works_elsewhere,
     "seed": _repeats_itself,
     "tasks": _tasks_differ,
     "buffers": _shares_no_buffer,

@@ -1,24 +1,40 @@
-"""reset and step of a user's env by gymnasium's rules: what breaks them is one sentence with its remedy."""
+"""reset and step of a user's env by gymnasium's rules: what breaks them is one sentence with its remedy.
+
+At the first look and in each step of a rollout alike: what NumPy and Python would take in silence (a string for a
+number, NaN for True) is no fault that shows in five steps.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from copy import deepcopy
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
-from metarl.envs.any_gym.faults import faults_of
+from metarl.envs.any_gym.faults import fault_of
 from metarl.errors import UserError
 
 
+class CheckedStep(NamedTuple):
+    obs: Any
+    """As the env gave it."""
+    reward: float
+    terminated: bool
+    truncated: bool
+    success: bool | None
+    """What the env's info says of it; None where it says nothing."""
+
+
 def checked_reset(reference: str, env: gym.Env, seed: int, options: Mapping[str, Any] | None) -> Any:
-    """The observation of a reset that keeps to gymnasium's rules. Raises UserError."""
-    _check_signature(reference, env)
-    result = _unpacked(
-        reference, "reset", lambda: env.reset(seed=seed, options=None if options is None else dict(options))
-    )
+    """The observation of a reset that keeps to gymnasium's rules. Raises UserError.
+
+    The env gets options of its own: it may write into them.
+    """
+    given = None if options is None else deepcopy(dict(options))
+    result = _result_of(reference, "reset", lambda: env.reset(seed=seed, options=given))
     if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
         raise UserError(
             f"env {reference!r}: reset returned {_shape_of(result)} instead of (obs, info), gymnasium's form "
@@ -27,7 +43,8 @@ def checked_reset(reference: str, env: gym.Env, seed: int, options: Mapping[str,
     return result[0]
 
 
-def _check_signature(reference: str, env: gym.Env) -> None:
+def check_signature(reference: str, env: gym.Env) -> None:
+    """Raises UserError where reset does not take seed= and options=, naming the layer of wrappers."""
     layer = env
     while True:
         try:
@@ -44,21 +61,26 @@ def _check_signature(reference: str, env: gym.Env) -> None:
         layer = layer.env
 
 
-def checked_step(reference: str, env: gym.Env, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+def checked_step(reference: str, env: gym.Env, action: Any) -> CheckedStep:
     """A step that keeps to gymnasium's rules. Raises UserError."""
-    result = _unpacked(reference, "step", lambda: env.step(action))
+    result = _result_of(reference, "step", lambda: env.step(action))
     if not (isinstance(result, tuple) and len(result) == 5):
         raise UserError(
             f"env {reference!r}: step returned {_shape_of(result)} instead of (obs, reward, terminated, truncated, "
             "info), gymnasium's form since 0.26; split `done` into terminated and truncated"
         )
-    if not isinstance(result[4], dict):
-        raise UserError(
-            f"env {reference!r}: the info of step is {result[4]!r:.60}, not a dict; return one, such as {{}}"
-        )
-    if not _is_number(result[1]):
-        raise UserError(f"env {reference!r}: the reward of step is {result[1]!r:.60}, not a number; return a float")
-    return result
+    obs, reward, terminated, truncated, info = result
+    if not isinstance(info, dict):
+        raise UserError(f"env {reference!r}: the info of step is {info!r:.60}, not a dict; return one, such as {{}}")
+    if not (type(reward) is float or _is_number(reward)):
+        raise UserError(f"env {reference!r}: the reward of step is {reward!r:.60}, not a number; return a float")
+    return CheckedStep(
+        obs,
+        float(reward),
+        _truth(reference, "terminated", terminated),
+        _truth(reference, "truncated", truncated),
+        _success(reference, info),
+    )
 
 
 def _is_number(reward: Any) -> bool:
@@ -69,15 +91,36 @@ def _is_number(reward: Any) -> bool:
     return array.shape == () and array.dtype.kind in "biuf"
 
 
-def _unpacked(reference: str, call: str, result_of: Callable[[], Any]) -> Any:
+def _success(reference: str, info: Mapping[str, Any]) -> bool | None:
+    for name in ("success", "is_success"):
+        if info.get(name) is not None:
+            return _truth(reference, f"info[{name!r}]", info[name])
+    return None
+
+
+def _truth(reference: str, what: str, value: Any) -> bool:
+    """True or False, also as 0 or 1 or an array of one of them. Anything is true to Python, even NaN and 'False'."""
+    if value is True or value is False:
+        return value
+    try:
+        array = np.asarray(value)
+        if array.size == 1 and array.dtype.kind in "biuf" and array.item() in (0, 1):
+            return bool(array.item())
+    except Exception:  # such as a ragged list
+        pass
+    raise UserError(f"env {reference!r}: {what} of step is {value!r:.60}, not a truth value; return True or False")
+
+
+def _result_of(reference: str, call: str, function: Callable[[], Any]) -> Any:
     """What the call returned, or the ValueError of a wrapper that could not unpack it."""
-    with faults_of(reference, call):
-        try:
-            return result_of()
-        except ValueError as error:
-            if "unpack" not in str(error):
-                raise
+    try:
+        return function()
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, ValueError) and "unpack" in str(error):
             return error
+        raise fault_of(reference, call, error) from error
 
 
 def _shape_of(result: Any) -> str:

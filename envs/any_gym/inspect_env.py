@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from copy import deepcopy
 from typing import Any
 
@@ -12,13 +12,14 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import Space
 from gymnasium.spaces import Box, Dict
+from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 from numpy.typing import NDArray
 
-from metarl.envs.any_gym.checked_calls import checked_reset, checked_step
+from metarl.envs.any_gym.checked_calls import check_signature, checked_reset, checked_step
 from metarl.envs.any_gym.lane import GymLane
+from metarl.envs.any_gym.make import made_env
 from metarl.envs.any_gym.spaces import env_action, observation_vector, space_fault
 from metarl.errors import UserError
-from metarl.tasks import params_key
 from metarl.types import EnvSpec, Task
 
 
@@ -28,22 +29,31 @@ class SameTasksWarning(UserWarning):
 
 def inspect_env(reference: str, fixed: Mapping[str, Any], tasks: Sequence[Task], horizon_steps: int) -> EnvSpec:
     """The spec that all of `tasks` share. Raises UserError for whatever training would trip over later."""
-    lanes = [GymLane(reference, fixed) for _ in tasks]
-    try:
+    with ExitStack() as stack:
+        lanes = [stack.enter_context(GymLane(reference, fixed)) for _ in tasks]
         envs = [lane.become(task.params) for lane, task in zip(lanes, tasks, strict=True)]
         first = envs[0]
+        check_signature(reference, first)
+        twin = stack.enter_context(GymLane(reference, fixed)).become(tasks[0].params)
+        if twin.unwrapped in [env.unwrapped for env in envs]:
+            raise UserError(
+                f"env {reference!r}: its factory returns the same env at each call, so that episodes side by side "
+                "would step in each other's; make a new one each time"
+            )
         for env in envs[1:]:
             _check_same_spaces(reference, first, env)
-        for env, task in zip(envs, tasks, strict=True):
-            _check_episode(reference, env, task)
-        _check_seed(reference, lanes[0], tasks[0])
-        _warn_of_same_tasks(reference, lanes, tasks, horizon_steps)
+        says_success = [_check_episode(reference, *pair) for pair in zip(lanes, tasks, strict=True)]
+        _check_seed(reference, fixed, tasks[0])
+        _warn_of_same_tasks(reference, fixed, tasks, horizon_steps)
         _, obs_dim = observation_vector(first.observation_space, f"env {reference!r}: its observation")
         _, action_dim, discrete = env_action(first.action_space, f"env {reference!r}: its action space")
-    finally:
-        for lane in lanes:
-            lane.close()
-    return EnvSpec(obs_dim=obs_dim, action_dim=action_dim, discrete=discrete, horizon_steps=horizon_steps)
+    return EnvSpec(
+        obs_dim=obs_dim,
+        action_dim=action_dim,
+        discrete=discrete,
+        horizon_steps=horizon_steps,
+        measures_success=True if any(says_success) else None,  # an env may say it at the end of an episode only
+    )
 
 
 def _check_same_spaces(reference: str, one: gym.Env, other: gym.Env) -> None:
@@ -65,9 +75,31 @@ def _same_but_for_bounds(a: Space, b: Space) -> bool:
     return a == b or (isinstance(a, Box) and isinstance(b, Box) and a.shape == b.shape)
 
 
-def _check_episode(reference: str, env: gym.Env, task: Task, num_steps: int = 5) -> None:
-    options, given = task.params.get("options"), _attributes(env, task)
-    obs = checked_reset(reference, env, 0, options)
+def _check_episode(reference: str, lane: GymLane, task: Task, num_steps: int = 5) -> bool:
+    """Whether the env says in its info if the episode is a success."""
+    options, says_success = task.params.get("options"), False
+    for seed in range(2):  # some build anew what varies at every other reset
+        env = lane.become(task.params)
+        given = _attributes(env, task)
+        obs = checked_reset(reference, env, seed, options)
+        _check_kept(reference, lane, env, task, given)
+        _check_obs(reference, env, obs, "reset")
+        env.action_space.seed(seed)
+        for step in range(1, num_steps + 1):
+            obs, reward, terminated, truncated, success = checked_step(reference, env, env.action_space.sample())
+            _check_obs(reference, env, obs, f"step {step}")
+            if not np.isfinite(reward):
+                raise UserError(
+                    f"env {reference!r}: the reward of step {step} is {reward} on task {task.id!r}; fix the env"
+                )
+            says_success = says_success or success is not None
+            if terminated or truncated:
+                break
+    return says_success
+
+
+def _check_kept(reference: str, lane: GymLane, env: gym.Env, task: Task, given: Mapping[str, Any]) -> None:
+    """Raises UserError where reset takes back what the task set."""
     kept = _attributes(env, task)
     for name in given.keys() & kept.keys():
         # by their text too: a ragged list is no array
@@ -76,17 +108,12 @@ def _check_episode(reference: str, env: gym.Env, task: Task, num_steps: int = 5)
                 f"env {reference!r}: reset overwrites the attribute {name!r}, which varies between tasks: it was "
                 f"{given[name]!r:.60} and is {kept[name]!r:.60} after reset; set its default in __init__ instead"
             )
-    _check_obs(reference, env, obs, "reset")
-    env.action_space.seed(0)
-    for step in range(1, num_steps + 1):
-        obs, reward, terminated, truncated, _ = checked_step(reference, env, env.action_space.sample())
-        _check_obs(reference, env, obs, f"step {step}")
-        if not np.isfinite(float(reward)):
-            raise UserError(
-                f"env {reference!r}: the reward of step {step} is {reward} on task {task.id!r}; fix the env"
-            )
-        if terminated or truncated:
-            checked_reset(reference, env, step, options)
+    lane.check_model()
+    for field in lane.overwritten_fields():
+        raise UserError(
+            f"env {reference!r}: reset overwrites the model field {field!r}, which varies between tasks; leave it as "
+            "it is in reset"
+        )
 
 
 def _attributes(env: gym.Env, task: Task) -> dict[str, Any]:
@@ -107,12 +134,26 @@ def _check_obs(reference: str, env: gym.Env, obs: Any, when: str) -> None:
         )
 
 
-def _roll(reference: str, lane: GymLane, task: Task, num_steps: int) -> NDArray[np.floating]:
-    """Everything that an episode shows under the same seed and actions, up to its end, as a vector."""
-    env = lane.become(task.params)
+def _roll(
+    reference: str, fixed: Mapping[str, Any], params: Mapping[str, Any], num_steps: int, *, after: int = 0
+) -> NDArray[np.floating]:
+    """All that an episode of a new env shows under the same seed and actions, up to its end, as a vector.
+
+    `after`: steps of another episode that the env has been through before.
+    """
+    with GymLane(reference, fixed) as lane:
+        if after:
+            _episode(reference, lane, params, after, seed=8)
+        return _episode(reference, lane, params, num_steps, seed=7)
+
+
+def _episode(
+    reference: str, lane: GymLane, params: Mapping[str, Any], num_steps: int, *, seed: int
+) -> NDArray[np.floating]:
+    env = lane.become(params)
     to_vector, _ = observation_vector(env.observation_space, f"env {reference!r}: its observation")
-    seen = [to_vector(checked_reset(reference, env, 7, task.params.get("options")))]
-    env.action_space.seed(7)
+    seen = [to_vector(checked_reset(reference, env, seed, params.get("options")))]
+    env.action_space.seed(seed)
     for _ in range(num_steps):
         obs, reward, terminated, truncated, _ = checked_step(reference, env, env.action_space.sample())
         seen += [to_vector(obs), np.array([reward])]
@@ -121,28 +162,81 @@ def _roll(reference: str, lane: GymLane, task: Task, num_steps: int) -> NDArray[
     return np.concatenate(seen)
 
 
-def _check_seed(reference: str, lane: GymLane, task: Task) -> None:
-    """The same seed, the same episode: in one env, after another episode went before."""
-    rolls = [_roll(reference, lane, task, 5) for _ in range(2)]
-    if not np.array_equal(rolls[0], rolls[1]):
-        where = "the first observation" if not np.array_equal(rolls[0][:1], rolls[1][:1]) else "an episode"
+def _same(one: NDArray, other: NDArray) -> bool:
+    return np.array_equal(one, other, equal_nan=True)
+
+
+def _check_seed(reference: str, fixed: Mapping[str, Any], task: Task, num_steps: int = 20) -> None:
+    """The same seed, the same episode: in two new envs, and in one after another episode."""
+    first, second = (_roll(reference, fixed, task.params, num_steps) for _ in range(2))
+    if not _same(first, second):
+        where = "the first observation" if not _same(first[:1], second[:1]) else "an episode"
         raise UserError(
-            f"env {reference!r} ignores its seed: two reset(seed=7) gave different episodes ({where} differs), so no "
-            "run could be repeated; call super().reset(seed=seed) and draw from self.np_random alone"
+            f"env {reference!r} ignores its seed: reset(seed=7) of two new envs gave different episodes ({where} "
+            "differs), so no run could be repeated; call super().reset(seed=seed) and draw from self.np_random alone, "
+            "in reset and step, not in __init__"
         )
+    if not _same(first, _roll(reference, fixed, task.params, num_steps, after=num_steps)):
+        raise UserError(f"env {reference!r}: an episode depends on the one before it; {_memory_of(reference, fixed)}")
 
 
-def _warn_of_same_tasks(reference: str, lanes: Sequence[GymLane], tasks: Sequence[Task], horizon_steps: int) -> None:
-    """Only a warning: a sparse reward may tell them apart later."""
-    if len({params_key(task) for task in tasks}) < 2:
-        return
+def _memory_of(reference: str, fixed: Mapping[str, Any]) -> str:
+    """What to do about an env that remembers, by the wrapper that does if it is a known one."""
+    with made_env(reference, fixed) as env:
+        layer = env
+        while isinstance(layer, gym.Wrapper):
+            if isinstance(layer, (NormalizeReward, NormalizeObservation)):
+                return (
+                    f"its wrapper {type(layer).__name__} keeps running statistics: leave it out, and let the agent "
+                    "normalise (--normalize-inputs of rl2)"
+                )
+            layer = layer.env
+    return "set every field of the env's state in reset"
+
+
+def names_without_effect(
+    reference: str, fixed: Mapping[str, Any], tasks: Sequence[Task], horizon_steps: int
+) -> tuple[list[str], int]:
+    """(those of what varies that, changed alone, leave a whole episode as it was; how many were looked at)."""
+    base, *others = (task.params for task in tasks)
+    candidates = {place: [_with(base, other, *place) for other in others] for place in _varied(base)}
+    alike = {place: changed for place, changed in candidates.items() if any(params != base for params in changed)}
+    looked_at = len(alike)
     for num_steps in (5, horizon_steps):  # the whole episode only where a few steps look alike
-        rolls = [_roll(reference, lane, task, num_steps) for lane, task in zip(lanes, tasks, strict=True)]
-        if not all(np.array_equal(rolls[0], other) for other in rolls[1:]):
-            return
+        if alike:
+            roll = _roll(reference, fixed, base, num_steps)
+            alike = {
+                place: changed
+                for place, changed in alike.items()
+                if all(_same(roll, _roll(reference, fixed, params, num_steps)) for params in changed)
+            }
+    return [name for _, name in alike], looked_at
+
+
+def _varied(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(group, name) of each parameter; the env's own task is one."""
+    named = [(group, name) for group, values in params.items() if group != "own" for name in values]
+    return [*named, ("own", "own task")] if "own" in params else named
+
+
+def _with(params: Mapping[str, Any], other: Mapping[str, Any], group: str, name: str) -> dict[str, Any]:
+    """`params` with one parameter as it is in `other`."""
+    if group == "own":
+        return {**params, "own": other["own"]}
+    return {**params, group: {**params[group], name: other[group][name]}}
+
+
+def _warn_of_same_tasks(reference: str, fixed: Mapping[str, Any], tasks: Sequence[Task], horizon_steps: int) -> None:
+    """Only a warning: a sparse reward may tell them apart later."""
+    without, looked_at = names_without_effect(reference, fixed, tasks, horizon_steps)
+    if not without:
+        return
+    if len(without) == looked_at:
+        told = f"{len(tasks)} different tasks gave the same episode under the same actions"
+        told += ", so there may be nothing to adapt to"
+    else:
+        told = f"{', '.join(without)} had no effect: another value alone gave the same episode under the same actions"
+        told += ", as where reset draws over it"
     warnings.warn(
-        f"env {reference!r}: {len(tasks)} different tasks gave the same episode under the same actions, so there may "
-        "be nothing to adapt to; run `metarl check-env` on the experiment's file",
-        SameTasksWarning,
-        stacklevel=2,
+        f"env {reference!r}: {told}; run `metarl check-env` on the experiment's file", SameTasksWarning, stacklevel=2
     )

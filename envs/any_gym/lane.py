@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import nullcontext, suppress
+from copy import deepcopy
+from typing import Any, Self
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.envs.any_gym.checked_calls import checked_reset, checked_step
 from metarl.envs.any_gym.faults import faults_of
-from metarl.envs.any_gym.make import make_env
+from metarl.envs.any_gym.make import close_env, make_env
 from metarl.envs.any_gym.model_fields import ModelScaler
 from metarl.envs.any_gym.own_tasks import from_json
 from metarl.envs.any_gym.spaces import env_action, observation_vector
@@ -19,28 +22,66 @@ from metarl.rollout.lanes import LaneStep
 from metarl.seeding import SeedKey, seed_sequence
 from metarl.types import Task
 
+_NAMED = ("kwargs", "attributes", "model", "options")
+"""Groups of a task's params that hold values by name."""
+
 
 class GymLane:
-    """A LaneEnv. A task's params are `kwargs`, `attributes`, `model`, `options` and `own`, each if there is any."""
+    """A LaneEnv. A task's params are `kwargs`, `attributes`, `model`, `options` and `own`, each if there is any.
+
+    The env has copies of all that it is given, since it may write into them: tasks and config stay as they are.
+    """
 
     def __init__(self, reference: str, fixed: Mapping[str, Any]) -> None:
         self._reference, self._fixed = reference, dict(fixed)
-        self._made_with: Mapping[str, Any] | None = None
+        self._made_with: Mapping[str, Any] = {}
+        self._given: Mapping[str, Any] = {}
+        self._names: Mapping[str, Any] = {}
         self._scaler: ModelScaler | None = None
+        self._where = ""
+        self._num_steps = 0
         self.env: gym.Env | None = None
 
     def reset(self, task: Task, seed: SeedKey) -> NDArray[np.floating]:
+        """Raises UserError for all that goes wrong in the env's code; an OSError is left as it is."""
+        number = int(seed_sequence(seed).generate_state(1)[0] >> 1)  # below 2^31: some envs keep it in a C int
+        self._where, self._num_steps = f"task {task.id!r}, reset(seed={number})", 0
         env = self.become(task.params)
-        options = task.params.get("options")
-        number = int(seed_sequence(seed).generate_state(1)[0])
-        obs, _ = env.reset(seed=number, options=None if options is None else dict(options))
-        return self._to_vector(obs)
+        try:
+            obs = self._to_vector(checked_reset(self._reference, env, number, task.params.get("options")))
+            self.check_model()
+        except UserError as error:
+            raise self._told(error) from error
+        return obs
 
     def step(self, action: NDArray) -> LaneStep:
         assert self.env is not None, "a lane is reset before it is stepped"
-        obs, reward, terminated, truncated, info = self.env.step(self._to_action(action))
-        success = info.get("success", info.get("is_success", False))
-        return LaneStep(self._to_vector(obs), float(reward), bool(terminated), bool(truncated), bool(success))
+        self._num_steps += 1
+        try:
+            step = checked_step(self._reference, self.env, self._to_action(action))
+            obs = self._to_vector(step.obs)
+        except UserError as error:
+            raise self._told(error) from error
+        return LaneStep(obs, step.reward, step.terminated, step.truncated, bool(step.success))
+
+    def check_model(self) -> None:
+        """Raises UserError where the env has a new MuJoCo model since it was scaled: the factors went with the old."""
+        if self._scaler is not None and self._model() is not self._scaler.model:
+            raise UserError(
+                f"env {self._reference!r}: reset builds the MuJoCo model anew, so that the factors in `model` are "
+                "lost; build it in __init__, or vary a constructor keyword that the env itself scales by"
+            )
+
+    def overwritten_fields(self) -> list[str]:
+        """Of the model: those that the env has set since they were scaled."""
+        return [] if self._scaler is None else self._scaler.overwritten()
+
+    def _told(self, error: UserError) -> Exception:
+        """The error with what it takes to see it again. An OSError, such as a lost simulator's, may not come again:
+        it is left to the pool, which tries once more."""
+        if isinstance(error.__cause__, OSError):
+            return error.__cause__
+        return UserError(f"{error} ({self._where}, step {self._num_steps})")
 
     def picture(self, size: int) -> NDArray[np.uint8]:
         """What the env renders, thinned to about `size` pixels in height. Raises UserError if it renders nothing."""
@@ -59,10 +100,12 @@ class GymLane:
     def become(self, params: Mapping[str, Any], **more: Any) -> gym.Env:
         """The task's env, not yet reset; `more` are keywords for its constructor, such as render_mode."""
         kwargs = {**self._fixed, **params.get("kwargs", {}), **more}
-        if self.env is None or kwargs != self._made_with:
+        # what a task does not name is to be the env's own again
+        names = {group: sorted(params[group]) if group in _NAMED else None for group in params}
+        if self.env is None or kwargs != self._made_with or self._given != self._made_with or names != self._names:
             self.close()
-            self.env = make_env(self._reference, kwargs)
-            self._made_with, self._scaler = kwargs, None
+            self._made_with, self._given, self._names = kwargs, deepcopy(kwargs), names
+            self.env, self._scaler = make_env(self._reference, self._given), None
             self._to_vector, _ = observation_vector(
                 self.env.observation_space, f"env {self._reference!r}: its observation"
             )
@@ -70,20 +113,32 @@ class GymLane:
         own: Any = self.env.unwrapped
         for name, value in params.get("attributes", {}).items():
             with faults_of(self._reference, f"setting {name} = {value!r:.60}"):
-                setattr(own, name, value)
+                setattr(own, name, deepcopy(value))
         if "model" in params:
             if self._scaler is None:
-                self._scaler = ModelScaler(mujoco_model(self.env, self._reference), params["model"], self._reference)
+                self._scaler = ModelScaler(self._model(), params["model"], self._reference)
             self._scaler.scale(params["model"])
         if "own" in params:
             with faults_of(self._reference, "set_task"):
                 own.set_task(from_json(params["own"]))
         return self.env
 
+    def _model(self) -> Any:
+        assert self.env is not None, "a model is an env's"
+        return mujoco_model(self.env, self._reference)
+
     def close(self) -> None:
-        if self.env is not None:
-            self.env.close()
-            self.env = None
+        """Raises UserError where the env's own close raises."""
+        env, self.env = self.env, None
+        if env is not None:
+            close_env(self._reference, env)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with nullcontext() if kind is None else suppress(UserError):  # what went wrong before is what is to be told
+            self.close()
 
 
 def mujoco_model(env: gym.Env, reference: str) -> Any:

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import gymnasium as gym
 from gymnasium import Space
 from gymnasium.envs.registration import load_env_creator
 
-from metarl.envs.any_gym.faults import sentence_of
+from metarl.envs.any_gym.faults import faults_of, sentence_of
 from metarl.errors import UserError, nearest
 from metarl.runs.find import experiment_names
+
+_MOST_STEPS = 20_000
+"""A registered limit above it stands for none."""
 
 Factory = Callable[..., gym.Env]
 
@@ -58,6 +63,11 @@ def factory_of(reference: str) -> Factory:
         return factory
     if name in gym.registry:
         return _from_registry(name)
+    if module_name == "__main__":
+        raise UserError(
+            f"env {reference!r}: {name!r} is not known here; worker processes do not see what a notebook or a prompt "
+            f"holds: write it into a file, such as my_env.py, and name it 'my_env:{name}'"
+        )
     known = [*gym.registry, *(n for n, value in vars(module).items() if callable(value) and not n.startswith("_"))]
     raise UserError(
         f"env {reference!r}: {module_name} neither registers {name!r} nor has a function of that name"
@@ -73,6 +83,28 @@ def _check_id(name: str) -> None:
             f"env {name!r} is not registered in gymnasium{nearest(name, gym.registry)}; write 'module:{name}' if a "
             "module of yours registers it"
         )
+    module = _home_of(name)
+    if module.partition(".")[0] not in _KNOWN_EVERYWHERE and not (module == "__main__" and _main_is_a_file()):
+        prefix = "my_module" if module == "__main__" else module
+        raise UserError(
+            f"env {name!r} is known to this process only, for workers do not import what registered it; write "
+            f"'{prefix}:{name}', with the module that does"
+        )
+
+
+_KNOWN_EVERYWHERE = ("gymnasium", "shimmy")
+"""What registers with gymnasium itself."""
+
+
+def _main_is_a_file() -> bool:
+    """A worker runs the script that started it, too; it has nothing of a notebook or a prompt."""
+    return hasattr(sys.modules["__main__"], "__file__")
+
+
+def _home_of(name: str) -> str:
+    """The module that a registered env's entry point is in."""
+    entry_point = gym.registry[name].entry_point
+    return entry_point.partition(":")[0] if isinstance(entry_point, str) else getattr(entry_point, "__module__", "")
 
 
 def _from_registry(name: str) -> Factory:
@@ -84,7 +116,28 @@ def _from_registry(name: str) -> Factory:
 
 
 def registered_horizon(reference: str) -> int | None:
-    """The time limit that the env is registered with. Raises UserError for an env that cannot be found."""
+    """The time limit that the env is registered with, None if it has none or one that no episode is meant to reach.
+
+    Raises UserError for an env that cannot be found.
+    """
+    limit = _registered_limit(reference)
+    return None if limit is None or limit > _MOST_STEPS else limit
+
+
+def needed_horizon(reference: str) -> int:
+    """`registered_horizon`. Raises UserError where there is none."""
+    limit = _registered_limit(reference)
+    if limit is None:
+        raise UserError(f"env {reference!r} is registered without a time limit; give horizon_steps")
+    if limit > _MOST_STEPS:
+        raise UserError(
+            f"env {reference!r} is registered with a limit of {limit} steps, and memory is set aside for so many in "
+            "each episode; give horizon_steps, at which episodes are truncated"
+        )
+    return limit
+
+
+def _registered_limit(reference: str) -> int | None:
     factory_of(reference)  # imports the module that registers it
     name = reference.rpartition(":")[2]
     return gym.registry[name].max_episode_steps if name in gym.registry else None
@@ -137,3 +190,22 @@ def make_env(reference: str, kwargs: Mapping[str, Any]) -> gym.Env:
                 f"env {reference!r}: its {what} is {space!r}, not a gymnasium Space; set it in the class or in __init__"
             )
     return env
+
+
+@contextmanager
+def made_env(reference: str, kwargs: Mapping[str, Any]) -> Iterator[gym.Env]:
+    """An env that is closed at the end. Raises UserError as `make_env` and `close_env` do."""
+    env = make_env(reference, kwargs)
+    try:
+        yield env
+    except BaseException:
+        with suppress(Exception):  # what went wrong before is what is to be told
+            env.close()
+        raise
+    close_env(reference, env)
+
+
+def close_env(reference: str, env: gym.Env) -> None:
+    """Raises UserError where its close raises."""
+    with faults_of(reference, "close"):
+        env.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from metarl.errors import UserError, nearest
 
@@ -77,17 +78,18 @@ class ModelScaler:
     """Sets fields of one env's model to its own values times a task's factors."""
 
     def __init__(self, model: Any, fields: Mapping[str, Any], env: str) -> None:
-        self._model, self._env = model, env
+        self.model, self._env = model, env
         self._rows = {field: rows_of(model, field, env) for field in fields}
         self._own = {name: getattr(model, name).copy() for name, _ in self._rows.values()}
+        self._set: dict[str, NDArray[np.float64]] = {}
         self._scratch = _mujoco.MjData(model)
 
     def scale(self, factors: Mapping[str, float]) -> None:
         for name, own in self._own.items():
-            getattr(self._model, name)[...] = own
+            getattr(self.model, name)[...] = own
         for field, factor in factors.items():
             name, rows = self._rows[field]
-            array = getattr(self._model, name)
+            array = getattr(self.model, name)
             try:
                 array[rows] *= factor
             except (TypeError, ValueError) as error:
@@ -96,4 +98,13 @@ class ModelScaler:
                     "draw one number for it, without `size`"
                 ) from error
         # inverse weights and the like follow from masses: without it constraints go on with the old ones
-        _mujoco.mj_setConst(self._model, self._scratch)
+        _mujoco.mj_setConst(self.model, self._scratch)
+        self._set = {field: self._values(field) for field in factors}
+
+    def _values(self, field: str) -> NDArray[np.float64]:
+        name, rows = self._rows[field]
+        return np.array(getattr(self.model, name)[rows])
+
+    def overwritten(self) -> list[str]:
+        """Fields that have been given other values since they were scaled."""
+        return [field for field, values in self._set.items() if not np.array_equal(values, self._values(field))]

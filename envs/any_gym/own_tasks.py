@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from metarl.envs.any_gym.faults import faults_of
-from metarl.envs.any_gym.make import make_env
+from metarl.envs.any_gym.make import made_env
 from metarl.errors import UserError
 
 
@@ -29,12 +29,10 @@ def check_own_tasks_repeat(reference: str, kwargs: Mapping[str, Any], num_tasks:
     """Raises UserError for an env that draws its tasks from elsewhere than the generator that it is given."""
     draws = []
     for _ in range(2):
-        env, rng = make_env(reference, kwargs), np.random.default_rng(0)
-        try:
+        rng = np.random.default_rng(0)
+        with made_env(reference, kwargs) as env:
             # one at a time: an env may have fewer different tasks; many: two draws from a few may agree by luck
             draws.append([draw_own_tasks(env, 1, rng, reference) for _ in range(num_tasks)])
-        finally:
-            env.close()
     if draws[0] != draws[1]:
         raise UserError(
             f"env {reference!r}: sample_tasks gave other tasks for an equal generator, so the held-out tasks would "

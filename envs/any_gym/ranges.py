@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metarl.config import check_plain
 from metarl.errors import UserError
+from metarl.validate import plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,8 @@ def Choice(*values: Any) -> Range:
     """One of the values, each as likely: numbers, strings, or lists of them."""
     if not values:
         raise UserError("Choice() is empty: there is nothing to choose; name the values")
+    values = plain(values)
+    check_plain("Choice", list(values))
     return Range(kind="choice", values=values)
 
 
@@ -89,6 +93,7 @@ def _interval(kind: Literal["uniform", "log_uniform"], low: float, high: float, 
             f"{name}({low:g}, {high:g}) is empty: its low end must be below its high end and both finite; "
             "swap or widen them, and give a fixed value in `kwargs`"
         )
+    size = plain(size)
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
         raise UserError(f"size={size!r} must be a whole number >= 1, or left out for a number that is no list")
     return Range(kind=kind, low=float(low), high=float(high), size=size)

@@ -1,36 +1,84 @@
-"""What of an env could vary between tasks: a first `GymTasks` line for somebody who has only the env."""
+"""What of an env could vary between tasks: a first experiment file for somebody who has only the env."""
 
 from __future__ import annotations
 
-from typing import Any
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from metarl.envs.any_gym.make import keywords_of, make_env
+import gymnasium as gym
+
+from metarl.envs.any_gym.inspect_env import SameTasksWarning
+from metarl.envs.any_gym.make import keywords_of, made_env, registered_horizon
 from metarl.envs.any_gym.own_tasks import missing_methods
+from metarl.envs.any_gym.ranges import LogUniform, Uniform
+from metarl.envs.any_gym.tasks import GymTasks
+from metarl.errors import UserError
+
+GUESSED_HORIZON = 200
+"""Steps of an episode where no limit is registered: enough to look at an env, for want of a better guess."""
+_MOST = 10
+"""Names that are tried, each in several whole episodes."""
 
 
-def suggestion(reference: str) -> str:
-    """One sentence with a line to paste."""
-    keywords = {
-        name: float(parameter.default)
-        for name, parameter in keywords_of(reference).items()
-        if isinstance(parameter.default, (int, float)) and not isinstance(parameter.default, bool)
-    }
-    env = make_env(reference, {})
-    try:
-        own: Any = env.unwrapped
-        if not missing_methods(env):
-            return f"make tasks of it with GymTasks({reference!r}, own_tasks=True)"
-        if type(vars(own).get("model")).__name__ == "MjModel":
-            return f'make tasks of it with GymTasks({reference!r}, model={{"body_mass": LogUniform(0.5, 2)}})'
-        numbers = {n: float(v) for n, v in vars(own).items() if type(v) in (int, float) and not n.startswith("_")}
-    finally:
-        env.close()
-    varied = {name: value for name, value in {**keywords, **numbers}.items() if value > 0}
-    if not varied:
-        return "give its constructor a keyword that changes reward or dynamics, and name it in GymTasks(vary=...)"
-    name, value = next(iter(varied.items()))
-    others = ", ".join(list(varied)[1:6])
-    return (
-        f'make tasks of it with GymTasks({reference!r}, vary={{"{name}": Uniform({value / 2:g}, {value * 1.5:g})}})'
-        f"{'; it also has ' + others if others else ''}"
+class Suggestion(NamedTuple):
+    sentence: str
+    file: str | None
+    """A whole experiment file, of tasks that were seen to differ; None where there are no such."""
+
+
+def suggestion(reference: str) -> Suggestion:
+    """The first of what the env has whose tasks differ."""
+    with made_env(reference, {}) as env:
+        candidates = list(_candidates(reference, env))
+    horizon = registered_horizon(reference) or GUESSED_HORIZON
+    for arguments, words in candidates[:_MOST]:
+        if not _differ(GymTasks(reference, **arguments, horizon_steps=horizon)):
+            continue
+        line = f'GymTasks("{reference}", {words}{_limit(reference)})'
+        others = ", ".join(name for more, _ in candidates[:_MOST] for name in more.get("vary", ()) if name not in words)
+        return Suggestion(
+            f"make tasks of it with {line}{'; it also has ' + others if others else ''}", _file(reference, line)
+        )
+    return Suggestion(
+        "give its constructor a keyword that changes reward or dynamics, and name it in GymTasks(vary=...)", None
     )
+
+
+def _candidates(reference: str, env: gym.Env) -> Iterator[tuple[dict[str, Any], str]]:
+    """(arguments of GymTasks, the same as one would write them), the most likely first."""
+    own: Any = env.unwrapped
+    if not missing_methods(env):
+        yield {"own_tasks": True}, "own_tasks=True"
+    if type(vars(own).get("model")).__name__ == "MjModel":
+        yield {"model": {"body_mass": LogUniform(0.5, 2)}}, 'model={"body_mass": LogUniform(0.5, 2)}'
+    defaults = {name: parameter.default for name, parameter in keywords_of(reference).items()}
+    attributes = {name: value for name, value in vars(own).items() if not name.startswith("_")}
+    for name, value in {**defaults, **attributes}.items():
+        if type(value) in (int, float) and value > 0:
+            low, high = float(f"{value / 2:g}"), float(f"{value * 1.5:g}")
+            yield {"vary": {name: Uniform(low, high)}}, f'vary={{"{name}": Uniform({low:g}, {high:g})}}'
+
+
+def _differ(tasks: GymTasks) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SameTasksWarning)
+        try:
+            return tasks.spec.obs_dim > 0
+        except (UserError, SameTasksWarning):  # such as a whole number that is none any more
+            return False
+
+
+def _limit(reference: str) -> str:
+    return "" if registered_horizon(reference) else f", horizon_steps={GUESSED_HORIZON}"
+
+
+def _file(reference: str, line: str) -> str:
+    return f'''"""{reference.rpartition(":")[2]} in tasks that differ: what varies is a first guess, to be replaced."""
+
+from metarl.envs.any_gym import Choice, GymTasks, LogUniform, Uniform
+from metarl.experiments import experiment_on
+
+tasks = {line}
+config, build = experiment_on(tasks, "rl2")
+'''

@@ -11,10 +11,10 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.config import NAMES_CODE
+from metarl.config import NAMES_CODE, check_plain
 from metarl.envs.any_gym.inspect_env import inspect_env
 from metarl.envs.any_gym.lane import GymLane, mujoco_model
-from metarl.envs.any_gym.make import accepts_keyword, make_env, reference_to, registered_horizon
+from metarl.envs.any_gym.make import accepts_keyword, made_env, needed_horizon, reference_to
 from metarl.envs.any_gym.model_fields import rows_of
 from metarl.envs.any_gym.own_tasks import check_has_own_tasks, check_own_tasks_repeat, draw_own_tasks
 from metarl.envs.any_gym.ranges import Range
@@ -65,6 +65,7 @@ class GymTasks(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "env", reference_to(self.env))
+        check_plain(f"env {self.env!r}: kwargs", self.kwargs)
         if not (self.vary or self.model or self.options or self.own_tasks):
             raise UserError(f"env {self.env!r}: nothing varies between tasks; give vary, model, options or own_tasks")
         for group in (self.vary, self.model, self.options):
@@ -81,9 +82,7 @@ class GymTasks(Checked):
 
     @cached_property
     def spec(self) -> EnvSpec:
-        horizon = self.horizon_steps or registered_horizon(self.env)
-        if horizon is None:
-            raise UserError(f"env {self.env!r} is registered without a time limit; give horizon_steps")
+        horizon = self.horizon_steps or needed_horizon(self.env)
         return inspect_env(self.env, self.kwargs, self._draw(_FEW, numpy_rng((self.test_seed, 1))), horizon)
 
     @cached_property
@@ -96,8 +95,8 @@ class GymTasks(Checked):
 
     def _check_names(self, as_keyword: Mapping[str, bool]) -> None:
         rng = numpy_rng((self.test_seed, 2))
-        env = make_env(self.env, {**self.kwargs, **{n: r.draw(rng) for n, r in self.vary.items() if as_keyword[n]}})
-        try:
+        drawn = {name: values.draw(rng) for name, values in self.vary.items() if as_keyword[name]}
+        with made_env(self.env, {**self.kwargs, **drawn}) as env:
             for name in self.vary:
                 if not as_keyword[name]:
                     check_attribute(self.env, env, name, "fix the name in `vary`")
@@ -106,8 +105,6 @@ class GymTasks(Checked):
             if self.own_tasks:
                 check_has_own_tasks(env, self.env)
                 check_own_tasks_repeat(self.env, self.kwargs)
-        finally:
-            env.close()
 
     def meta_test(self) -> list[Task]:
         """`num_test_tasks` different tasks, always the same."""
@@ -167,26 +164,20 @@ class GymTasks(Checked):
         self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
     ) -> Iterator[NDArray[np.uint8]]:
         """Frames of an episode as the env itself renders them; about `size` pixels high, by leaving pixels out."""
-        lane = GymLane(self.env, {**self.kwargs, "render_mode": "rgb_array"})
-        try:
+        with GymLane(self.env, {**self.kwargs, "render_mode": "rgb_array"}) as lane:
             lane.reset(task, seed)
             yield lane.picture(size)
             for step, action in enumerate(actions, 1):
                 lane.step(action)
                 if is_shown(step, len(actions), every):
                     yield lane.picture(size)
-        finally:
-            lane.close()
 
     def _draw(self, num_tasks: int, rng: np.random.Generator) -> list[Task]:
         as_keyword = self._as_keyword
         if not self.own_tasks:
             return [self.task(self._draw_params(as_keyword, rng)) for _ in range(num_tasks)]
-        env = make_env(self.env, self.kwargs)
-        try:
+        with made_env(self.env, self.kwargs) as env:
             own = draw_own_tasks(env, num_tasks, rng, self.env)
-        finally:
-            env.close()
         return [self.task({**self._draw_params(as_keyword, rng), "own": task}) for task in own]
 
     def _draw_params(self, as_keyword: Mapping[str, bool], rng: np.random.Generator) -> dict[str, Any]:

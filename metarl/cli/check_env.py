@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from dataclasses import dataclass
 
 import tyro
@@ -29,10 +30,14 @@ def main(rest: list[str]) -> int:
     # a module beside which one stands, as `python -m` would find it
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    console, to_fix = RichConsole(highlight=False), 0
+    console, to_fix, file = RichConsole(highlight=False), 0, None
     for finding in check(arguments.name):
         to_fix += finding.status == "fix"
+        file = finding.file or file
         console.print(f"[{_COLORS[finding.status]}]{finding.status:<5}[/]", end="")
         console.print(printable(f"{finding.what}: {finding.sentence}"), markup=False, soft_wrap=True)
     console.print(f"\n{to_fix} to fix" if to_fix else "\nnothing to fix")
+    if file and not to_fix:
+        print("\na whole experiment, in a file of your own such as my_tasks.py; then `metarl train my_tasks.py`:\n")
+        print(textwrap.indent(file, "    "), end="")
     return 2 if to_fix else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from enum import Enum, IntEnum
 
 import gymnasium as gym
 import mujoco
@@ -18,6 +19,7 @@ from metarl.types import Task
 from tests.envs.gym_envs import OwnTasks, Walk, make_walk
 
 HERE = "tests.envs.gym_envs"
+POINTS = "tests.envs.point_envs"
 SPEED = {"speed": Uniform(0.05, 0.2)}
 
 
@@ -90,6 +92,32 @@ def test_tasks_that_look_alike_get_a_warning_and_no_more() -> None:
     assert GymTasks(f"{HERE}:RareReward", vary=SPEED, horizon_steps=10).spec  # the whole episode tells them apart
     same_draws = GymTasks(Walk, vary={"speed": Choice(0.1)}, horizon_steps=5, num_test_tasks=1)
     assert same_draws.spec  # a warning would be an error here
+
+
+@pytest.mark.parametrize(
+    ("env", "more", "name"),
+    [
+        ("DrawsOver", {"vary": {"goal": Uniform(-1, 1), "start": Uniform(-1, 1)}}, "start"),
+        ("DrawsOver", {"vary": {"goal": Uniform(-1, 1), "unread": Uniform(0, 1)}}, "unread"),
+        ("DrawsOver", {"vary": {"goal": Uniform(-1, 1)}, "options": {"to": Uniform(0, 1)}}, "to"),
+        ("Cart", {"vary": {"goal": Uniform(-1, 1)}, "model": {"geom_rgba": Uniform(0, 1)}}, "geom_rgba"),
+    ],
+)
+def test_a_name_without_effect_beside_one_that_has_is_told(env: str, more, name: str) -> None:
+    with pytest.warns(SameTasksWarning, match=f"{name} had no effect: another value alone gave the same episode"):
+        assert GymTasks(f"{POINTS}:{env}", **more, horizon_steps=20).spec
+
+
+def test_factors_of_the_model_that_have_an_effect_are_not_told() -> None:
+    vary = {"goal": Uniform(-1, 1)}
+    model = {"body_mass[cart]": LogUniform(0.1, 10)}
+    assert GymTasks(f"{POINTS}:Cart", vary=vary, model=model, horizon_steps=20).spec.obs_dim == 2
+
+
+def test_what_an_env_says_of_success_is_seen_at_the_first_look() -> None:
+    vary = {"goal": Uniform(-1, 1)}
+    assert GymTasks(f"{POINTS}:Success", vary=vary, horizon_steps=5).spec.measures_success is True
+    assert GymTasks(f"{POINTS}:Point", vary=vary, horizon_steps=5).spec.measures_success is None
 
 
 def test_options_reach_reset() -> None:
@@ -165,6 +193,10 @@ def test_actions_are_scaled_to_a_bounded_box_and_pass_an_unbounded_one() -> None
     np.testing.assert_array_equal(scale(np.array([-1.0, 0.5])), [0, 1])
     np.testing.assert_array_equal(scale(np.array([9.0, -9.0])), [10, -2])
     assert (size, discrete) == (2, False)
+    for far in (np.finfo(np.float32).max, 1e10):  # no bounds, whatever they are called
+        for low in (0, -far):
+            free, _, _ = env_action(gym.spaces.Box(low, far, (2,), np.float32), "a")
+            np.testing.assert_array_equal(free(np.array([0.25, 7.0])), [0.25, 7])
     free, _, _ = env_action(gym.spaces.Box(-np.inf, np.inf, (2,)), "a")
     np.testing.assert_array_equal(free(np.array([5.0, -7.0])), [5, -7])
 
@@ -174,6 +206,26 @@ def test_spaces_that_cannot_be_a_vector_are_named() -> None:
         observation_vector(gym.spaces.Text(3), "observation")
     with pytest.raises(UserError, match=r"MultiBinary.*must be a Box of floats or Discrete"):
         env_action(gym.spaces.MultiBinary(3), "its action space")
+
+
+def test_a_bound_is_rounded_as_its_space_is() -> None:
+    assert GymTasks(f"{POINTS}:AtTheBound", vary={"goal": Uniform(-1, 1)}, horizon_steps=5).spec.obs_dim == 2
+
+
+def point(name: str) -> GymTasks:
+    return GymTasks(f"{POINTS}:{name}", vary={"goal": Uniform(-1, 1)}, horizon_steps=5)
+
+
+def with_keyword(value: object) -> GymTasks:
+    return GymTasks(f"{POINTS}:Point", vary={"goal": Uniform(-1, 1)}, kwargs={"mode": value}, horizon_steps=5)
+
+
+class Mode(Enum):
+    HARD = "hard"
+
+
+class Level(IntEnum):
+    FIRST = 1
 
 
 def walk(name: str) -> GymTasks:
@@ -253,16 +305,19 @@ def walk(name: str) -> GymTasks:
         ),
         (
             lambda: GymTasks(f"{HERE}:TasksItRefuses", own_tasks=True, horizon_steps=5),
-            "set_task raised RuntimeError: the task server is down; fix the env",
+            "set_task raised RuntimeError: the task server is down (gym_envs.py, line ",
         ),
         (
             lambda: GymTasks(f"{HERE}:TasksItCannotDraw", own_tasks=True, horizon_steps=5),
             "sample_tasks(1) raised RuntimeError: the task server is down",
         ),
-        (lambda: walk("KeyErrorInStep"), "step raised KeyError: 'goal'; fix the env"),
+        (lambda: walk("KeyErrorInStep"), "step raised KeyError: 'goal' (gym_envs.py, line "),
         (lambda: walk("AttributeErrorInReset"), "reset raised AttributeError: 'AttributeErrorInReset' object has no"),
-        (lambda: walk("TypeErrorInReset"), "reset raised TypeError: object of type 'int' has no len(); fix the env"),
-        (lambda: walk("GoalOutside"), "reset raised ValueError: goal is outside the workspace; fix the env"),
+        (
+            lambda: walk("TypeErrorInReset"),
+            "reset raised TypeError: object of type 'int' has no len() (gym_envs",
+        ),
+        (lambda: walk("GoalOutside"), "reset raised ValueError: goal is outside the workspace (gym_envs.py, line "),
         (lambda: walk("old_step_in_a_wrapper"), "step returned what its wrapper could not unpack"),
         (lambda: walk("NoReward"), "the reward of step is None, not a number"),
         (lambda: walk("RewardOfShape1"), "not a number; return a float"),
@@ -276,6 +331,55 @@ def walk(name: str) -> GymTasks:
         (lambda: Uniform(5, 2), "Uniform(5, 2) is empty"),
         (lambda: LogUniform(0, 2), "no logarithm at its low end"),
         (lambda: Choice(), "nothing to choose"),
+        (lambda: with_keyword(Mode.HARD), "kwargs.mode=<Mode.HARD: 'hard'> would come back from config.json as 'hard'"),
+        (lambda: with_keyword(Level.FIRST), "kwargs.mode=<Level.FIRST: 1> would come back from config.json as 1"),
+        (lambda: with_keyword({0: 50.0}), "the key 0 of env 'tests.envs.point_envs:Point': kwargs.mode would come"),
+        (lambda: with_keyword({"size": (2, 3)}), "kwargs.mode.size=(2, 3) would come back from config.json as [2, 3]"),
+        (lambda: with_keyword(b"abc"), "kwargs.mode=b'abc' would come back from config.json as 'YWJj'"),
+        (lambda: with_keyword(frozenset({1})), "kwargs.mode=frozenset({1}) would come back from config.json as [1]"),
+        (lambda: with_keyword(np.ones(2)), "kwargs={'mode': array([1., 1.])} is not plain data"),
+        (lambda: Choice((1, 0), (0, 1)), "Choice[0]=(1, 0) would come back from config.json as [1, 0]"),
+        (lambda: Choice(Mode.HARD, 1), "Choice[0]=<Mode.HARD: 'hard'> would come back from config.json"),
+        (lambda: point("LuckAtConstruction"), "reset(seed=7) of two new envs gave different episodes"),
+        (lambda: point("LuckOfNpRandom"), "in reset and step, not in __init__"),
+        (lambda: walk("RemembersEpisodes"), "an episode depends on the one before it; set every field of the env's"),
+        (
+            lambda: point("rewards_by_running_statistics"),
+            "depends on the one before it; its wrapper NormalizeReward keeps running statistics: leave it out",
+        ),
+        (lambda: point("one_for_all"), "its factory returns the same env at each call"),
+        (lambda: point("NoFlag"), "terminated of step is array([False, False]), not a truth value"),
+        (lambda: point("NothingSeen"), "it is None, no array of numbers"),
+        (lambda: point("CloseRaises"), "close raised AttributeError: 'CloseRaises' object has no attribute 'server'"),
+        (
+            lambda: GymTasks(f"{POINTS}:BuildsAnew", model={"body_mass": LogUniform(0.1, 10)}, horizon_steps=5),
+            "reset builds the MuJoCo model anew",
+        ),
+        (
+            lambda: GymTasks(f"{POINTS}:BuildsAtSecond", model={"body_mass": LogUniform(0.1, 10)}, horizon_steps=5),
+            "reset builds the MuJoCo model anew",
+        ),
+        (
+            lambda: GymTasks(f"{POINTS}:SetsItsMass", model={"body_mass": LogUniform(0.1, 10)}, horizon_steps=5),
+            "reset overwrites the model field 'body_mass'",
+        ),
+        (
+            lambda: GymTasks(f"{POINTS}:metarl-tests/NoLimit-v0", vary={"goal": Uniform(-1, 1)}),
+            "with a limit of 1000000 steps, and memory is set aside for so many in each episode; give horizon_steps",
+        ),
+        (
+            lambda: GymTasks("metarl-tests/HereOnly-v0", vary={"goal": Uniform(-1, 1)}),
+            "is known to this process only, for workers do not import what registered it; write "
+            f"'{POINTS}:metarl-tests/HereOnly-v0'",
+        ),
+        (
+            lambda: GymTasks("metarl-tests/HereByLambda-v0", vary={"goal": Uniform(-1, 1)}),
+            f"write '{POINTS}:metarl-tests/HereByLambda-v0'",
+        ),
+        (
+            lambda: GymTasks("__main__:typed_in", vary={"goal": Uniform(-1, 1)}, horizon_steps=5),
+            "worker processes do not see what a notebook or a prompt holds: write it into a file",
+        ),
     ],
 )
 def test_bad_input_is_a_sentence(make, said: str) -> None:
@@ -293,7 +397,21 @@ def test_faults_of_the_module_itself_are_said(tmp_path, monkeypatch) -> None:
     lost = gym.envs.registration.EnvSpec("metarl-tests/Lost-v0", "no_such_package:Env")
     monkeypatch.setitem(gym.registry, lost.id, lost)
     with pytest.raises(UserError, match="its entry point 'no_such_package:Env' cannot be loaded"):
-        _ = GymTasks("metarl-tests/Lost-v0", vary=SPEED, horizon_steps=5).spec
+        _ = GymTasks(f"{HERE}:metarl-tests/Lost-v0", vary=SPEED, horizon_steps=5).spec
+
+
+def test_numbers_of_numpy_are_taken_as_pythons() -> None:
+    numbers = GymTasks(
+        f"{POINTS}:DrawsOver",
+        vary={"goal": Choice(*np.arange(5))},
+        kwargs={"start": np.float32(0.5), "more": {"n": [np.int64(4)]}},
+        horizon_steps=np.int64(5),  # type: ignore[arg-type]
+        num_test_tasks=1,
+    )
+    assert numbers.vary["goal"].values == (0, 1, 2, 3, 4) and numbers.kwargs == {"start": 0.5, "more": {"n": [4]}}
+    values = [*numbers.vary["goal"].values, numbers.kwargs["start"], numbers.kwargs["more"]["n"][0]]
+    assert {type(value) for value in (*values, numbers.horizon_steps)} == {int, float}
+    assert Uniform(0, 1, size=np.int64(2)).size == 2  # type: ignore[arg-type]
 
 
 def test_too_few_tasks_for_a_split_is_said() -> None:

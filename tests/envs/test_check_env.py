@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
+import types
+
 import pytest
 
 from metarl.cli.main import main
 from metarl.envs import check_env
 from metarl.envs.check_env import check
+from metarl.envs.first_episodes import roll, roll_elsewhere
+from tests.envs.point_envs import Point
 
 HERE = "tests.envs.gym_envs"
+POINTS = "tests.envs.point_envs"
 
 
 @pytest.fixture(autouse=True)
 def short_checks(monkeypatch):
-    """A tenth of the steps and resets: what is looked for shows in the first."""
+    """A tenth of the steps and resets: what is looked for shows in the first. No other process: it takes seconds."""
     for function, value in ((check_env._stays_finite, 60), (check_env._keeps_its_size, 10), (check_env._speed, 50)):
         monkeypatch.setattr(function, "__defaults__", (value,))
+    monkeypatch.setattr(check_env, "roll_elsewhere", lambda tasks, task: roll(tasks.make_env(1), tasks.spec, task))
 
 
 def said(name: str) -> dict[str, tuple[str, str]]:
@@ -47,12 +55,16 @@ def test_an_env_without_tasks_is_given_a_line_to_start_from() -> None:
         ("OldReset", "gymnasium's rules", "reset returned one ndarray"),
         ("IgnoresSeed", "gymnasium's rules", "ignores its seed"),
         ("Outside", "gymnasium's rules", "outside its observation_space"),
-        ("GoalOutside", "gymnasium's rules", "reset raised ValueError: goal is outside the workspace; fix the env"),
+        (
+            "GoalOutside",
+            "gymnasium's rules",
+            "reset raised ValueError: goal is outside the workspace (gym_envs",
+        ),
         ("NoReward", "gymnasium's rules", "the reward of step is None"),
         ("NoSpace", "gymnasium's rules", "its observation_space is None"),
         ("SharedBuffer", "buffers", "return a copy"),
         ("NaNLater", "numbers", "NaN or infinity in obs or reward"),
-        ("RemembersEpisodes", "seed", "depends on the one before it"),
+        ("RemembersEpisodes", "gymnasium's rules", "depends on the one before it"),
     ],
 )
 def test_what_is_to_mend_is_said(name: str, what: str, sentence: str) -> None:
@@ -81,6 +93,67 @@ def test_tasks_that_do_not_differ_are_said(tmp_path, monkeypatch) -> None:
     )
     status, text = said(str(tmp_path / "same_tasks.py"))["tasks"]
     assert status == "fix" and "nothing to adapt to" in text
+
+
+OWN_FILE = """from metarl.envs.any_gym import GymTasks, LogUniform, Uniform
+from metarl.experiments import experiment_on
+config, build = experiment_on(GymTasks({arguments}, horizon_steps=20))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (f"'{POINTS}:DrawsOver', vary={{'goal': Uniform(-1, 1), 'unread': Uniform(0, 1)}}", "unread"),
+        (f"'{POINTS}:DrawsOver', vary={{'goal': Uniform(-1, 1), 'start': Uniform(0, 1)}}", "start"),
+    ],
+)
+def test_a_name_without_effect_beside_one_that_has_is_said(arguments, name: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / f"without_{name}.py").write_text(OWN_FILE.format(arguments=arguments))
+    status, text = said(str(tmp_path / f"without_{name}.py"))["tasks"]
+    assert status == "fix" and text.startswith(f"{name} had no effect: another value alone gave the same episode")
+
+
+def test_an_episode_that_depends_on_the_process_is_said(monkeypatch) -> None:
+    monkeypatch.setattr(check_env, "roll_elsewhere", roll_elsewhere)
+    status, text = said(f"{POINTS}:LuckOfTheProcess")["workers"]
+    assert status == "fix" and text.startswith("another process gives another episode for the same seed; let nothing")
+
+
+def test_an_env_that_workers_do_not_know_is_said(monkeypatch) -> None:
+    here = types.ModuleType("only_here")
+    vars(here)["Point"] = Point
+    monkeypatch.setitem(sys.modules, "only_here", here)
+    monkeypatch.setattr(check_env, "roll_elsewhere", roll_elsewhere)
+    status, text = said("only_here:Point")["workers"]
+    assert status == "fix" and "it does not work in a worker process: env 'only_here:Point': module 'only_here'" in text
+
+
+@pytest.mark.parametrize("env", ["Pendulum-v1", f"{HERE}:OwnTasks", f"{HERE}:Walk", "Hopper-v5"])
+def test_the_experiment_file_that_is_printed_trains(env: str, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    main(["check-env", env])
+    printed = capsys.readouterr().out.partition("`metarl train my_tasks.py`:\n")[2]
+    file = tmp_path / f"tasks_{env.rpartition(':')[2].partition('-')[0].lower()}.py"
+    file.write_text(textwrap.dedent(printed))
+    found = said(str(file))
+    assert found["spaces"][1] == said(env)["spaces"][1] and found["tasks"] == (
+        "ok",
+        "they differ in reward or dynamics under the same actions",
+    )
+    small = ["--iterations", "1", "--meta-batch-size", "2", "--query-episodes", "2", "--max-tasks", "1"]
+    small += ["--test-episodes", "1", "--adaptation-rounds", "1", "--workers", "0", "--horizon-steps", "5"]
+    assert main(["train", str(file), *small, "--hidden-dim", "8", "--out", str(tmp_path / "run")]) == 0
+
+
+def test_an_env_without_a_limit_is_told_what_training_asks_for() -> None:
+    for env in (f"{HERE}:Walk", f"{POINTS}:metarl-tests/NoLimit-v0"):
+        found = said(env)
+        assert "at most 200 steps" in found["spaces"][1]
+        assert "to train, give GymTasks(..., horizon_steps=...)" in found["horizon"][1]
+        assert found["tasks"][1].endswith("horizon_steps=200)")
+    assert "horizon" not in said("Pendulum-v1")
 
 
 def test_the_command_says_ok_or_exits_with_2(capsys) -> None:
