@@ -21,7 +21,8 @@ from metarl.learn.params import check_tensors_match
 from metarl.rl.batch import STEP_FIELDS, Batch, flat_batch
 from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.losses import clipped_surrogate_loss
-from metarl.rl.policies import MAX_STD, Policy, mlp_policy
+from metarl.rl.pictures import policy_for
+from metarl.rl.policies import MAX_STD, Policy
 from metarl.rl.ppo import ratio_metrics, shuffled_minibatches
 from metarl.rl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
@@ -164,7 +165,7 @@ class MultiTaskPPO:
         """`trained=False`: theta stays at its random beginning, whatever the meta-batches."""
         self.config, self.device = config, device
         self.adaptation, self.trained = adaptation, trained
-        self.policy = mlp_policy(spec, hidden=config.hidden, init_std=config.init_std, min_std=config.min_std)
+        self.policy = policy_for(spec, hidden=config.hidden, init_std=config.init_std, min_std=config.min_std)
         self.problem = PPOProblem(spec, config, self.policy)
         self.theta = P.to(self.policy.init(generator), device)
         self.meta_optimizer = Adam(lr=config.lr, eps=1e-5, max_grad_norm=config.max_grad_norm)

@@ -49,6 +49,8 @@ class EnvSpec:
     """No episode is longer; at this step it is truncated."""
     measures_success: bool | None = None
     """Whether an episode's success says anything; None where only the episodes tell, as with an env of your own."""
+    picture: tuple[int, int, int] | None = None
+    """(height, width, channels) of observations that are pictures, flattened with the channels last, pixels 0 to 1."""
 
 
 @dataclass(frozen=True)

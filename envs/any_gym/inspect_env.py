@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from metarl.envs.any_gym.checked_calls import check_signature, checked_reset, checked_step
 from metarl.envs.any_gym.lane import GymLane
 from metarl.envs.any_gym.make import made_env
-from metarl.envs.any_gym.spaces import env_action, observation_vector, space_fault
+from metarl.envs.any_gym.spaces import env_action, observation_vector, picture_shape, space_fault
 from metarl.errors import UserError
 from metarl.types import EnvSpec, Task
 
@@ -53,6 +53,7 @@ def inspect_env(reference: str, fixed: Mapping[str, Any], tasks: Sequence[Task],
         discrete=discrete,
         horizon_steps=horizon_steps,
         measures_success=True if any(says_success) else None,  # an env may say it at the end of an episode only
+        picture=picture_shape(first.observation_space),
     )
 
 

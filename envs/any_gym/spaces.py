@@ -21,7 +21,8 @@ _FAR = 1e6
 
 
 def observation_vector(space: Space, name: str) -> tuple[ToVector, int]:
-    """(observation -> vector, its size): Box as it lies, Discrete one-hot, Dict in the space's order of keys.
+    """(observation -> vector, its size): Box as it lies, Discrete one-hot, Dict in the space's order of keys; a picture
+    with its channels last and its pixels from 0 to 1.
 
     The function raises UserError for an observation of another shape or kind, which NumPy would copy into a row all
     the same; whether it is within the space's bounds is not looked at.
@@ -47,15 +48,31 @@ def observation_vector(space: Space, name: str) -> tuple[ToVector, int]:
 
 
 def _box_vector(space: Box, name: str) -> ToVector:
-    shape = space.shape
+    shape, is_picture = space.shape, picture_shape(space) is not None
+    channels_first = is_picture and _channels_first(shape)
 
     def to_vector(obs: Any) -> NDArray[np.floating]:
         array = _numbers(obs)
         if array is None or array.shape != shape:
             raise _not_of(space, name, obs)
+        if is_picture:
+            array = (np.moveaxis(array, 0, -1) if channels_first else array) / np.float32(255)
         return array.reshape(-1)
 
     return to_vector
+
+
+def picture_shape(space: Space) -> tuple[int, int, int] | None:
+    """(height, width, channels) of a Box of bytes with three dimensions, as cameras give; None for another space."""
+    if not (isinstance(space, Box) and space.dtype == np.uint8 and len(space.shape) == 3):
+        return None
+    first, second, third = space.shape
+    return (second, third, first) if _channels_first(space.shape) else (first, second, third)
+
+
+def _channels_first(shape: tuple[int, ...]) -> bool:
+    """As torch and stacks of frames have it: there are fewer channels than pixels of a side."""
+    return shape[0] < min(shape[1:])
 
 
 def _one_hot(space: Discrete, name: str) -> ToVector:

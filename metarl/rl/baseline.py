@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool1d
 
 from metarl.errors import NonFiniteError
 
 OBS_CLIP = 10.0
+MOST_ENTRIES = 512
+"""Of an observation that are features: the fit's cost grows with their square and cube, 32 GB for 84 x 84 pixels."""
 SMALLEST_SPREAD = 1e-3
 """A feature that varies less (an object at rest) is not scaled up to the size of the others, rounding and all."""
 
@@ -15,9 +18,12 @@ SMALLEST_SPREAD = 1e-3
 def features(obs: Tensor, steps: Tensor) -> Tensor:
     """[o, o^2, t/100, (t/100)^2, (t/100)^3, 1] in float64; obs (..., O), steps (...,) -> (..., 2 O + 4).
 
-    The observation is clipped to +-10 as in rllab: one wild value would otherwise own the fit.
+    The observation is clipped to +-10 as in rllab: one wild value would otherwise own the fit. Of a picture, or
+    another of more than MOST_ENTRIES entries, o are the means of so many groups of neighbours.
     """
     o = obs.double().clamp(-OBS_CLIP, OBS_CLIP)
+    if o.shape[-1] > MOST_ENTRIES:
+        o = adaptive_avg_pool1d(o.reshape(1, -1, o.shape[-1]), MOST_ENTRIES).reshape(*o.shape[:-1], MOST_ENTRIES)
     t = (steps.double() / 100.0).unsqueeze(-1)
     return torch.cat([o, o.square(), t, t.square(), t**3, torch.ones_like(t)], dim=-1)
 

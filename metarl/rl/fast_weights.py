@@ -22,7 +22,8 @@ from metarl.learn.step_sizes import FixedStepSizes, StepSizes
 from metarl.rl.batch import flat_batch
 from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.losses import policy_gradient_loss
-from metarl.rl.policies import MAX_STD, Policy, mlp_policy
+from metarl.rl.pictures import policy_for
+from metarl.rl.policies import MAX_STD, Policy
 from metarl.rl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
 from metarl.types import EnvSpec, Episodes, Params, TaskData
@@ -174,7 +175,7 @@ def policy_learner(
     first_order: bool = False,
 ) -> GradientLearner[FastWeights]:
     """`outer_step` is made for the problem; without `step_sizes` they are the config's, the same for all weights."""
-    policy = mlp_policy(spec, hidden=config.hidden, init_std=config.init_std, min_std=config.min_std)
+    policy = policy_for(spec, hidden=config.hidden, init_std=config.init_std, min_std=config.min_std)
     sizes = step_sizes or FixedStepSizes(inner_lr=config.inner_lr, decay=config.inner_lr_decay)
     weights = policy.init(generator)
     inner_loop = InnerLoop(

@@ -16,6 +16,7 @@ from torch import Tensor
 from metarl.rl.distributions import ActionDistribution, Categorical, Gaussian
 from metarl.rl.memory import Memory, MemoryKind, make_memory
 from metarl.rl.normalizers import mean_and_std
+from metarl.rl.pictures import PictureEncoder
 from metarl.rl.policies import MAX_STD, clamped, init_mlp, linear, mlp, projected
 from metarl.types import EnvSpec, Params
 
@@ -70,10 +71,26 @@ class RecurrentPolicy:
         return self.input_dim + (self.spec.obs_dim + 1 if self.input_changes else 0)
 
     @property
+    def picture(self) -> PictureEncoder | None:
+        """Of observations that are pictures; how they changed are channels more."""
+        if self.spec.picture is None:
+            return None
+        height, width, channels = self.spec.picture
+        return PictureEncoder(height, width, channels * (2 if self.input_changes else 1))
+
+    @property
+    def encoded_dim(self) -> int:
+        """Of the features, those of a picture by their encoding."""
+        if self.picture is None:
+            return self.features_dim
+        pixels = self.spec.obs_dim * (2 if self.input_changes else 1)
+        return self.features_dim - pixels + self.picture.output_dim
+
+    @property
     def memory(self) -> Memory:
         return make_memory(
             self.memory_kind,
-            input_dim=(self.features_dim, *self.encoder)[-1],
+            input_dim=(self.encoded_dim, *self.encoder)[-1],
             hidden_dim=self.hidden_dim,
             window=self.attention_window,
         )
@@ -86,8 +103,10 @@ class RecurrentPolicy:
     def init(self, generator: torch.Generator) -> Params:
         memory = self.memory
         modules = {"memory": memory.init(generator)}
+        if self.picture is not None:
+            modules["picture"] = self.picture.init(generator)
         if self.encoder:
-            modules["encoder"] = init_mlp((self.features_dim, *self.encoder), generator)
+            modules["encoder"] = init_mlp((self.encoded_dim, *self.encoder), generator)
         # a small last layer: the first actions come from the noise, not from the random net
         modules["policy"] = init_mlp((memory.output_dim, self.spec.action_dim), generator, last_gain=0.1)
         if self.value_head:
@@ -186,9 +205,21 @@ class RecurrentPolicy:
     def _encode(self, params: Params, x: Tensor) -> Tensor:
         if self.normalize_inputs:
             x = ((x - params["input.mean"]) / params["input.std"]).clamp(-LARGEST_INPUT, LARGEST_INPUT)
+        if self.picture is not None:
+            x = self._encode_picture(self.picture, params, x)
         if not self.encoder:
             return x
         return torch.tanh(mlp(_module(params, "encoder"), x, len(self.encoder)))
+
+    def _encode_picture(self, encoder: PictureEncoder, params: Params, x: Tensor) -> Tensor:
+        """Features (..., F) with their pixels (H W C), and the change of each, in place of what is seen in them."""
+        size = self.spec.obs_dim
+        seen, others = [x[..., :size]], [x[..., size : self.input_dim]]
+        if self.input_changes:
+            seen.append(x[..., self.input_dim : self.input_dim + size])
+            others.append(x[..., self.input_dim + size :])
+        pixels = torch.cat([part.unflatten(-1, (encoder.height, encoder.width, -1)) for part in seen], dim=-1)
+        return torch.cat([encoder.encode(_module(params, "picture"), pixels.flatten(-3)), *others], dim=-1)
 
 
 def _module(params: Params, module: str) -> Params:

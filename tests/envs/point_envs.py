@@ -216,6 +216,33 @@ class SetsItsMass(Cart):
         return super().reset(seed=seed)
 
 
+# ---- a camera
+
+
+class Lights(gym.Env):
+    """A light on the left or the right of a picture; action 0 or 1 hits it, or, where the task is `swapped`, 1 or 0."""
+
+    def __init__(self, swapped: int = 0, light: float = 255, channels_first: bool = False) -> None:
+        self.swapped, self.light, self.channels_first = swapped, light, channels_first
+        shape = (1, 8, 8) if channels_first else (8, 8, 1)
+        self.observation_space, self.action_space = Box(0, 255, shape, np.uint8), Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.show(), {}
+
+    def show(self):
+        self.side = int(self.np_random.integers(2))
+        row, column = int(self.np_random.integers(6)), int(self.np_random.integers(2)) + 4 * self.side
+        picture = np.zeros((8, 8, 1), np.uint8)
+        picture[row : row + 3, column : column + 3] = int(self.light)
+        return np.moveaxis(picture, -1, 0) if self.channels_first else picture
+
+    def step(self, action):
+        reward = float(action == self.side ^ self.swapped)
+        return self.show(), reward, False, False, {}
+
+
 # ---- the rest
 
 

@@ -13,7 +13,7 @@ import pytest
 from metarl.envs.any_gym import Choice, GymTasks, LogUniform, Uniform
 from metarl.envs.any_gym.inspect_env import SameTasksWarning
 from metarl.envs.any_gym.model_fields import rows_of
-from metarl.envs.any_gym.spaces import env_action, observation_vector
+from metarl.envs.any_gym.spaces import env_action, observation_vector, picture_shape
 from metarl.errors import UserError
 from metarl.types import Task
 from tests.envs.gym_envs import OwnTasks, Walk, make_walk
@@ -199,6 +199,18 @@ def test_actions_are_scaled_to_a_bounded_box_and_pass_an_unbounded_one() -> None
             np.testing.assert_array_equal(free(np.array([0.25, 7.0])), [0.25, 7])
     free, _, _ = env_action(gym.spaces.Box(-np.inf, np.inf, (2,)), "a")
     np.testing.assert_array_equal(free(np.array([5.0, -7.0])), [5, -7])
+
+
+def test_a_picture_has_its_channels_last_and_its_pixels_from_0_to_1() -> None:
+    picture = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(4, 5, 3)
+    to_vector, size = observation_vector(gym.spaces.Box(0, 255, (4, 5, 3), np.uint8), "a")
+    np.testing.assert_array_equal(to_vector(picture), picture.reshape(-1) / np.float32(255))
+    first, _ = observation_vector(gym.spaces.Box(0, 255, (3, 4, 5), np.uint8), "a")
+    np.testing.assert_array_equal(first(np.moveaxis(picture, -1, 0)), to_vector(picture))
+    assert size == 60
+    for shape, found in (((4, 5, 3), (4, 5, 3)), ((3, 4, 5), (4, 5, 3)), ((8, 8, 8), (8, 8, 8))):
+        assert picture_shape(gym.spaces.Box(0, 255, shape, np.uint8)) == found
+    assert picture_shape(gym.spaces.Box(0, 1, (4, 5, 3), np.float32)) is None
 
 
 def test_spaces_that_cannot_be_a_vector_are_named() -> None:
