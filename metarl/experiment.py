@@ -181,12 +181,15 @@ class RLExperiment:
         return sum(episodes.num_steps for data in batch for episodes in (*data.supports, data.query))
 
     def batch_metrics(self, batch: Sequence[TaskData]) -> Metrics:
-        """Return and success before adaptation (first support set) and after it (query set)."""
-        before = [data.supports[0] for data in batch if data.supports]
-        after = [data.query for data in batch]
-        metrics = {"return/post": _mean_return(after), "success/post": _mean_success(after)}
-        if before:
-            metrics |= {"return/pre": _mean_return(before), "success/pre": _mean_success(before)}
+        """Return and, where it is measured, success before adaptation (first support set) and after it (query set)."""
+        stages = {"pre": [data.supports[0] for data in batch if data.supports], "post": [data.query for data in batch]}
+        stages = {stage: episodes for stage, episodes in stages.items() if episodes}
+        metrics = {f"return/{stage}": _mean_return(episodes) for stage, episodes in stages.items()}
+        success = {f"success/{stage}": _mean_success(episodes) for stage, episodes in stages.items()}
+        measured = self.tasks.spec.measures_success
+        if measured or (measured is None and any(success.values())):  # a 0 of what nobody measures says nothing
+            metrics |= success
+        if "pre" in stages:
             metrics["adaptation_gap"] = metrics["return/post"] - metrics["return/pre"]
         return metrics | self.references(batch)
 

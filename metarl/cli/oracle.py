@@ -68,7 +68,8 @@ def main(rest: list[str]) -> int:
     for point, trained in train(tasks, task, config):
         model = trained
         points.append(point)
-        print(f"{point.env_steps:12,} {point.mean_return:10.1f} {point.success_any:18.0%}", flush=True)
+        success = f"{point.success_any:.0%}" if tasks.spec.measures_success or point.success_any else "-"
+        print(f"{point.env_steps:12,} {point.mean_return:10.1f} {success:>18}", flush=True)
     if arguments.save is not None and model is not None:
         model.save(arguments.save)
     if arguments.json is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from metarl.agents.maml import MAMLConfig, maml
 from metarl.agents.registry import AGENTS
 from metarl.agents.rl2 import RL2, RL2Config
+from metarl.envs.any_gym import GymTasks, Uniform
 from metarl.envs.bandits import Bandits
 from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
@@ -46,6 +48,17 @@ def test_a_memory_and_episodes_left_out():
     ).close()
 
 
+@pytest.mark.parametrize(("env", "measured"), [("Point", False), ("Success", True)])
+def test_success_that_nobody_measures_is_not_logged_as_0(env: str, measured: bool):
+    tasks = GymTasks(f"tests.envs.point_envs:{env}", vary={"goal": Uniform(-1, 1)}, horizon_steps=5)
+    experiment = built(lambda: AGENTS["random"].make(tasks.spec, torch_rng((0,))), tasks)
+    drawn = experiment.sample_tasks(2, rng=np.random.default_rng(0))
+    metrics = experiment.batch_metrics(experiment.collect(drawn, seed=(0,)))
+    experiment.close()
+    assert metrics["return/post"] < 0
+    assert metrics.get("success/post") == (0 if measured else None)
+
+
 class NothingHeldOut(Navigation):
     def meta_test(self):
         return []
@@ -60,6 +73,17 @@ def test_no_held_out_tasks():
 def test_the_config_of_another_agent():
     with pytest.raises(UserError, match="rl2 takes a RL2Config, not a MAMLConfig"):
         experiment_on(Navigation(), "rl2", agent_config=MAMLConfig())
+
+
+def test_rl2_on_tasks_of_ones_own_is_tested_as_far_as_its_trials_go():
+    config, _ = experiment_on(Navigation(), "rl2")
+    rl, agent = config().rl, config().agent
+    assert rl.evaluation.adaptation_episodes * rl.evaluation.adaptation_rounds + 1 == rl.query_episodes == 10
+    assert 2 * rl.pool.lanes_per_group == config().trainer.meta_batch_size  # a trial is a lane, of two workers
+    assert agent.normalize_inputs and agent.input_changes
+    given = RLSettings(query_episodes=3)
+    config, _ = experiment_on(Navigation(), "rl2", rl=given)
+    assert config().rl == given
 
 
 @pytest.mark.parametrize(
