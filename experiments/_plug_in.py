@@ -10,12 +10,22 @@ from metarl.agents.registry import all_agents
 from metarl.errors import UserError, nearest
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.experiments._build import build_with
+from metarl.rollout.pool import PoolConfig
+from metarl.scores.rl import EvaluationConfig
 from metarl.tasks import TaskDistribution
 
 Experiment = tuple[Callable[[], Any], Callable[[Any], RLExperiment]]
 """The `config` and `build` of an experiment file."""
 
 _TRAINER = TrainerConfig(iterations=100, meta_batch_size=20)
+_TRIALS = RLSettings(
+    query_episodes=10,
+    # episode by episode up to the tenth, which is as far as a trial goes in training
+    evaluation=EvaluationConfig(adaptation_episodes=1, adaptation_rounds=9),
+    # a trial is one lane: two groups of ten keep both workers busy
+    pool=PoolConfig(lanes_per_group=10),
+)
+"""Of RL², as on Meta-World and, with as many env steps in it, faster than trials of two on a pendulum of one's own."""
 
 
 def experiment_on(
@@ -28,8 +38,8 @@ def experiment_on(
 ) -> Experiment:
     """`config, build = experiment_on(tasks)`, at the top of an experiment file, is all that `metarl train` needs.
 
-    `agent_config` is the agent's own dataclass, with its defaults if not given. Each setting is a flag of the command
-    line as well. Raises UserError for an unknown agent.
+    `agent_config` is the agent's own dataclass, with its defaults if not given; `rl` is, for RL², trials of ten
+    episodes. Each setting is a flag of the command line as well. Raises UserError for an unknown agent.
     """
     agents = all_agents()
     if agent not in agents:
@@ -41,7 +51,7 @@ def experiment_on(
         "trainer": trainer,
         "agent": own if agent_config is None else agent_config,
         "tasks": tasks,
-        "rl": RLSettings() if rl is None else rl,
+        "rl": rl or (_TRIALS if agent == "rl2" else RLSettings()),
     }
     Config = dataclasses.make_dataclass(
         "Config", [(name, type(part)) for name, part in parts.items()], frozen=True, kw_only=True

@@ -49,7 +49,7 @@ MAML_GARAGE_DEVIATIONS = (
 RL2_METAWORLD_ALGORITHMS = RL2Config(
     memory="gru", hidden_dim=256, encoder=(256, 256), min_std=1e-6, reward_input_scale=0.1, gamma=0.99,
     gae_lambda=0.95, baseline="linear", lr=5e-4, clip=0.2, epochs=10, minibatches=1, chunk_steps=250,
-    entropy_coef=5e-3, max_grad_norm=1.0,
+    entropy_coef=5e-3, max_grad_norm=1.0, normalize_inputs=False, input_changes=False,
 )  # fmt: skip
 RL2_METAWORLD_ALGORITHMS_DEVIATIONS = (
     "its minibatches are chunks of 250 steps of all tasks, 50 overlapping, in order: 25 updates an epoch; ours are "
@@ -58,7 +58,7 @@ RL2_METAWORLD_ALGORITHMS_DEVIATIONS = (
 )
 RL2_GARAGE = RL2Config(
     memory="gru", hidden_dim=256, min_std=0.5, gamma=0.99, gae_lambda=0.95, lr=5e-4, clip=0.2, epochs=10,
-    minibatches=4, entropy_coef=5e-6,
+    minibatches=4, entropy_coef=5e-6, normalize_inputs=False, input_changes=False,
 )  # fmt: skip
 RL2_GARAGE_DEVIATIONS = (
     "its value function is an MLP (128, 128) of its own, fitted apart; ours is a head on the memory",

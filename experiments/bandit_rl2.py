@@ -26,6 +26,8 @@ class Config:
     trainer: TrainerConfig = TrainerConfig(iterations=300, meta_batch_size=1000, checkpoint_every_iterations=50)
     agent: RL2Config = RL2Config(
         hidden_dim=64,
+        normalize_inputs=False,
+        input_changes=False,
         encoder=(64,),  # "this arm paid": what a memory has to count is a product of its inputs
         gae_lambda=0.3,
         lr=2e-3,

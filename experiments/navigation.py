@@ -106,6 +106,8 @@ VARIANTS = {
         RL2,
         RL2Config(
             hidden_dim=64,
+            normalize_inputs=False,
+            input_changes=False,
             init_std=0.5,
             min_std=0.05,
             lr=2e-3,

@@ -10,6 +10,7 @@ from metarl.types import Task
 
 SMALL = {
     **{"hidden_dim": 8, "attention_window": 7, "reward_input_scale": 0.01},
+    **{"normalize_inputs": False, "input_changes": False},
     **{"epochs": 2, "minibatches": 2, "chunk_steps": 4, "lr": 1e-2},
 }
 
