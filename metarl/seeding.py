@@ -11,6 +11,8 @@ from enum import IntEnum
 import numpy as np
 import torch
 
+from metarl.errors import UserError
+
 SeedKey = tuple[int, ...]
 """(run_seed, stream, iteration, ...): the entropy of a SeedSequence followed by its spawn key."""
 
@@ -25,6 +27,13 @@ class Stream(IntEnum):
     LEARN = 4
 
     __repr__ = int.__repr__  # a seed in an error message can be pasted back
+
+
+def checked_key(seed: SeedKey) -> SeedKey:
+    """The key itself. Raises UserError for anything but a tuple of whole numbers, such as a number alone."""
+    if not (isinstance(seed, tuple) and all(isinstance(part, (int, np.integer)) for part in seed)):
+        raise UserError(f"seed={seed!r} must be a tuple of whole numbers; write ({seed!r},) for one")
+    return seed
 
 
 def seed_sequence(key: SeedKey) -> np.random.SeedSequence:

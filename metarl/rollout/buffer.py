@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from metarl.errors import UserError
 from metarl.types import EnvSpec, Episodes
 
 Arrays = dict[str, NDArray]
@@ -53,7 +54,16 @@ def arrays_in(block: memoryview | bytearray, spec: EnvSpec, num_episodes: int) -
 
 
 def new_arrays(spec: EnvSpec, num_episodes: int) -> Arrays:
-    return arrays_in(bytearray(num_bytes(spec, num_episodes)), spec, num_episodes)
+    """Raises UserError where there is no memory for so many steps."""
+    size = num_bytes(spec, num_episodes)
+    try:
+        block = bytearray(size)
+    except (MemoryError, OverflowError) as error:
+        raise UserError(
+            f"{num_episodes} episodes of horizon_steps={spec.horizon_steps} need {size / 2**30:.0f} GiB; lower "
+            "horizon_steps, at which episodes are truncated, or lanes_per_group"
+        ) from error
+    return arrays_in(block, spec, num_episodes)
 
 
 def to_episodes(arrays: Arrays, rows: slice) -> Episodes:

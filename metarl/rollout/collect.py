@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from metarl.learner import Actor, Explores, RLBehaviour
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import Pending, RolloutPool
-from metarl.seeding import SeedKey
+from metarl.seeding import SeedKey, checked_key
 from metarl.types import Episodes, Phi, Task, TaskData
 
 
@@ -28,7 +28,8 @@ def collect_episodes(
     Where the behaviour keeps a memory they are one trial, or, without `one_trial`, each begins with phi anew. With
     `exploring` actions vary as in meta-training.
     """
-    jobs = _jobs(behaviour, tasks, phis, num_episodes=num_episodes, seed=seed, one_trial=one_trial)
+    key = checked_key(seed)
+    jobs = _jobs(behaviour, tasks, phis, num_episodes=num_episodes, seed=key, one_trial=one_trial)
     return pool.collect(jobs, explorer_of(behaviour) if exploring else behaviour.actor(deterministic=deterministic))
 
 
@@ -83,7 +84,7 @@ class PendingMetaBatch:
         query_episodes: int,
         seed: SeedKey,
     ) -> None:
-        self._pool, self._behaviour, self._tasks, self._seed = pool, behaviour, tasks, seed
+        self._pool, self._behaviour, self._tasks, self._seed = pool, behaviour, tasks, checked_key(seed)
         self._support_episodes, self._query_episodes = support_episodes, query_episodes
         self._pending = self._submit([behaviour.prior()] * len(tasks), round_index=0)
 

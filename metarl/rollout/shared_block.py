@@ -115,7 +115,8 @@ class _NamedBlock:
         if shm.is_dir() and (free := shutil.disk_usage(shm).free) < size:
             raise UserError(
                 f"shared memory has {free >> 20} MiB free in /dev/shm and a rollout group needs {(size >> 20) + 1} "
-                "MiB; give the container more (docker run --shm-size=1g), lower lanes_per_group, or use --workers 0"
+                "MiB; give the container more (docker run --shm-size=1g), lower lanes_per_group or horizon_steps, or "
+                "use --workers 0"
             )
         block = cls(memory := SharedMemory(create=True, size=size), unlink=memory.unlink)
         file = shm / memory.name.lstrip("/")
@@ -155,5 +156,6 @@ def _reserve(descriptor: int, size: int) -> None:
     except OSError as error:
         raise UserError(
             f"shared memory has no room left for another {(size >> 20) + 1} MiB ({error.strerror}); give the container "
-            "more memory (docker run --memory, --shm-size=1g), lower lanes_per_group, or use --workers 0"
+            "more memory (docker run --memory, --shm-size=1g), lower lanes_per_group or horizon_steps, or "
+            "use --workers 0"
         ) from error

@@ -3,9 +3,11 @@
 import itertools
 
 import numpy as np
+import pytest
 import torch
 
-from metarl.seeding import Stream, numpy_rng, torch_rng
+from metarl.errors import UserError
+from metarl.seeding import Stream, checked_key, numpy_rng, torch_rng
 
 
 def test_equal_keys_give_equal_numbers_and_different_keys_different_ones():
@@ -40,3 +42,10 @@ def test_numbers_stay_what_they_are():
     """Results of published runs hang on these."""
     assert numpy_rng((1, 2, 3)).integers(1000, size=3).tolist() == [925, 89, 40]
     assert torch.randint(1000, (3,), generator=torch_rng((1, 2, 3))).tolist() == [546, 682, 262]
+
+
+def test_a_seed_that_is_no_tuple_is_named():
+    assert checked_key((0, Stream.TASKS, np.int64(3))) == (0, 1, 3)
+    for seed in (0, "ab", (0, 1.5)):
+        with pytest.raises(UserError, match=r"^seed=.* must be a tuple of whole numbers; write \("):
+            checked_key(seed)  # type: ignore[arg-type]

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from metarl.agents.registry import AGENTS
 from metarl.envs.navigation import Navigation
-from metarl.errors import NonFiniteError
+from metarl.errors import NonFiniteError, UserError
 from metarl.rl.policies import CategoricalMLP, GaussianMLP
 from metarl.rollout.actor import PolicyActor, UniformActor
+from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.lanes import EnvFault
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.types import Task
@@ -279,6 +281,21 @@ def test_an_observation_of_another_size_is_not_copied_into_the_row(at):
     with pytest.raises(EnvFault, match=rf"task 'short', seed \(6, 0, 0\), step {at}") as caught:
         collect([job(Task("short", {"short_obs_at": at}), seed=(6,))])
     assert "an observation of shape (1,), and the spec says (3,)" in str(caught.value.__cause__)
+
+
+def test_a_horizon_that_no_memory_holds_is_named():
+    tasks = Scripted(horizon_steps=10**15)
+    with pytest.raises(UserError, match=r"2 episodes of horizon_steps=10{15} need \d+ GiB; lower horizon_steps"):
+        collect([job(Task("long", {}), episodes=2, seed=(6,))], tasks=tasks)
+
+
+def test_a_seed_that_is_a_number_alone_is_named():
+    with RolloutPool(Scripted(), PoolConfig(workers=0)) as pool:
+        behaviour = AGENTS["random"].make(Scripted().spec, torch.Generator()).behaviour()
+        drawn = Scripted().sample(1, rng=np.random.default_rng(0))
+        episodes = {"support_episodes": 1, "query_episodes": 1}
+        with pytest.raises(UserError, match=r"seed=0 must be a tuple of whole numbers; write \(0,\)"):
+            collect_meta_batch(pool, behaviour, drawn, **episodes, seed=0)  # type: ignore[arg-type]
 
 
 def test_stats_count_steps_without_padding():
