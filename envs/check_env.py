@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
 from metarl.envs.any_gym import GymTasks
-from metarl.envs.any_gym.inspect_env import SameTasksWarning, names_without_effect
+from metarl.envs.any_gym.effects import names_without_effect
+from metarl.envs.any_gym.inspect_env import SameTasksWarning
 from metarl.envs.any_gym.lane import GymLane
 from metarl.envs.any_gym.make import made_env, registered_horizon
 from metarl.envs.any_gym.own_tasks import missing_methods

@@ -13,9 +13,9 @@ import numpy as np
 from gymnasium import Space
 from gymnasium.spaces import Box, Dict
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward
-from numpy.typing import NDArray
 
 from metarl.envs.any_gym.checked_calls import check_signature, checked_reset, checked_step
+from metarl.envs.any_gym.effects import names_without_effect, roll, same
 from metarl.envs.any_gym.lane import GymLane
 from metarl.envs.any_gym.make import made_env
 from metarl.envs.any_gym.spaces import env_action, observation_vector, picture_shape, space_fault
@@ -135,49 +135,17 @@ def _check_obs(reference: str, env: gym.Env, obs: Any, when: str) -> None:
         )
 
 
-def _roll(
-    reference: str, fixed: Mapping[str, Any], params: Mapping[str, Any], num_steps: int, *, after: int = 0
-) -> NDArray[np.floating]:
-    """All that an episode of a new env shows under the same seed and actions, up to its end, as a vector.
-
-    `after`: steps of another episode that the env has been through before.
-    """
-    with GymLane(reference, fixed) as lane:
-        if after:
-            _episode(reference, lane, params, after, seed=8)
-        return _episode(reference, lane, params, num_steps, seed=7)
-
-
-def _episode(
-    reference: str, lane: GymLane, params: Mapping[str, Any], num_steps: int, *, seed: int
-) -> NDArray[np.floating]:
-    env = lane.become(params)
-    to_vector, _ = observation_vector(env.observation_space, f"env {reference!r}: its observation")
-    seen = [to_vector(checked_reset(reference, env, seed, params.get("options")))]
-    env.action_space.seed(seed)
-    for _ in range(num_steps):
-        obs, reward, terminated, truncated, _ = checked_step(reference, env, env.action_space.sample())
-        seen += [to_vector(obs), np.array([reward])]
-        if terminated or truncated:
-            break
-    return np.concatenate(seen)
-
-
-def _same(one: NDArray, other: NDArray) -> bool:
-    return np.array_equal(one, other, equal_nan=True)
-
-
 def _check_seed(reference: str, fixed: Mapping[str, Any], task: Task, num_steps: int = 20) -> None:
     """The same seed, the same episode: in two new envs, and in one after another episode."""
-    first, second = (_roll(reference, fixed, task.params, num_steps) for _ in range(2))
-    if not _same(first, second):
-        where = "the first observation" if not _same(first[:1], second[:1]) else "an episode"
+    first, second = (roll(reference, fixed, task.params, num_steps) for _ in range(2))
+    if not same(first, second):
+        where = "the first observation" if not same(first[:1], second[:1]) else "an episode"
         raise UserError(
             f"env {reference!r} ignores its seed: reset(seed=7) of two new envs gave different episodes ({where} "
             "differs), so no run could be repeated; call super().reset(seed=seed) and draw from self.np_random alone, "
             "in reset and step, not in __init__"
         )
-    if not _same(first, _roll(reference, fixed, task.params, num_steps, after=num_steps)):
+    if not same(first, roll(reference, fixed, task.params, num_steps, after=num_steps)):
         raise UserError(f"env {reference!r}: an episode depends on the one before it; {_memory_of(reference, fixed)}")
 
 
@@ -193,38 +161,6 @@ def _memory_of(reference: str, fixed: Mapping[str, Any]) -> str:
                 )
             layer = layer.env
     return "set every field of the env's state in reset"
-
-
-def names_without_effect(
-    reference: str, fixed: Mapping[str, Any], tasks: Sequence[Task], horizon_steps: int
-) -> tuple[list[str], int]:
-    """(those of what varies that, changed alone, leave a whole episode as it was; how many were looked at)."""
-    base, *others = (task.params for task in tasks)
-    candidates = {place: [_with(base, other, *place) for other in others] for place in _varied(base)}
-    alike = {place: changed for place, changed in candidates.items() if any(params != base for params in changed)}
-    looked_at = len(alike)
-    for num_steps in (5, horizon_steps):  # the whole episode only where a few steps look alike
-        if alike:
-            roll = _roll(reference, fixed, base, num_steps)
-            alike = {
-                place: changed
-                for place, changed in alike.items()
-                if all(_same(roll, _roll(reference, fixed, params, num_steps)) for params in changed)
-            }
-    return [name for _, name in alike], looked_at
-
-
-def _varied(params: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(group, name) of each parameter; the env's own task is one."""
-    named = [(group, name) for group, values in params.items() if group != "own" for name in values]
-    return [*named, ("own", "own task")] if "own" in params else named
-
-
-def _with(params: Mapping[str, Any], other: Mapping[str, Any], group: str, name: str) -> dict[str, Any]:
-    """`params` with one parameter as it is in `other`."""
-    if group == "own":
-        return {**params, "own": other["own"]}
-    return {**params, group: {**params[group], name: other[group][name]}}
 
 
 def _warn_of_same_tasks(reference: str, fixed: Mapping[str, Any], tasks: Sequence[Task], horizon_steps: int) -> None:

@@ -162,6 +162,29 @@ class DrawsOver(Point):
         return super().reset(seed=seed)
 
 
+class Pairs(Point):
+    """Refuses a mixture of two of its tasks."""
+
+    def __init__(self, goal=0.5, twice=1.0) -> None:
+        super().__init__(goal)
+        if twice != 2 * goal:
+            raise ValueError("twice is twice the goal")
+
+
+class OwnTaskDrawnOver(Point):
+    """Its reset draws over what set_task has set."""
+
+    def sample_tasks(self, num_tasks: int):
+        return [float(goal) for goal in self.np_random.uniform(-1, 1, num_tasks)]
+
+    def set_task(self, task) -> None:
+        self.own_goal = task
+
+    def reset(self, *, seed=None, options=None):
+        self.own_goal = 0.0
+        return super().reset(seed=seed)
+
+
 XML = """<mujoco><worldbody><body name="cart"><joint name="slide" type="slide" axis="1 0 0"/><geom size="1"/></body>
 </worldbody><actuator><motor joint="slide"/></actuator></mujoco>"""
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from metarl.envs.any_gym import Choice, GymTasks, LogUniform, Uniform
+from metarl.envs.any_gym.effects import names_without_effect
 from metarl.envs.any_gym.inspect_env import SameTasksWarning
 from metarl.envs.any_gym.model_fields import rows_of
 from metarl.envs.any_gym.spaces import env_action, observation_vector, picture_shape
@@ -101,11 +102,17 @@ def test_tasks_that_look_alike_get_a_warning_and_no_more() -> None:
         ("DrawsOver", {"vary": {"goal": Uniform(-1, 1), "unread": Uniform(0, 1)}}, "unread"),
         ("DrawsOver", {"vary": {"goal": Uniform(-1, 1)}, "options": {"to": Uniform(0, 1)}}, "to"),
         ("Cart", {"vary": {"goal": Uniform(-1, 1)}, "model": {"geom_rgba": Uniform(0, 1)}}, "geom_rgba"),
+        ("OwnTaskDrawnOver", {"vary": {"goal": Uniform(-1, 1)}, "own_tasks": True}, "own task"),
     ],
 )
 def test_a_name_without_effect_beside_one_that_has_is_told(env: str, more, name: str) -> None:
     with pytest.warns(SameTasksWarning, match=f"{name} had no effect: another value alone gave the same episode"):
         assert GymTasks(f"{POINTS}:{env}", **more, horizon_steps=20).spec
+
+
+def test_a_mixture_of_tasks_that_the_env_refuses_tells_them_apart() -> None:
+    tasks = [Task(str(goal), {"kwargs": {"goal": goal, "twice": 2 * goal}}) for goal in (0.5, -0.25, 0.75)]
+    assert names_without_effect(f"{POINTS}:Pairs", {}, tasks, 20) == ([], 2)
 
 
 def test_factors_of_the_model_that_have_an_effect_are_not_told() -> None:
