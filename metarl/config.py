@@ -26,9 +26,9 @@ __all__ = [
     "WITHOUT_EFFECT",
     "all_fields",
     "apply_overrides",
-    "as_stored",
     "changed_by_storing",
     "check_plain",
+    "check_stored",
     "config_from_dict",
     "config_to_dict",
     "describe_fields",
@@ -89,16 +89,14 @@ def _unstorable(name: str, value: Any) -> tuple[str, Any]:
     return name, value
 
 
-def as_stored(config: Config) -> Config:
-    """The config as a run's file gives it back. Raises UserError naming a field that does not come back as it was.
+def check_stored(config: Any) -> None:
+    """Raises UserError naming a field that a run's config.json does not give back as it was.
 
     A mode of an Enum comes back as a text, a tuple among a user's own values as a list: training would not be on what
     `evaluate` tests on.
     """
-    stored = config_from_dict(type(config), config_to_dict(config))
-    if change := changed_by_storing(config, stored):
+    if change := changed_by_storing(config, config_from_dict(type(config), config_to_dict(config))):
         raise UserError(change)
-    return stored
 
 
 def check_plain(name: str, value: Any) -> None:
@@ -120,19 +118,25 @@ def changed_by_storing(value: Any, stored: Any, name: str = "") -> str | None:
     """In a sentence, what of a value is of another type or value after it has been stored as JSON; None: nothing."""
     if {type(value), type(stored)} == {int, float} and value == stored:
         return None  # a whole number, where the field's type is float
-    if type(value) is not type(stored):
+    if _is_part_of(stored, value):
+        parts = [(f.name, getattr(value, f.name), getattr(stored, f.name)) for f in _settable(stored)]
+    elif type(value) is not type(stored):
         return f"{name}={value!r:.60} would come back from config.json as {stored!r:.60}; {_PLAIN}"
-    if dataclasses.is_dataclass(value):
-        value, stored = ({f.name: getattr(one, f.name) for f in _settable(one)} for one in (value, stored))
-    if isinstance(value, dict) and isinstance(stored, dict):
+    elif isinstance(value, dict) and isinstance(stored, dict):
         if lost := [key for key in value if key not in stored]:
             return f"the key {lost[0]!r} of {name} would come back from config.json as a text; {_PLAIN}"
-        parts = [(f"{name}.{key}".lstrip("."), value[key], stored[key]) for key in value]
+        parts = [(key, value[key], stored[key]) for key in value]
     elif isinstance(value, (list, tuple)) and len(value) == len(stored):
-        parts = [(f"{name}[{i}]", *pair) for i, pair in enumerate(zip(value, stored, strict=True))]
+        parts = [(i, *pair) for i, pair in enumerate(zip(value, stored, strict=True))]
     else:
         return None if value == stored else f"{name}={value!r:.60} would come back as {stored!r:.60}; {_PLAIN}"
-    return next((found for part in parts if (found := changed_by_storing(part[1], part[2], part[0]))), None)
+    named = ((f"{name}[{key}]" if isinstance(key, int) else f"{name}.{key}".lstrip("."), a, b) for key, a, b in parts)
+    return next((found for place, a, b in named if (found := changed_by_storing(a, b, place))), None)
+
+
+def _is_part_of(stored: Any, value: Any) -> bool:
+    """Whether both are configs, of the field's own class or of one that a user has made of it."""
+    return dataclasses.is_dataclass(stored) and isinstance(value, type(stored))
 
 
 def config_from_dict(cls: type[Config], data: Mapping[str, Any]) -> Config:

@@ -24,7 +24,7 @@ from metarl.config import (
     MAY_DIFFER,
     WITHOUT_EFFECT,
     apply_overrides,
-    as_stored,
+    check_stored,
     config_from_dict,
     config_to_dict,
     describe_fields,
@@ -73,8 +73,8 @@ def main(rest: list[str]) -> int:
         _print_fields(arguments.experiment, config)
         _print_presets(presets_of(module))
         return 0
-    # what evaluate will build; what an experiment file sets has the types it is to have
-    config = as_stored(apply_overrides(config, parse_flags(flags)))
+    config = apply_overrides(config, parse_flags(flags))
+    check_stored(config)  # what an experiment file sets has the types it is to have, and is what evaluate will read
     if arguments.tensorboard:
         check_tensorboard()
     return _run_training(arguments, module.build, config)

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Annotated, Literal
 
 import pytest
@@ -14,7 +14,7 @@ from metarl.config import (
     WITHOUT_EFFECT,
     all_fields,
     apply_overrides,
-    as_stored,
+    check_stored,
     config_from_dict,
     config_to_dict,
     describe_fields,
@@ -283,6 +283,10 @@ class Mode(Enum):
     HARD = "hard"
 
 
+class Level(IntEnum):
+    HARD = 1
+
+
 @pytest.mark.parametrize(
     ("thing", "said"),
     [
@@ -294,15 +298,20 @@ class Mode(Enum):
 )
 def test_what_json_gives_back_as_something_else_is_named(thing: object, said: str) -> None:
     with pytest.raises(UserError) as caught:
-        as_stored(Holding(thing))
+        check_stored(Holding(thing))
     assert str(caught.value).startswith(said)
 
 
-def test_a_config_is_as_stored_where_its_types_say_how() -> None:
-    config = RunConfig(agent=AgentConfig(inner_lr=1), low=7)
-    stored = as_stored(config)
-    assert stored == config and isinstance(stored.agent.inner_lr, float)
-    assert as_stored(Holding({"a": [1, 2.5, None, "b"]})) == Holding({"a": [1, 2.5, None, "b"]})
+@dataclass(frozen=True, kw_only=True)
+class OwnPolicy(PolicyConfig):
+    pass
+
+
+def test_a_config_that_its_types_bring_back_may_be_stored():
+    check_stored(RunConfig(agent=AgentConfig(inner_lr=1, policy=OwnPolicy(seed=3)), low=7))  # a whole number as a float
+    check_stored(Holding({"a": [1, 2.5, None, "b"]}))
+    with pytest.raises(UserError, match=r"agent\.policy\.seed=.*HARD.* would come back"):
+        check_stored(RunConfig(agent=AgentConfig(policy=OwnPolicy(seed=Level.HARD))))
 
 
 @all_fields(MAY_DIFFER)
