@@ -12,7 +12,9 @@ from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
 
-METAWORLD = SACConfig(value_sign="positive", smallest_return_scale=0.2, replay_capacity=250_000)
+METAWORLD = SACConfig(
+    value_sign="positive", smallest_return_scale=0.2, replay_capacity=250_000, replay_ratio=32, focus=0.5
+)
 """Its rewards lie between 0 and 10."""
 PLAIN = SACConfig(
     actor_hidden=(256, 256),
