@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from metarl.agents.sac import SACConfig
+from metarl.envs.any_gym import GymTasks
+from metarl.envs.any_gym.make import needed_horizon
 from metarl.envs.metaworld.mt import MT
 from metarl.experiment import RLSettings, TrainerConfig
 from metarl.experiments._plug_in import Experiment, experiment_on
@@ -56,6 +56,22 @@ def sac_on_mt(tasks: MT, *, num_classes: int, iterations: int) -> Experiment:
     )
 
 
-def plain(agent: SACConfig) -> SACConfig:
-    """`PLAIN`, with the replay of `agent`."""
-    return replace(PLAIN, replay_capacity=agent.replay_capacity)
+def sac_on_one_env(tasks: GymTasks, *, env_steps: int, warmup_steps: int = 5_000) -> Experiment:
+    """An iteration is an episode; a gradient step every four env steps. Scored on 20 episodes."""
+    horizon = needed_horizon(tasks.env)
+    return experiment_on(
+        tasks,
+        "sac",
+        agent_config=SACConfig(
+            critic_hidden=(256, 256),
+            actor_hidden=(256, 256),
+            batch_size=256,
+            replay_ratio=64,
+            n_step=3,
+            warmup_steps=warmup_steps,
+        ),
+        trainer=TrainerConfig(
+            iterations=env_steps // horizon, meta_batch_size=1, checkpoint_every_iterations=10, log_every_iterations=5
+        ),
+        rl=RLSettings(query_episodes=1, evaluation=EvaluationConfig(adaptation_rounds=0, test_episodes=20)),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,10 +19,11 @@ from metarl.envs.any_gym.model_fields import rows_of
 from metarl.envs.any_gym.own_tasks import check_has_own_tasks, check_own_tasks_repeat, draw_own_tasks
 from metarl.envs.any_gym.ranges import Range
 from metarl.envs.any_gym.task_params import check_attribute, check_values, id_of, placed
+from metarl.envs.shown_task import ShownTaskLanes, task_values, with_shown_task
 from metarl.errors import UserError, nearest
 from metarl.rollout.lanes import LoopedLanes
 from metarl.seeding import SeedKey, numpy_rng
-from metarl.tasks import is_shown, params_key
+from metarl.tasks import BatchEnv, is_shown, params_key
 from metarl.types import EnvSpec, Task
 from metarl.validate import Checked, Count, Natural
 
@@ -54,6 +55,10 @@ class GymTasks(Checked):
     """Given to reset(options=)."""
     own_tasks: bool = field(default=False, metadata=_NAMES_CODE)
     """The env's own sample_tasks(n) and set_task(task)."""
+    one_task: bool = field(default=False, metadata=_NAMES_CODE)
+    """Nothing varies: the env as it is, trained on and tested on, for an agent that does not adapt, such as sac."""
+    show_task: bool = False
+    """What was drawn stands at the end of each observation: for an agent that is told the task, such as sac."""
     kwargs: dict[str, Any] = field(default_factory=dict, metadata=_NAMES_CODE)
     """Constructor keywords that are the same in all tasks."""
     horizon_steps: Count | None = None
@@ -66,8 +71,17 @@ class GymTasks(Checked):
         super().__post_init__()
         object.__setattr__(self, "env", reference_to(self.env))
         check_plain(f"env {self.env!r}: kwargs", self.kwargs)
-        if not (self.vary or self.model or self.options or self.own_tasks):
-            raise UserError(f"env {self.env!r}: nothing varies between tasks; give vary, model, options or own_tasks")
+        varies = bool(self.vary or self.model or self.options or self.own_tasks)
+        if not (varies or self.one_task):
+            raise UserError(
+                f"env {self.env!r}: nothing varies between tasks; give vary, model, options or own_tasks, or "
+                "one_task=True to train an agent that does not adapt, such as sac"
+            )
+        if self.one_task and (varies or self.show_task):
+            raise UserError(
+                f"env {self.env!r}: one_task=True is an env of which nothing varies; leave out vary, model, options, "
+                "own_tasks and show_task, or one_task"
+            )
         for group in (self.vary, self.model, self.options):
             for name, values in group.items():
                 if not isinstance(values, Range):
@@ -78,12 +92,18 @@ class GymTasks(Checked):
 
     @property
     def name(self) -> str:
-        return f"{self.env.rpartition(':')[2]}-{'-'.join([*self.vary, *self.model, *self.options]) or 'own'}"
+        base = self.env.rpartition(":")[2]
+        if self.one_task:
+            return base
+        varied = "-".join([*self.vary, *self.model, *self.options]) or "own"
+        return f"{base}-{varied}{'-shown' if self.show_task else ''}"
 
     @cached_property
     def spec(self) -> EnvSpec:
         horizon = self.horizon_steps or needed_horizon(self.env)
-        return inspect_env(self.env, self.kwargs, self._draw(_FEW, numpy_rng((self.test_seed, 1))), horizon)
+        few = self._draw(1 if self.one_task else _FEW, numpy_rng((self.test_seed, 1)))
+        spec = inspect_env(self.env, self.kwargs, few, horizon)
+        return with_shown_task(spec, few[0]) if self.show_task else spec
 
     @cached_property
     def _as_keyword(self) -> dict[str, bool]:
@@ -112,6 +132,9 @@ class GymTasks(Checked):
 
     @cached_property
     def _held_out(self) -> dict[str, Task]:
+        if self.one_task:
+            (task,) = self._draw(1, numpy_rng((self.test_seed, 0)))
+            return {params_key(task): task}
         rng, found = numpy_rng((self.test_seed, 0)), {}
         for number in (self.num_test_tasks, *[_MANY] * 20):
             for task in self._draw(number, rng):
@@ -125,6 +148,8 @@ class GymTasks(Checked):
         )
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+        if self.one_task:
+            return self.meta_test() * num_tasks
         tasks: list[Task] = []
         for number in (num_tasks, *[_MANY] * 100):
             tasks += [task for task in self._draw(number, rng) if params_key(task) not in self._held_out]
@@ -143,7 +168,7 @@ class GymTasks(Checked):
         groups = placed(params, self._group_of)
         vary = {"kwargs": self.vary, "attributes": self.vary}
         check_values(self.env, groups, {**vary, "model": self.model, "options": self.options})
-        return Task(f"{self.name}[{id_of(groups)}]", groups)
+        return Task(self.name if self.one_task else f"{self.name}[{id_of(groups)}]", groups)
 
     def _group_of(self, name: str) -> str:
         known = [*self.vary, *self.model, *self.options]
@@ -153,8 +178,11 @@ class GymTasks(Checked):
             return "kwargs" if self._as_keyword[name] else "attributes"
         return "model" if name in self.model else "options"
 
-    def make_env(self, num_lanes: int) -> LoopedLanes:
-        return LoopedLanes(lambda: GymLane(self.env, self.kwargs), num_lanes, self.spec)
+    def make_env(self, num_lanes: int) -> BatchEnv:
+        values = len(task_values(self.meta_test()[0])) if self.show_task else 0
+        spec = replace(self.spec, obs_dim=self.spec.obs_dim - values)
+        lanes = LoopedLanes(lambda: GymLane(self.env, self.kwargs), num_lanes, spec)
+        return ShownTaskLanes(lanes, num_lanes, values) if self.show_task else lanes
 
     def gym_env(self, task: Task, **kwargs: Any) -> gym.Env:
         """The task's env itself; `kwargs` go to its constructor, such as render_mode."""

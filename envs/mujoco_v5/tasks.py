@@ -19,9 +19,10 @@ from metarl.envs.mujoco_v5.gym_env import RobotGymEnv
 from metarl.envs.mujoco_v5.humanoid import HUMANOID_FAMILIES
 from metarl.envs.mujoco_v5.lanes import RobotLanes
 from metarl.envs.mujoco_v5.physics import has_camera
+from metarl.envs.shown_task import ShownTaskLanes, task_values, with_shown_task
 from metarl.errors import UserError, nearest
 from metarl.seeding import SeedKey, numpy_rng
-from metarl.tasks import check_like, is_shown
+from metarl.tasks import BatchEnv, check_like, is_shown
 from metarl.types import EnvSpec, Task
 from metarl.validate import Checked, Natural
 
@@ -47,6 +48,8 @@ class RobotTasks(Checked):
     family: str = "cheetah-dir-maml-v0"
     tasks_seed: Natural = 20190319
     """Fixed training tasks and held-out ones are drawn once, from this seed: the benchmark, not the run."""
+    show_task: bool = False
+    """The task's parameters stand at the end of each observation: for an agent that is told, such as sac."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,17 +64,22 @@ class RobotTasks(Checked):
 
     @property
     def name(self) -> str:
-        return self.family
+        return f"{self.family}-shown" if self.show_task else self.family
 
     @property
     def spec(self) -> EnvSpec:
         robot = self._family.robot
-        return EnvSpec(
+        spec = EnvSpec(
             obs_dim=robot.obs_dim,
             action_dim=robot.model.nu,
             horizon_steps=self._family.horizon_steps,
             measures_success=self._family.succeeded is not None,
         )
+        return with_shown_task(spec, self._example_task) if self.show_task else spec
+
+    @property
+    def _example_task(self) -> Task:
+        return self.task(_example(self.family))
 
     def meta_train(self) -> list[Task]:
         """The fixed training tasks; empty where each training task is a new draw."""
@@ -104,8 +112,11 @@ class RobotTasks(Checked):
                 f"{str(dict(_example(self.family)))[:200]}"
             ) from error
 
-    def make_env(self, num_lanes: int) -> RobotLanes:
-        return RobotLanes(self._family, num_lanes)
+    def make_env(self, num_lanes: int) -> BatchEnv:
+        lanes = RobotLanes(self._family, num_lanes)
+        if not self.show_task:
+            return lanes
+        return ShownTaskLanes(lanes, num_lanes, len(task_values(self._example_task)))
 
     def gym_env(self, task: Task, **kwargs: Any) -> RobotGymEnv:
         """The task on gymnasium's own env; `kwargs` go to gymnasium.make, such as render_mode."""
