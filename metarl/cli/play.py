@@ -17,6 +17,7 @@ from metarl.errors import UserError
 from metarl.files import inside
 from metarl.runs.log import say
 from metarl.seeding import Stream
+from metarl.text import printable
 from metarl.validate import check_counts
 
 
@@ -40,7 +41,7 @@ class PlayArguments:
     """Of each round."""
     sampled: bool = False
     """Show the policy with its noise rather than its mean action."""
-    size: int = 240
+    size: int = 480
     """Height of the picture, pixels."""
     every: int = 2
     """Show every so many steps."""
@@ -88,9 +89,21 @@ def _play(arguments: PlayArguments, flags: list[tuple[str, str]], out: Path, bac
         experiment.close()
     before, after = (_frames(tasks, task, result, mode, which, arguments, backend) for which in (0, -1))
     returns = result.returns(mode)
-    captions = (f"before: return {returns[0]:.1f}", f"after round {len(returns) - 1}: return {returns[-1]:.1f}")
-    write_video(out, side_by_side(before, after, captions), frames_per_second=max(1.0, 30 / arguments.every))
+    captions = (
+        f"before: return {returns[0]:.1f}{_success(tasks, result, mode, 0)}",
+        f"after round {len(returns) - 1}: return {returns[-1]:.1f}{_success(tasks, result, mode, -1)}",
+    )
+    frames = side_by_side(before, after, captions, printable(task.id))
+    write_video(out, frames, frames_per_second=max(1.0, 30 / arguments.every))
     say(f"{task.id}: return {returns[0]:.2f} before adaptation, {returns[-1]:.2f} after; the video is {out}")
+
+
+def _success(tasks: Any, result: Any, mode: str, which: int) -> str:
+    """Of the episode that is shown, where success is measured."""
+    if not tasks.spec.measures_success:
+        return ""
+    step = int(result.tests[mode][which][0].steps_to_success()[0])
+    return f", success at step {step}" if step else ", no success"
 
 
 def _frames(
