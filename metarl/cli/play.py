@@ -15,7 +15,9 @@ from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
 from metarl.files import inside
+from metarl.progress import tell_progress
 from metarl.runs.log import say
+from metarl.runs.progress_bar import progress_bar
 from metarl.seeding import Stream
 from metarl.text import printable
 from metarl.validate import check_counts
@@ -74,20 +76,24 @@ def _play(arguments: PlayArguments, flags: list[tuple[str, str]], out: Path, bac
             raise UserError(f"{tasks.name} has no picture of itself: its class has no method `replay`")
         task = find_task(experiment.tasks, arguments.task)
         mode = "stochastic" if arguments.sampled else "deterministic"
-        result = adapt_and_test(
-            experiment.pool,
-            experiment.learner.behaviour(),
-            [task],
-            rounds=evaluation.adaptation_rounds if arguments.rounds is None else arguments.rounds,
-            episodes=evaluation.adaptation_episodes if arguments.episodes is None else arguments.episodes,
-            test_episodes=1,
-            seed=(arguments.seed, Stream.EVALUATE),
-            modes=[mode],
-            same_start=True,
-        )
+        with progress_bar(f"adapting to {task.id}"):
+            result = adapt_and_test(
+                experiment.pool,
+                experiment.learner.behaviour(),
+                [task],
+                rounds=evaluation.adaptation_rounds if arguments.rounds is None else arguments.rounds,
+                episodes=evaluation.adaptation_episodes if arguments.episodes is None else arguments.episodes,
+                test_episodes=1,
+                seed=(arguments.seed, Stream.EVALUATE),
+                modes=[mode],
+                same_start=True,
+            )
     finally:
         experiment.close()
-    before, after = (_frames(tasks, task, result, mode, which, arguments, backend) for which in (0, -1))
+    with progress_bar("drawing, before"):
+        before = _frames(tasks, task, result, mode, 0, arguments, backend)
+    with progress_bar("drawing, after"):
+        after = _frames(tasks, task, result, mode, -1, arguments, backend)
     returns = result.returns(mode)
     captions = (
         f"before: return {returns[0]:.1f}{_success(tasks, result, mode, 0)}",
@@ -116,7 +122,10 @@ def _frames(
         # a lane's seed: that of the first and only job, the episode, and 0 for the env's own luck
         seed = (*result.test_seeds[mode][which], 0, 0, 0)
         replay = tasks.replay(task, seed, actions, size=arguments.size, every=arguments.every)
-        frames = list(replay)
+        frames = []
+        for frame in replay:
+            frames.append(frame)
+            tell_progress(min(1.0, len(frames) * arguments.every / len(actions)))
     except UserError:
         raise
     except Exception as error:

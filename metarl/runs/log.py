@@ -279,8 +279,12 @@ def is_fancy(stream: TextIO) -> bool:
 
 def format_pace(per_second: float, seconds_left: float, *, unit: str = "env steps") -> str:
     """'3,210 env steps/s, 1:02:05 left'."""
-    minutes, seconds = divmod(round(seconds_left), 60)
-    hours, minutes = divmod(minutes, 60)
-    left = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
     digits = 0 if per_second >= 10 else 1
-    return f"{per_second:,.{digits}f} {unit}/s, {left} left"
+    return f"{per_second:,.{digits}f} {unit}/s, {format_seconds(seconds_left)} left"
+
+
+def format_seconds(seconds: float) -> str:
+    """'1:02:05' or '2:05'."""
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{whole:02}" if hours else f"{minutes}:{whole:02}"
