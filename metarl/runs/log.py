@@ -258,15 +258,8 @@ _ONE_LINE: dict[str, Any] = {"markup": False, "highlight": False, "no_wrap": Tru
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print lines, whoever wrote them.
-
-    Where the reader of a pipe is gone (`metarl train ... | head`) all later ones go nowhere.
-    """
-    out: TextIO = stream or sys.stdout
-    try:
-        print(printable_lines(text), file=out, flush=True)
-    except BrokenPipeError:  # having read enough is no reason to end a run
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    """Print lines, whoever wrote them, at once."""
+    print(printable_lines(text), file=stream or sys.stdout, flush=True)
 
 
 def is_fancy(stream: TextIO) -> bool:
