@@ -14,6 +14,7 @@ from metarl.config import NAMES_FILES
 from metarl.errors import UserError
 from metarl.fewshot.data.arrays import check_channels_first
 from metarl.fewshot.data.class_episodes import ClassData, ClassEpisodes, by_class
+from metarl.fewshot.data.enough import Wanted, check_enough
 from metarl.fewshot.data.own_examples import read_own
 from metarl.fewshot.data.repeats import first_of_each, split_of_each, warn_of_repeats
 from metarl.fewshot.data.source import EpisodeConfig, RawKind
@@ -38,8 +39,9 @@ class ArraysConfig(Checked):
     test_queries: Count = 5
 
 
-def arrays_file(config: ArraysConfig, episodes: EpisodeConfig) -> ClassEpisodes:
-    """Raises UserError naming what is missing in the file, or the example that is not finite."""
+def arrays_file(config: ArraysConfig, episodes: EpisodeConfig, *, suites: Sequence[str] | None = None) -> ClassEpisodes:
+    """Raises UserError naming what is missing in the file, or the example that is not finite; with the `suites` that
+    will be asked of it also all that the classes lack, at once."""
     if not config.file:
         raise UserError("--file is missing; give a .npz file with X (n, ...) and y (n,)")
     path = Path(config.file)
@@ -49,6 +51,9 @@ def arrays_file(config: ArraysConfig, episodes: EpisodeConfig) -> ClassEpisodes:
         raise UserError(f"example {names.index('')} of {path} has an empty label; label it or leave it out")
     kept = first_of_each(X, names)
     data_set = by_class(X[kept], np.asarray(names)[kept])
+    if suites is not None:
+        wanted = Wanted(episodes, suites, config.test_queries, config.test_share, config.split_seed)
+        check_enough(dict(zip(data_set.names, data_set.sizes.tolist(), strict=True)), wanted, where=config.file)
     splits = hold_out(data_set.names, test_share=config.test_share, split_seed=config.split_seed, where=config.file)
     splits = with_val(splits, episodes.val_share)
     warn_of_repeats(X, split_of_each(names, data_set.names, splits), kept, what=config.file)
