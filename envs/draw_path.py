@@ -15,7 +15,10 @@ _BACKGROUND, _PATH, _POINT, _GOAL = (250, 250, 250), (70, 110, 180), (20, 40, 90
 def draw_path(
     path: NDArray, goal: Sequence[float], *, radius: float, half_width: float, size: int, every: int
 ) -> Iterator[NDArray[np.uint8]]:
-    """Frames (size, size, 3) of the positions of `path` (T, 2) that `is_shown`; the square is +-half_width wide."""
+    """Frames (size, size, 3) of the positions of `path` (T, 2) that `is_shown`; the square is +-half_width wide.
+
+    A point beyond it is a ring at its edge.
+    """
     from PIL import Image, ImageDraw  # workers never draw
 
     def pixel(xy: Sequence[float]) -> tuple[float, float]:
@@ -25,14 +28,16 @@ def draw_path(
         x, y = pixel(xy)
         draw.ellipse((x - r, y - r, x + r, y + r), outline=color, fill=color if fill else None)
 
+    dot = size / 60
     for t in range(len(path)):
         if not is_shown(t, len(path) - 1, every):
             continue
         image = Image.new("RGB", (size, size), _BACKGROUND)
         draw = ImageDraw.Draw(image)
         disc(draw, goal, radius / half_width * size / 2, _GOAL, fill=False)
-        disc(draw, goal, 3, _GOAL, fill=True)
+        disc(draw, goal, dot, _GOAL, fill=True)
         if t:
-            draw.line([pixel(xy) for xy in path[: t + 1]], fill=_PATH, width=2)
-        disc(draw, path[t], 4, _POINT, fill=True)
+            draw.line([pixel(xy) for xy in path[: t + 1]], fill=_PATH, width=max(1, size // 120))
+        seen = np.clip(path[t], -half_width, half_width)
+        disc(draw, seen, 1.3 * dot, _POINT, fill=bool((seen == path[t]).all()))
         yield np.asarray(image)

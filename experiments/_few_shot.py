@@ -91,6 +91,11 @@ def build_chosen(source: EpisodeSource, config: ConfigOfAnyMethod) -> FewShotExp
     return build_with(METHODS[config.method].build, source, chosen)
 
 
+def test_suites(evaluation: FewShotEvaluationConfig) -> tuple[str, ...]:
+    """Those that are asked of the classes of the test."""
+    return evaluation.suites if evaluation.held_out == "test" else ()
+
+
 def _check_anneals(config: Config) -> None:
     """Raises UserError where Reptile's theta would stand still before the end of the run."""
     if isinstance(config.method, ReptileConfig) and config.trainer.iterations > config.method.meta_lr_iterations:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metarl.experiment import TrainerConfig
-from metarl.experiments._few_shot import Method, build_chosen
+from metarl.experiments._few_shot import Method, build_chosen, test_suites
 from metarl.fewshot.data.intents import IntentsConfig, intents
 from metarl.fewshot.data.source import EpisodeConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
@@ -85,4 +85,4 @@ def config() -> Config:
 
 
 def build(config: Config) -> FewShotExperiment:
-    return build_chosen(intents(config.data, config.episodes), config)
+    return build_chosen(intents(config.data, config.episodes, suites=test_suites(config.evaluation)), config)

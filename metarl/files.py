@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -87,17 +88,31 @@ def sync_directory(path: Path) -> None:
 def replace_file(path: Path, data: bytes) -> None:
     """Put `data` in the place of the file at once; if that fails, the old file stays and no other remains.
 
-    A link gives way to the file; what it leads to stays as it is.
+    A link gives way to the file; what it leads to stays as it is. Raises OSError that names the file.
     """
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        temporary.unlink(missing_ok=True)  # of an earlier process that had our id
+        remove_stale(path.parent, path.name)
         write_synced(temporary, data)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None
         raise
     sync_directory(path.parent)
+
+
+def remove_stale(directory: Path, name: str | None = None) -> None:
+    """Remove what writers that are dead, or an earlier one that had our process id, left half done.
+
+    Of the file of that name; without it, of all files in a directory that nobody else writes in. Raises OSError.
+    """
+    pattern = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.tmp-(\d+)")
+    for path in directory.iterdir():
+        match = pattern.fullmatch(path.name)
+        if match and ((pid := int(match[1])) == os.getpid() or not process_alive(pid)):
+            path.unlink(missing_ok=True)
 
 
 def process_alive(pid: int) -> bool:

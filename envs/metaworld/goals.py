@@ -103,7 +103,7 @@ def _cached(name: str, build: Callable[[], Any]) -> Split:
     versions = {"format": FORMAT, "metaworld": version("metaworld")}
     path = cache_directory() / f"goals_{name}_metaworld{versions['metaworld']}.json"
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_bytes())
         if stored["versions"] == versions and stored["sha256"] == _digest(stored["tasks"]):
             return Split(**{part: [_task(**row) for row in rows] for part, rows in stored["tasks"].items()})
     except (OSError, ValueError, KeyError, TypeError):
@@ -164,7 +164,7 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as directory:
             file = Path(directory) / path.name
-            file.write_text(text)
+            file.write_text(text, encoding="utf-8")
             os.replace(file, path)
     except OSError:
         pass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
@@ -12,30 +11,35 @@ from metaworld.types import Task as MetaworldTask
 from numpy.typing import NDArray
 
 from metarl.envs.metaworld.spec import RewardVersion
+from metarl.envs.scene_picture import ScenePicture
+from metarl.envs.view import View
 from metarl.tasks import is_shown
 from metarl.types import Task
+
+_OVER_THE_SHOULDER = View(lookat=(0.0, 0.62, 0.12), distance=1.6, azimuth=149.0, elevation=-27.0)
+"""The table fills the picture, and what stands at its far end is seen from the front."""
+_GOAL_RADIUS = 0.05
+"""Metres; as near as is success in reach and push."""
 
 
 def replay(
     task: Task, actions: NDArray, *, size: int, every: int, reward_version: RewardVersion
 ) -> Iterator[NDArray[np.uint8]]:
-    """Frames (size, size, 3) of the steps that `is_shown`, from camera corner2, which hangs upside down."""
+    """Frames (size, size, 3) of the steps that `is_shown`; the ball is the goal, whether the policy knows it or not."""
     cls = ALL_V3_ENVIRONMENTS[task.params["env_name"]]
-    env = cls(
-        render_mode="rgb_array", camera_name="corner2", reward_function_version=reward_version, width=size, height=size
-    )
+    env = cls(reward_function_version=reward_version)
     content = {"env_cls": cls, "rand_vec": np.array(task.params["rand_vec"]), "partially_observable": True}
     env.set_task(MetaworldTask(env_name=task.params["env_name"], data=pickle.dumps(content)))
+    picture = None
     try:
         env.reset()
-        yield _upright(env.render())
-        for step, action in enumerate(actions, 1):
-            env.step(action)
+        picture = ScenePicture(env.model, env.data, size, _OVER_THE_SHOULDER)
+        for step in range(len(actions) + 1):
+            if step:
+                env.step(actions[step - 1])
             if is_shown(step, len(actions), every):
-                yield _upright(env.render())
+                yield picture.take(env._target_pos, _GOAL_RADIUS)
     finally:
+        if picture is not None:
+            picture.close()
         env.close()
-
-
-def _upright(frame: Any) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(frame[::-1])

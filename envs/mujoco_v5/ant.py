@@ -44,6 +44,7 @@ from metarl.envs.mujoco_v5.family import (
     velocity_name,
 )
 from metarl.envs.mujoco_v5.robots import ANT, ANT_FEELING_CONTACTS, ANT_KNOWING_ITS_POSITION, Robot, clipped_contacts
+from metarl.envs.view import View
 
 
 def contact_cost(moved: Moved) -> Floats:
@@ -106,6 +107,8 @@ def _goal_family(
         name_of=_place_name,
         goal=_place,
         position=torso_xy,
+        view=View(lookat=(0.0, 0.0, 0.0), distance=9.0, azimuth=90.0, elevation=-50.0),
+        ball_radius=0.3,
         **changes,
     )
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from metarl.envs.mujoco_v5.family import Family, Floats, Moved, Params, control_cost
 from metarl.envs.mujoco_v5.robots import FINGERTIP, GOAL, OBJECT, PUSHER, REACHER, TARGET, TIPS, Robot, State
+from metarl.envs.view import View
 
 
 def _distance(state: State, a: int, b: int) -> Floats:
@@ -72,6 +73,7 @@ ARM_FAMILIES = {
         rewards=reach,
         succeeded=reached,
         position=_fingertip,
+        view=View(lookat=(0.0, 0.0, 0.0), distance=0.75, azimuth=90.0, elevation=-75.0),
     ),
     "pusher-goal-v0": Family(
         summary="a seven-joint arm pushes an object to a hidden goal",
@@ -84,5 +86,6 @@ ARM_FAMILIES = {
         rewards=push,
         succeeded=pushed,
         position=_object,
+        view=View(lookat=(0.3, -0.2, -0.2), distance=1.8, azimuth=110.0, elevation=-40.0),
     ),
 }

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.envs.mujoco_v5.robots import Floats, Robot, State
+from metarl.envs.view import View
 
 Params = Mapping[str, Any]
 """A task's parameters as JSON values."""
@@ -59,6 +60,10 @@ class Family:
     num_train_tasks: int | None = None
     """Meta-training draws from so many fixed tasks; None: each task is a new draw."""
     num_test_tasks: int = 40
+    view: View | None = None
+    """In pictures; None: the camera that follows the robot."""
+    ball_radius: float = 0.0
+    """Metres, in pictures: of the ball that stands on a goal (x, y) which the model itself does not show; 0: none."""
 
     @property
     def split(self) -> str:

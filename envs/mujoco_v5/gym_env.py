@@ -76,6 +76,16 @@ class RobotGymEnv(gym.Env):
         truncated = self._num_steps >= family.horizon_steps
         return family.robot.observe(state)[0], float(family.rewards(moved)[0]), bool(terminated), truncated, info
 
+    @property
+    def model(self) -> Any:
+        """MuJoCo's, with the task's body."""
+        return self._own.model
+
+    @property
+    def data(self) -> Any:
+        """MuJoCo's, of this moment."""
+        return self._own.data
+
     def render(self) -> Any:
         return self._env.render()
 

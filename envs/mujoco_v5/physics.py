@@ -51,7 +51,3 @@ def changed_model(model: MjModel, scales: Mapping[str, Any]) -> MjModel:
 def refresh_constants(model: MjModel) -> None:
     """Subtree masses, inverse weights and the like: without it, constraints go on with those of the old masses."""
     _mujoco.mj_setConst(model, make_data(model))
-
-
-def has_camera(model: MjModel, name: str) -> bool:
-    return _mujoco.mj_name2id(model, _mujoco.mjtObj.mjOBJ_CAMERA, name) >= 0

@@ -18,7 +18,6 @@ from metarl.envs.mujoco_v5.family import Family, Params
 from metarl.envs.mujoco_v5.gym_env import RobotGymEnv
 from metarl.envs.mujoco_v5.humanoid import HUMANOID_FAMILIES
 from metarl.envs.mujoco_v5.lanes import RobotLanes
-from metarl.envs.mujoco_v5.physics import has_camera
 from metarl.envs.shown_task import ShownTaskLanes, task_values, with_shown_task
 from metarl.errors import UserError, nearest
 from metarl.seeding import SeedKey, numpy_rng
@@ -125,19 +124,22 @@ class RobotTasks(Checked):
     def replay(
         self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
     ) -> Iterator[NDArray[np.uint8]]:
-        """Frames of an episode, (size, size, 3), from the camera that follows a robot that walks."""
-        # gymnasium 1.4's own choice stands still, and a robot that learns to run leaves its picture
-        follows = has_camera(self._family.robot.model, "track")
-        camera = {"camera_name": "track"} if follows else {}
-        env = self.gym_env(task, render_mode="rgb_array", width=size, height=size, **camera)
+        """Frames of an episode, (size, size, 3), from the family's view, or the camera that follows a robot."""
+        from metarl.envs.scene_picture import ScenePicture  # workers never draw
+
+        family, env = self._family, self.gym_env(task)
+        goal = (*family.goal(task.params), family.ball_radius) if family.ball_radius else None
+        # gymnasium's own camera stands still, and a robot that learns to run leaves its picture
+        picture = ScenePicture(env.model, env.data, size, family.view or "track")
         try:
             env.begin(seed)
-            yield env.render()
-            for step, action in enumerate(actions, 1):
-                env.step(action)
+            for step in range(len(actions) + 1):
+                if step:
+                    env.step(actions[step - 1])
                 if is_shown(step, len(actions), every):
-                    yield env.render()
+                    yield picture.take(goal, family.ball_radius)
         finally:
+            picture.close()
             env.close()
 
     def _draw(self, num_tasks: int, rng: np.random.Generator) -> list[Task]:

@@ -142,16 +142,22 @@ def _registered_samplers(arguments: Arguments, tasks: TaskDistribution) -> list[
 
 # ---- Meta-World
 
+_GOALS = 50
+"""Of a class."""
+
 
 def _metaworld_samplers(arguments: Arguments, make: Callable[[Stepping], ML1 | ML]) -> list[Sampler]:
     policy, phis = _policy(arguments, make("fast"))
+    per_class = _envs_per_class(
+        arguments.meta_batch_size, len({t.params["env_name"] for t in make("fast").meta_train()})
+    )
 
     def pool(name: str, stepping: Stepping) -> Sampler:
         tasks = make(stepping)
         return lambda: {name: time_pool(arguments, tasks, policy, phis)[0]}
 
     def vector(name: str, strategy: str) -> Sampler:
-        make = partial(_metaworld_vector, arguments, strategy)
+        make = partial(_metaworld_vector, arguments, strategy, per_class)
         return lambda: {name: Timing(drive(*started(name, make), policy, phis, num_steps=500), {})}
 
     return [
@@ -162,13 +168,24 @@ def _metaworld_samplers(arguments: Arguments, make: Callable[[Stepping], ML1 | M
     ]
 
 
-def _metaworld_vector(arguments: Arguments, strategy: str) -> Any:
+def _envs_per_class(meta_batch_size: int, num_classes: int) -> int:
+    """Of metaworld's own vector environments, which deal a class's goals out to its envs. Raises UserError."""
+    per_class, rest = divmod(meta_batch_size, num_classes)
+    if rest or not 1 <= per_class <= _GOALS:
+        raise UserError(
+            f"--meta-batch-size {meta_batch_size}: metaworld's vector environments have as many envs of each of the "
+            f"{num_classes} classes, at most {_GOALS}; give a multiple of {num_classes} up to {_GOALS * num_classes}"
+        )
+    return per_class
+
+
+def _metaworld_vector(arguments: Arguments, strategy: str, per_class: int) -> Any:
     envs = gym.make_vec(
         f"Meta-World/{arguments.tasks.upper()}-train",
         vector_strategy=strategy,
         **({"env_name": arguments.env_name} if arguments.tasks == "ml1" else {}),
         meta_batch_size=arguments.meta_batch_size,
-        total_tasks_per_cls=50,
+        total_tasks_per_cls=_GOALS - _GOALS % per_class,  # each env takes as many
         seed=0,
     )
     envs.call("sample_tasks")  # without it, reset dies with a bare AssertionError

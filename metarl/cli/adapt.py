@@ -22,6 +22,7 @@ from metarl.rollout.pool import RolloutPool
 from metarl.runs.adapted import save_adapted
 from metarl.runs.load import find_task, load_trained
 from metarl.runs.log import say
+from metarl.runs.progress_bar import progress_bar
 from metarl.runs.trust import Trust
 from metarl.runs.versions import environment
 from metarl.scores.rl import adapt_and_test
@@ -74,16 +75,17 @@ def main(rest: list[str]) -> int:
         task = find_task(tasks, arguments.task)
         rounds = evaluation.adaptation_rounds if arguments.rounds is None else arguments.rounds
         episodes = evaluation.adaptation_episodes if arguments.episodes is None else arguments.episodes
-        result = adapt_and_test(
-            pool,
-            experiment.learner.behaviour(),
-            [task],
-            rounds=rounds,
-            episodes=episodes,
-            test_episodes=arguments.test_episodes,
-            modes=["stochastic"],
-            seed=(arguments.seed, Stream.EVALUATE),
-        )
+        with progress_bar(f"adapting to {task.id}"):
+            result = adapt_and_test(
+                pool,
+                experiment.learner.behaviour(),
+                [task],
+                rounds=rounds,
+                episodes=episodes,
+                test_episodes=arguments.test_episodes,
+                modes=["stochastic"],
+                seed=(arguments.seed, Stream.EVALUATE),
+            )
     finally:
         pool.close()
         experiment.close()

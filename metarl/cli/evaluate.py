@@ -16,6 +16,7 @@ from metarl.config import config_to_dict, parse_flags
 from metarl.errors import UserError
 from metarl.files import replace_file
 from metarl.runs.load import open_run
+from metarl.runs.progress_bar import progress_bar
 from metarl.runs.trust import Trust
 from metarl.runs.versions import environment
 from metarl.seeding import Stream
@@ -65,10 +66,13 @@ def main(rest: list[str]) -> int:
 
 def evaluate_both(experiment: Any, run_seed: int) -> dict[str, Any]:
     """The learner and its own beginning, on the same tasks with the same seeds; and on training tasks if asked for."""
-    seed = (run_seed, Stream.EVALUATE)
-    results = {
-        "meta-trained": experiment.evaluate(seed=seed),
-        "untrained": experiment.evaluate_untrained(seed=seed),
+    evaluations = {
+        "meta-trained": experiment.evaluate,
+        "untrained": experiment.evaluate_untrained,
+        "on training tasks": experiment.evaluate_on_training_tasks,
     }
-    on_training_tasks = experiment.evaluate_on_training_tasks(seed=seed)
-    return results if on_training_tasks is None else {**results, "on training tasks": on_training_tasks}
+    results = {}
+    for policy, evaluate in evaluations.items():
+        with progress_bar(f"evaluating, {policy}"):
+            results[policy] = evaluate(seed=(run_seed, Stream.EVALUATE))
+    return {policy: result for policy, result in results.items() if result is not None}

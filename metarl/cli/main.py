@@ -5,12 +5,13 @@ Exit codes: 0 done, 1 a run failed, 2 something the user can fix, 130 stopped by
 
 from __future__ import annotations
 
+import errno
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
 from metarl.cli.allocator import keep_freed_memory
+from metarl.cli.streams import lost_output, ready_streams
 from metarl.cli.words import HELP
 from metarl.errors import UserError, WorkerError, nearest
 from metarl.runs.stop import EXIT_CODE as STOPPED
@@ -35,9 +36,29 @@ COMMANDS: dict[str, str] = {
 }
 """Name and summary; `check-env` is metarl/cli/check_env.py, imported only when it is called."""
 
+MACHINE = {
+    errno.ENOSPC: "free some space on that disk, and call the same command again",
+    errno.EDQUOT: "free some of your quota on that disk, and call the same command again",
+    errno.EFBIG: "raise the limit on the size of a file (ulimit -f), and call the same command again",
+    errno.EROFS: "write to another place, for that disk is read-only",
+    errno.EIO: "look after that disk, which does not read or write",
+    errno.EMFILE: "raise the limit on open files (ulimit -n 1024), or take fewer --workers",
+    errno.ENFILE: "end some programs, or take fewer --workers",
+    errno.ENOMEM: "free some memory, or take fewer --workers",
+}
+"""What a machine may lack at any moment of any command, with the remedy; elsewhere an OSError is a fault of ours."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
+    ready_streams()
+    code = _run(arguments)
+    if lost := lost_output():
+        print(f"error: standard output could not be written ({lost}), and all later lines are lost", file=sys.stderr)
+    return 1 if lost and code == 0 else code
+
+
+def _run(arguments: list[str]) -> int:
     try:
         return _dispatch(arguments)
     except UserError as error:
@@ -46,11 +67,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WorkerError as error:
         print(f"error: {printable_lines(error)}", file=sys.stderr)  # with a worker's traceback
         return 1
+    except OSError as error:
+        if error.errno not in MACHINE:
+            raise
+        print(f"error: {sentence(_of_the_machine(error))}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return STOPPED
-    except BrokenPipeError:  # `metarl results | head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
-        return 0
+
+
+def _of_the_machine(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}; {MACHINE[error.errno or 0]}"
 
 
 def _dispatch(arguments: list[str]) -> int:

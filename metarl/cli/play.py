@@ -15,8 +15,11 @@ from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
 from metarl.files import inside
+from metarl.progress import tell_progress
 from metarl.runs.log import say
+from metarl.runs.progress_bar import progress_bar
 from metarl.seeding import Stream
+from metarl.text import printable
 from metarl.validate import check_counts
 
 
@@ -40,7 +43,7 @@ class PlayArguments:
     """Of each round."""
     sampled: bool = False
     """Show the policy with its noise rather than its mean action."""
-    size: int = 240
+    size: int = 480
     """Height of the picture, pixels."""
     every: int = 2
     """Show every so many steps."""
@@ -73,24 +76,40 @@ def _play(arguments: PlayArguments, flags: list[tuple[str, str]], out: Path, bac
             raise UserError(f"{tasks.name} has no picture of itself: its class has no method `replay`")
         task = find_task(experiment.tasks, arguments.task)
         mode = "stochastic" if arguments.sampled else "deterministic"
-        result = adapt_and_test(
-            experiment.pool,
-            experiment.learner.behaviour(),
-            [task],
-            rounds=evaluation.adaptation_rounds if arguments.rounds is None else arguments.rounds,
-            episodes=evaluation.adaptation_episodes if arguments.episodes is None else arguments.episodes,
-            test_episodes=1,
-            seed=(arguments.seed, Stream.EVALUATE),
-            modes=[mode],
-            same_start=True,
-        )
+        with progress_bar(f"adapting to {task.id}"):
+            result = adapt_and_test(
+                experiment.pool,
+                experiment.learner.behaviour(),
+                [task],
+                rounds=evaluation.adaptation_rounds if arguments.rounds is None else arguments.rounds,
+                episodes=evaluation.adaptation_episodes if arguments.episodes is None else arguments.episodes,
+                test_episodes=1,
+                seed=(arguments.seed, Stream.EVALUATE),
+                modes=[mode],
+                same_start=True,
+            )
     finally:
         experiment.close()
-    before, after = (_frames(tasks, task, result, mode, which, arguments, backend) for which in (0, -1))
+    with progress_bar("drawing, before"):
+        before = _frames(tasks, task, result, mode, 0, arguments, backend)
+    with progress_bar("drawing, after"):
+        after = _frames(tasks, task, result, mode, -1, arguments, backend)
     returns = result.returns(mode)
-    captions = (f"before: return {returns[0]:.1f}", f"after round {len(returns) - 1}: return {returns[-1]:.1f}")
-    write_video(out, side_by_side(before, after, captions), frames_per_second=max(1.0, 30 / arguments.every))
+    captions = (
+        f"before: return {returns[0]:.1f}{_success(tasks, result, mode, 0)}",
+        f"after round {len(returns) - 1}: return {returns[-1]:.1f}{_success(tasks, result, mode, -1)}",
+    )
+    frames = side_by_side(before, after, captions, printable(task.id))
+    write_video(out, frames, frames_per_second=max(1.0, 30 / arguments.every))
     say(f"{task.id}: return {returns[0]:.2f} before adaptation, {returns[-1]:.2f} after; the video is {out}")
+
+
+def _success(tasks: Any, result: Any, mode: str, which: int) -> str:
+    """Of the episode that is shown, where success is measured."""
+    if not tasks.spec.measures_success:
+        return ""
+    step = int(result.tests[mode][which][0].steps_to_success()[0])
+    return f", success at step {step}" if step else ", no success"
 
 
 def _frames(
@@ -103,7 +122,10 @@ def _frames(
         # a lane's seed: that of the first and only job, the episode, and 0 for the env's own luck
         seed = (*result.test_seeds[mode][which], 0, 0, 0)
         replay = tasks.replay(task, seed, actions, size=arguments.size, every=arguments.every)
-        frames = list(replay)
+        frames = []
+        for frame in replay:
+            frames.append(frame)
+            tell_progress(min(1.0, len(frames) * arguments.every / len(actions)))
     except UserError:
         raise
     except Exception as error:

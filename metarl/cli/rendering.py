@@ -54,20 +54,30 @@ def _choose_gl(timeout_seconds: float) -> str | None:
     return None
 
 
-def side_by_side(left: Sequence[Frame], right: Sequence[Frame], captions: tuple[str, str]) -> list[Frame]:
-    """One video of two; the shorter one's last frame stays. Each has its caption above it."""
+def side_by_side(left: Sequence[Frame], right: Sequence[Frame], captions: tuple[str, str], title: str) -> list[Frame]:
+    """One video of two; the shorter one's last frame stays. Each has its caption above it, and both have the title."""
     frames, shown = [], [left[0], right[0]]
     for pair in zip_longest(left, right):
         shown = [new if new is not None else old for new, old in zip(pair, shown, strict=True)]
-        halves = [_captioned(frame, text) for frame, text in zip(shown, captions, strict=True)]
-        frames.append(np.concatenate(halves, 1))
+        line = band_height(len(shown[0]))
+        halves = [_captioned(frame, text, line) for frame, text in zip(shown, captions, strict=True)]
+        frames.append(_captioned(np.concatenate(halves, 1), title, line))
     return frames
 
 
-def _captioned(frame: Frame, text: str) -> Frame:
-    height = 22
-    band = Image.new("RGB", (frame.shape[1], height), "white")
-    ImageDraw.Draw(band).text((6, 4), text, fill="black", font=ImageFont.load_default(13))
+def band_height(frame_height: int) -> int:
+    """Pixels of a line of text above a frame."""
+    return max(16, frame_height // 16)
+
+
+def _captioned(frame: Frame, text: str, height: int) -> Frame:
+    """The text is as large as its line, or as the width allows."""
+    width = frame.shape[1]
+    band = Image.new("RGB", (width, height), "white")
+    margin, size = height // 4, 0.7 * height
+    room = (width - 2 * margin) / max(1.0, ImageFont.load_default(size).getlength(text))
+    font = ImageFont.load_default(max(6.0, size * min(1.0, room)))
+    ImageDraw.Draw(band).text((margin, height / 2), text, fill="black", font=font, anchor="lm")
     return np.concatenate([np.asarray(band), frame])
 
 
@@ -90,9 +100,10 @@ def write_video(path: Path, frames: Sequence[Frame], *, frames_per_second: float
 
 
 def _gif(frames: Sequence[Frame], frames_per_second: float) -> bytes:
-    # one palette for all frames: colours would flicker otherwise
-    first = Image.fromarray(frames[len(frames) // 2]).quantize(128)
-    images = [Image.fromarray(frame).quantize(palette=first, dither=Image.Dither.NONE) for frame in frames]
+    # one palette for all frames: colours would flicker otherwise; an octree keeps the colour of what is small, a goal
+    some = np.concatenate(frames[:: -(-len(frames) // 8)])
+    palette = Image.fromarray(some).quantize(256, Image.Quantize.FASTOCTREE)
+    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     content, milliseconds = io.BytesIO(), max(20, round(1000 / frames_per_second))
     images[0].save(content, "GIF", save_all=True, append_images=images[1:], duration=milliseconds, loop=0)
     return content.getvalue()

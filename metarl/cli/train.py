@@ -69,11 +69,11 @@ def main(rest: list[str]) -> int:
     module = load_experiment(arguments.experiment)
     preset = None if arguments.preset is None else find_preset(module, arguments.preset)
     config = module.config() if preset is None else preset.config
+    config = apply_overrides(config, parse_flags(flags))
     if wants_help:
         _print_fields(arguments.experiment, config)
         _print_presets(presets_of(module))
         return 0
-    config = apply_overrides(config, parse_flags(flags))
     check_stored(config)  # what an experiment file sets has the types it is to have, and is what evaluate will read
     if arguments.tensorboard:
         check_tensorboard()
@@ -180,7 +180,12 @@ def _print_fields(name: str, config: Any) -> None:
     width = shutil.get_terminal_size().columns
     print("besides: --out RUN_DIR, --resume, --preset NAME, --tensorboard (metarl train --help)")
     print(f"settings of {name}: --NAME VALUE, by any unique end of the name\n")
+    chosen = getattr(config, "method", None)
+    if isinstance(chosen, str) and hasattr(config, "methods"):
+        print(f"of the methods' settings those of {chosen}; of another: --method NAME --help\n")
     for field, kind, value, meaning in describe_fields(config):
+        if field.startswith("methods.") and not field.startswith(f"methods.{chosen}."):
+            continue
         print(f"{field} = {value}  ({kind})")
         for line in textwrap.wrap(
             meaning, width=min(width, 100), initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False

@@ -21,6 +21,7 @@ from metarl.fewshot.examples import count_ways
 from metarl.fewshot.learner import FewShotBehaviour, Mode
 from metarl.fewshot.losses import accuracy, squared_error
 from metarl.fewshot.out_of_scope import draw_strangers, tell_apart
+from metarl.progress import one_part, tell_progress
 from metarl.scores.table import Evaluation, Scores, out_of_scope
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import Task, TaskData
@@ -68,7 +69,7 @@ def few_shot_evaluate(
     modes = config.modes if behaviour.has_statistics else config.modes[:1]
     suites: dict[str, Scores] = {}
     episodes, notes = {}, []
-    for suite in config.suites:
+    for index, suite in enumerate(config.suites):
         seed = _suite_seed(config, suite)
         tasks = held_out_tasks(source, config, suite)
         wide = len(tasks[0].params.get("classes", ())) >= config.out_of_scope_ways
@@ -78,7 +79,8 @@ def few_shot_evaluate(
             asked = min(config.out_of_scope_queries, source.num_out_of_scope)
             numbers = draw_strangers(source.num_out_of_scope, len(tasks), asked, rng=rng)
             strangers = Strangers(source, numbers)
-        scored = score_tasks(behaviour, source, tasks, modes, seed=(*seed, 1), strangers=strangers)
+        with one_part(index, of=len(config.suites)):
+            scored = score_tasks(behaviour, source, tasks, modes, seed=(*seed, 1), strangers=strangers)
         suites[suite] = scored.scores
         if scored.rejection is not None:
             suites[out_of_scope(suite)] = scored.rejection
@@ -177,6 +179,7 @@ def score_tasks(
                     inside += outputs
                     asked = strangers.of(range(start, start + len(batch)))
                     outside += map(of_classes, behaviour.predict(phis, asked), batch)
+        tell_progress((start + len(batch)) / len(tasks))
     steps = tuple(next(iter(scores.values())))
     measure = "mse" if source.spec.regression else "accuracy"
     values = np.array([[scores[mode][step] for step in steps] for mode in modes])[..., None]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
 import warnings
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from metarl.errors import UserError
-from metarl.files import process_alive, read_plain, replace_file
+from metarl.files import read_plain, remove_stale, replace_file
 from metarl.runs.state_codec import MAX_DEPTH, decode_state, encode_state
 from metarl.runs.versions import library_versions
 from metarl.text import printable, sentence
@@ -41,7 +40,6 @@ _DIGEST = slice(8 + len(_BEFORE_DIGEST), 8 + len(_BEFORE_DIGEST) + 64)
 _PARTS = _WEIGHTS, _STATE, _MANIFEST = "weights.safetensors", "state.json", "manifest.json"
 """Of a checkpoint that is a directory."""
 _NAME = re.compile(r"iteration_(\d{6,})(\.safetensors)?")
-_TEMPORARY = re.compile(r"\.iteration_\d{6,}\.safetensors\.tmp-(\d+)")
 _NUMERICS = ("torch", "numpy", "mujoco", "metaworld")
 
 
@@ -61,7 +59,7 @@ def save_checkpoint(root: Path, iteration: int, state: Mapping[str, Any], *, kee
     target = root / f"iteration_{iteration:06d}{SUFFIX}"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _remove_stale(root)
+        remove_stale(root)
         replace_file(target, data)
     except OSError as error:
         reason = error.strerror or error
@@ -140,14 +138,6 @@ def _digest(data: bytes) -> str:
     digest = hashlib.sha256(data[: _DIGEST.start])
     digest.update(memoryview(data)[_DIGEST.stop :])
     return digest.hexdigest()
-
-
-def _remove_stale(root: Path) -> None:
-    """Remove what writers that are dead, or an earlier one that had our process id, left half done."""
-    for path in root.iterdir():
-        match = _TEMPORARY.fullmatch(path.name)
-        if match and ((pid := int(match[1])) == os.getpid() or not process_alive(pid)):
-            path.unlink()
 
 
 def _prune(root: Path, newest: int, *, keep: int) -> None:

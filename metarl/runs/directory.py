@@ -19,7 +19,7 @@ import msgspec
 
 from metarl.config import is_one_of
 from metarl.errors import UserError
-from metarl.files import inside, read_plain, replace_file
+from metarl.files import inside, read_plain, remove_stale, replace_file
 from metarl.runs.lock import Lock
 from metarl.runs.own_experiment import DIRECTORY, OwnExperiment, Source
 from metarl.runs.same_config import differences, experiment_key, flatten
@@ -77,6 +77,7 @@ class RunDirectory:
         lock, new_files, copy = None, [], None
         try:
             lock = _lock(path)
+            remove_stale(path)
             if resume:
                 stored = _check_same(path, stored, may_differ, complete)
             elif any((path / name).exists() for name in (CONFIG, METRICS, CHECKPOINTS)):

@@ -61,7 +61,7 @@ def _places() -> dict[str, _Place]:
 @functools.cache
 def _variants(path: Path) -> tuple[str, ...]:
     """The keys of `VARIANTS = {...}` in a file of several experiments, read without importing it."""
-    for statement in ast.parse(path.read_text()).body:
+    for statement in ast.parse(path.read_bytes()).body:
         match statement:
             case (
                 ast.Assign(targets=[ast.Name("VARIANTS")], value=ast.Dict(keys=keys))
@@ -94,7 +94,7 @@ def listed() -> dict[str, str]:
 
 def first_line_of(path: Path) -> str:
     """Of a module's docstring, read without importing it."""
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_bytes())
     return (ast.get_docstring(tree) or "").partition("\n")[0]
 
 

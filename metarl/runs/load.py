@@ -82,7 +82,7 @@ def check_state(state: dict[str, Any], path: Path) -> dict[str, Any]:
     """A checkpoint's, as it is. Raises UserError where it is not a trainer's."""
     try:
         msgspec.convert(state, _TrainerState)
-    except msgspec.ValidationError as error:
+    except ValueError as error:  # msgspec's own, or text that is no Unicode
         raise _no_state(path, error) from error
     return state
 

@@ -258,15 +258,8 @@ _ONE_LINE: dict[str, Any] = {"markup": False, "highlight": False, "no_wrap": Tru
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print lines, whoever wrote them.
-
-    Where the reader of a pipe is gone (`metarl train ... | head`) all later ones go nowhere.
-    """
-    out: TextIO = stream or sys.stdout
-    try:
-        print(printable_lines(text), file=out, flush=True)
-    except BrokenPipeError:  # having read enough is no reason to end a run
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    """Print lines, whoever wrote them, at once."""
+    print(printable_lines(text), file=stream or sys.stdout, flush=True)
 
 
 def is_fancy(stream: TextIO) -> bool:
@@ -279,8 +272,12 @@ def is_fancy(stream: TextIO) -> bool:
 
 def format_pace(per_second: float, seconds_left: float, *, unit: str = "env steps") -> str:
     """'3,210 env steps/s, 1:02:05 left'."""
-    minutes, seconds = divmod(round(seconds_left), 60)
-    hours, minutes = divmod(minutes, 60)
-    left = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
     digits = 0 if per_second >= 10 else 1
-    return f"{per_second:,.{digits}f} {unit}/s, {left} left"
+    return f"{per_second:,.{digits}f} {unit}/s, {format_seconds(seconds_left)} left"
+
+
+def format_seconds(seconds: float) -> str:
+    """'1:02:05' or '2:05'."""
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{whole:02}" if hours else f"{minutes}:{whole:02}"

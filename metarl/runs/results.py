@@ -13,7 +13,7 @@ import msgspec
 
 from metarl.errors import UserError
 from metarl.fewshot.results import is_few_shot
-from metarl.files import inside, read_plain, replace_file
+from metarl.files import inside, read_plain, remove_stale, replace_file
 from metarl.runs.compact import Means, Record, Seed, record_of, to_json
 from metarl.runs.directory import CONFIG, EVALUATION, METRICS, VERSIONS
 from metarl.runs.finished import check_finished
@@ -48,19 +48,27 @@ FILES = (CONFIG, VERSIONS, METRICS, EVALUATION)
 def add_result(results: Path, *runs: Path, name: str | None = None) -> list[Path]:
     """Add finished runs to the records RESULTS/NAME.json, each in the place of that of the same seed.
 
-    A record is replaced whole or not at all. Raises UserError if a run has not been evaluated at its end, or has other
-    settings than what is stored there.
+    A record is replaced whole or not at all, and none before all have been made. Raises UserError if a run has not been
+    evaluated at its end, or has other settings than what is stored there.
     """
     by_name: dict[str, list[Path]] = {}
     for run in runs:
         stored = _check_complete(run)
         check_name(of_run := name or Path(stored["experiment"]).stem)
         by_name.setdefault(of_run, []).append(run)
-    return [_add(results, name, runs) for name, runs in by_name.items()]
+    records = dict(_added(results, name, runs) for name, runs in by_name.items())
+    results.mkdir(parents=True, exist_ok=True)
+    remove_stale(results)
+    for target, data in records.items():
+        replace_file(target, data)
+    return list(records)
 
 
-def _add(results: Path, name: str, runs: Sequence[Path]) -> Path:
-    """The intervals of what is stored at once are of full data; those with seeds stored before, of rounded ones."""
+def _added(results: Path, name: str, runs: Sequence[Path]) -> tuple[Path, bytes]:
+    """Its place and content.
+
+    The intervals of what is stored at once are of full data; those with seeds stored before, of rounded ones.
+    """
     target = inside(results, name + SUFFIX)
     place = place_of_record(results, name) if results.is_dir() else None
     seeds = {seed.number: seed for seed in (read_record(place).seeds if place is not None else ())}
@@ -71,9 +79,7 @@ def _add(results: Path, name: str, runs: Sequence[Path]) -> Path:
         seeds[new.number] = new
     with same_scores(name):
         data = to_json(record_of([seeds[number] for number in sorted(seeds)]))
-    results.mkdir(parents=True, exist_ok=True)
-    replace_file(target, data)
-    return target
+    return target, data
 
 
 def _check_complete(run: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from metarl.config import MAY_DIFFER, WITHOUT_EFFECT, all_fields
 from metarl.errors import NonFiniteError
 from metarl.learner import RLBehaviour
+from metarl.progress import tell_progress
 from metarl.rl.returns import masked_mean
 from metarl.rollout.collect import collect_episodes
 from metarl.rollout.pool import RolloutPool
@@ -103,6 +104,7 @@ def adapt_and_test(
     seeds: dict[Mode, list[SeedKey]] = {
         mode: [(*seed, 1 + i, 0 if same_start else k) for k in range(rounds + 1)] for i, mode in enumerate(modes)
     }
+    done, total = 0, (rounds + 1) * len(modes) * test_episodes + rounds * episodes
     for k in range(rounds + 1):
         for mode in modes:
             tests[mode].append(
@@ -118,11 +120,13 @@ def adapt_and_test(
                     one_trial=False,
                 )
             )
+            tell_progress((done := done + test_episodes) / total)
         if k < rounds:
             support = collect_episodes(
                 pool, behaviour, tasks, phis[-1], num_episodes=episodes, seed=(*seed, 0, k), exploring=True
             )
             phis.append(behaviour.adapt(phis[-1], support))
+            tell_progress((done := done + episodes) / total)
     return Adaptation(phis, tests, seeds, pool.stats.env_steps - before)
 
 

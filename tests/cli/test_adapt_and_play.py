@@ -14,7 +14,9 @@ from PIL import Image
 
 from metarl.cli import play, rendering
 from metarl.cli.main import main
-from metarl.cli.rendering import offscreen_gl, side_by_side, write_video
+from metarl.cli.rendering import band_height, offscreen_gl, side_by_side, write_video
+from metarl.envs.any_gym.tasks import GymTasks
+from metarl.envs.mujoco_v5.tasks import RobotTasks
 from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
 from metarl.runs.adapted import load_adapted
@@ -23,6 +25,9 @@ SMALL = [
     *("--iterations", "1", "--meta-batch-size", "2", "--support-episodes", "2", "--query-episodes", "2"),
     *("--test-episodes", "1", "--adaptation-episodes", "1", "--max-tasks", "1", "--workers", "0"),
 ]
+
+
+LINE = band_height(480)
 
 
 @pytest.fixture(scope="module")
@@ -110,17 +115,50 @@ def test_play_draws_both_sides(point: Path, tmp_path: Path) -> None:
     out = tmp_path / "play.gif"
     assert main(["play", str(point), "--task", "1", "--rounds", "1", "--every", "10", "--out", str(out)]) == 0
     with Image.open(out) as video:
-        assert video.size == (480, 262) and 2 <= video.n_frames <= 11  # frames in which nothing moves are one
+        assert video.size == (960, 480 + 2 * LINE) and 2 <= video.n_frames <= 11  # what does not move is one frame
         first, last = (
             np.asarray(frame.convert("RGB"), int) for frame in (seek(video, 0), seek(video, video.n_frames - 1))
         )
-    assert np.abs(first[22:, :240] - last[22:, :240]).max() > 100  # the path has grown
-    assert np.abs(first[22:, 240:] - last[22:, 240:]).max() > 100
+    assert np.abs(first[2 * LINE :, :480] - last[2 * LINE :, :480]).max() > 100  # the path has grown
+    assert np.abs(first[2 * LINE :, 480:] - last[2 * LINE :, 480:]).max() > 100
 
 
 def seek(video: Image.Image, index: int) -> Image.Image:
     video.seek(index)
     return video.copy()
+
+
+@pytest.mark.parametrize(
+    ("experiment", "kind"),
+    [("cheetah_vel_maml", RobotTasks), ("pendulum_maml", GymTasks), ("navigation_maml", Navigation)],
+)
+def test_the_episodes_that_play_shows_have_the_returns_it_tells(
+    experiment: str, kind: type, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    run, shown, captions = tmp_path / "run", [], []
+    assert main(["train", experiment, "--out", str(run), *SMALL]) == 0
+
+    def replay(self, task, seed, actions, *, size, every):
+        env, lane = self.make_env(1), np.array([0])
+        env.reset(lane, [task], [seed])
+        shown.append((task.id, seed, sum(float(env.step(lane, action[None]).rewards[0]) for action in actions)))
+        env.close()
+        return iter([np.zeros((size, size, 3), np.uint8)])
+
+    def beside(left, right, texts, title):
+        captions.extend((*texts, title))
+        return left
+
+    monkeypatch.setattr(kind, "replay", replay)
+    monkeypatch.setattr(play, "offscreen_gl", nullcontext)
+    monkeypatch.setattr(play, "side_by_side", beside)
+    assert main(["play", str(run), "--rounds", "1", "--episodes", "2", "--task", "1", "--seed", "5"]) == 0
+    (task, seed, before), (same_task, same_seed, after) = shown
+    assert (task, seed) == (same_task, same_seed) and captions[2] == task
+    assert captions[0].startswith(f"before: return {before:.1f}")
+    assert captions[1].startswith(f"after round 1: return {after:.1f}") and before != after
+    assert ("success" in captions[0]) is (experiment == "navigation_maml")
+    assert task in capsys.readouterr().out
 
 
 def test_play_says_what_it_cannot_write(point: Path, tmp_path: Path, capsys) -> None:
@@ -132,12 +170,31 @@ def test_a_shorter_side_keeps_its_last_frame(tmp_path: Path) -> None:
     def frame(v):
         return np.full((10, 20, 3), v, np.uint8)
 
-    both = side_by_side([frame(10), frame(20), frame(30)], [frame(200)], ("a", "b"))
-    assert len(both) == 3 and both[2].shape == (32, 40, 3)
-    assert (both[2][22:, :20] == 30).all() and (both[2][22:, 20:] == 200).all()
+    both = side_by_side([frame(10), frame(90), frame(170)], [frame(250)], ("a", "b"), "title")
+    assert len(both) == 3 and both[2].shape == (42, 40, 3)
+    assert (both[2][32:, :20] == 170).all() and (both[2][32:, 20:] == 250).all()
     write_video(tmp_path / "v" / "a.gif", both, frames_per_second=10)
     with Image.open(tmp_path / "v" / "a.gif") as video:
         assert video.n_frames == 3
+
+
+def test_a_gif_keeps_the_colour_of_what_is_small(tmp_path: Path) -> None:
+    frames = [np.random.default_rng(i).integers(60, 120, (80, 80, 3), np.uint8) for i in range(6)]
+    for i, frame in enumerate(frames):
+        frame[10 * i : 10 * i + 3, 5:8] = (240, 190, 30)  # a goal, of 9 pixels
+    write_video(tmp_path / "a.gif", frames, frames_per_second=10)
+    with Image.open(tmp_path / "a.gif") as video:
+        last = np.asarray(seek(video, 5).convert("RGB"), int)
+    assert np.abs(last[51, 6] - (240, 190, 30)).max() < 40
+
+
+@pytest.mark.parametrize("text", ["short", "a caption that is much longer than its picture is wide"])
+def test_a_caption_fits_above_its_picture(text: str) -> None:
+    frame = np.full((120, 160, 3), 255, np.uint8)
+    (both,) = side_by_side([frame], [frame], (text, ""), "")
+    line = band_height(120)
+    drawn = np.argwhere(both[line : 2 * line].min(-1) < 128)
+    assert len(drawn) and drawn[:, 1].max() < 160
 
 
 @pytest.mark.filterwarnings(
@@ -169,7 +226,7 @@ def test_a_plugged_in_env_is_rendered(experiment: str, tmp_path: Path) -> None:
     assert main(["train", experiment, "--out", str(run), *SMALL]) == 0
     assert main(["play", str(run), "--rounds", "1", "--episodes", "2", "--every", "5"]) == 0
     with Image.open(run / "play.gif") as video:
-        assert np.asarray(seek(video, 1).convert("RGB"), int)[22:].std() > 10  # thin lines on white
+        assert np.asarray(seek(video, 1).convert("RGB"), int)[2 * LINE :].std() > 10  # thin lines on white
 
 
 def test_only_frames_that_are_shown_are_rendered() -> None:
@@ -193,7 +250,9 @@ def test_play_renders_robots_without_a_screen(experiment: str, tmp_path: Path) -
     assert main(["play", str(run), "--rounds", "1", "--episodes", "2", "--every", "40", "--out", str(out)]) == 0
     with Image.open(out) as video:
         frame = np.asarray(seek(video, video.n_frames - 1).convert("RGB"), int)
-    assert frame[22:].std() > 20  # a picture, not one colour
+    assert frame[2 * LINE :].std() > 20  # a picture, not one colour
+    yellow = (frame[..., 0] > 180) & (frame[..., 1] > 120) & (frame[..., 2] < 90)
+    assert bool(yellow.sum() > 100) is (experiment == "skill_open_door")  # the goal
 
 
 def test_gl_falls_back_to_osmesa_and_then_to_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from metarl.cli.main import main
 from metarl.errors import UserError
 from metarl.experiments.bench._vector_envs import started
 from metarl.experiments.bench.memory import Arguments, task_change_memory
+from metarl.experiments.bench.rollout import Arguments as Rollout
+from metarl.experiments.bench.rollout import _metaworld_vector
 
 
 def test_bench_metaworld(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +57,24 @@ def test_bench_rollout_on_any_registered_tasks(tmp_path: Path, capsys: pytest.Ca
     assert all(rate > 0 for rate in rates.values())
     assert main(["bench", "rollout", "--tasks", "reacher"]) == 2
     assert "did you mean 'reacher-goal-v0'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("tasks", "size", "said"),
+    [
+        ("ml10", 4, "of each of the 10 classes, at most 50; give a multiple of 10 up to 500"),
+        ("ml1", 51, "of 1 up to 50"),
+    ],
+)
+def test_a_batch_that_metaworlds_envs_cannot_be_is_refused(tasks: str, size: int, said: str, capsys) -> None:
+    assert main(["bench", "rollout", "--tasks", tasks, "--meta-batch-size", str(size)]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_batch_need_not_divide_the_goals() -> None:
+    envs = _metaworld_vector(Rollout(meta_batch_size=3), "sync", 3)
+    assert envs.num_envs == 3
+    envs.close()
 
 
 class Losing:

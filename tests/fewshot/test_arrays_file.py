@@ -79,7 +79,7 @@ def test_what_never_varies_becomes_0(tmp_path):
         ({"X": np.zeros((6, 1, 2, 2, 2)), "y": np.arange(6)}, r"\(6, 1, 2, 2, 2\), which must be \(n, D\)"),
         ({"X": np.where(np.eye(6, 3) * [0, 1, 0], np.nan, 1), "y": np.arange(6)}, "example 1 of .* NaN .*1 of 6 have"),
         ({"X": np.zeros((6, 3)), "y": np.arange(6) // 2}, "0.3 of the 3 classes in .* leaves 2 to train on and 1 to"),
-        ({"X": np.zeros((24, 3)), "y": np.arange(24) // 2}, None),
+        ({"X": np.arange(72.0).reshape(24, 3), "y": np.arange(24) // 2}, None),
         ({"X": np.zeros((6, 0)), "y": np.arange(6)}, r"\(6, 0\), in which an example has no number"),
         ({"X": np.zeros((3, 2)), "y": np.array([1, np.nan, 2])}, "label 1 of .* is NaN"),
         ({"X": np.zeros((3, 2)), "y": np.array(["a", "", "b"])}, "example 1 of .* has an empty label"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,9 @@ from metarl.errors import UserError
 from metarl.files import inside, open_plain, read_plain, replace_file
 from metarl.runs.directory import WRITTEN, RunDirectory, read_run_config
 from metarl.runs.log import MetricsLog
+
+DEAD = 999999999
+"""No process has this id."""
 
 
 def link(path: Path) -> None:
@@ -112,3 +116,31 @@ def test_a_replaced_link_gives_way_and_its_target_stays(hostile, tmp_path: Path)
         hostile(tmp_path / name)
     replace_file(tmp_path / "x", b"new")
     assert (tmp_path / "x").read_bytes() == b"new" and not (tmp_path / "x").is_symlink()
+
+
+def test_what_dead_writers_left_is_swept_by_the_next_of_that_file(tmp_path: Path) -> None:
+    dead, alive, other = (tmp_path / name for name in (f".x.tmp-{DEAD}", f".x.tmp-{os.getppid()}", f".y.tmp-{DEAD}"))
+    for path in (dead, alive, other):
+        path.write_text("half")
+    replace_file(tmp_path / "x", b"new")
+    assert {path.name for path in tmp_path.iterdir()} == {"x", alive.name, other.name}
+
+
+def test_a_run_directory_is_swept_of_all_that_dead_writers_left(tmp_path: Path) -> None:
+    (tmp_path / f".evaluation.json.tmp-{DEAD}").write_text("half")
+    (tmp_path / ".of_mine.tmp-file").write_text("mine")
+    RunDirectory.create(tmp_path, resume=False, experiment="x", config={}).lock.release()
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "versions.json", ".of_mine.tmp-file"}
+
+
+def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path: Path, monkeypatch) -> None:
+    replace_file(tmp_path / "x", b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        replace_file(tmp_path / "x", b"new")
+    assert caught.value.filename == str(tmp_path / "x")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]

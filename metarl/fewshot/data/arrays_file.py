@@ -14,9 +14,11 @@ from metarl.config import NAMES_FILES
 from metarl.errors import UserError
 from metarl.fewshot.data.arrays import check_channels_first
 from metarl.fewshot.data.class_episodes import ClassData, ClassEpisodes, by_class
+from metarl.fewshot.data.enough import Wanted, check_enough
 from metarl.fewshot.data.own_examples import read_own
+from metarl.fewshot.data.repeats import first_of_each, split_of_each, warn_of_repeats
 from metarl.fewshot.data.source import EpisodeConfig, RawKind
-from metarl.fewshot.data.splits import hold_out, with_val
+from metarl.fewshot.data.splits import hold_out, plain_name, with_val
 from metarl.validate import Checked, Count, Natural, OpenShare
 
 IMAGES = 4
@@ -37,18 +39,24 @@ class ArraysConfig(Checked):
     test_queries: Count = 5
 
 
-def arrays_file(config: ArraysConfig, episodes: EpisodeConfig) -> ClassEpisodes:
-    """Raises UserError naming what is missing in the file, or the example that is not finite."""
+def arrays_file(config: ArraysConfig, episodes: EpisodeConfig, *, suites: Sequence[str] | None = None) -> ClassEpisodes:
+    """Raises UserError naming what is missing in the file, or the example that is not finite; with the `suites` that
+    will be asked of it also all that the classes lack, at once."""
     if not config.file:
         raise UserError("--file is missing; give a .npz file with X (n, ...) and y (n,)")
     path = Path(config.file)
     own = read_own(path, "arrays", need_labels=True)
     X = check_numbers(np.asarray(own.raw), what=str(path))
-    if "" in (names := [str(label) for label in own.labels or ()]):
+    if "" in (names := [plain_name(str(label)) for label in own.labels or ()]):
         raise UserError(f"example {names.index('')} of {path} has an empty label; label it or leave it out")
-    data_set = by_class(X, np.asarray(names))
+    kept = first_of_each(X, names)
+    data_set = by_class(X[kept], np.asarray(names)[kept])
+    if suites is not None:
+        wanted = Wanted(episodes, suites, config.test_queries, config.test_share, config.split_seed)
+        check_enough(dict(zip(data_set.names, data_set.sizes.tolist(), strict=True)), wanted, where=config.file)
     splits = hold_out(data_set.names, test_share=config.test_share, split_seed=config.split_seed, where=config.file)
     splits = with_val(splits, episodes.val_share)
+    warn_of_repeats(X, split_of_each(names, data_set.names, splits), kept, what=config.file)
     encoder = standardising(data_set, splits["train"]) if config.standardise else plain(X.shape[1:])
     return ClassEpisodes(
         ClassData(encoder.encode(data_set.rows), data_set.starts, data_set.names),
@@ -103,6 +111,7 @@ def check_numbers(X: NDArray, *, what: str) -> NDArray:
     """Raises UserError for what is no array of finite numbers (n, ...) of two to four dimensions."""
     if X.dtype.kind not in "biuf":
         raise UserError(f"X of {what} is of type {X.dtype}, which must be numbers; convert it")
+    X = X.astype(np.uint8) if X.dtype == bool else X  # NumPy gives no negative of a boolean
     if not 2 <= X.ndim <= IMAGES:
         raise UserError(f"X of {what} has the shape {X.shape}, which must be (n, D), (n, T, C) or (n, C, H, W)")
     if X[:1].size == 0:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from metarl.errors import UserError
+from metarl.files import remove_stale
 
 Progress = Callable[[int, int], None]
 """(done, total), in bytes or images; a total of 0 is not known."""
@@ -19,6 +20,7 @@ def download(url: str, path: Path, progress: Progress, *, remedy: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale(path.parent, path.name)
         with urllib.request.urlopen(url, timeout=30) as response, temporary.open("wb") as file:
             total = int(response.headers.get("Content-Length", 0))
             while chunk := response.read(2**16):

@@ -21,13 +21,14 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from metarl.config import NAMES_FILES
 from metarl.errors import UserError
 from metarl.fewshot.data.class_episodes import ClassEpisodes, by_class
+from metarl.fewshot.data.repeats import first_of_each, warn_of_repeats
 from metarl.fewshot.data.source import SPLITS, EpisodeConfig, RawKind, Split
-from metarl.fewshot.data.splits import ClassSplits, hold_out, with_val
+from metarl.fewshot.data.splits import ClassSplits, hold_out, plain_name, with_val
 from metarl.validate import Bounds, Checked, Count, Natural, OpenShare, check_unused
 
 Layout = Literal["folder", "mini-imagenet", "cifar-fs", "cub"]
@@ -82,13 +83,21 @@ def image_folder(config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpi
 
 def read_splits(root: Path, config: ImageFolderConfig) -> Files:
     if config.test_share is not None and not {"train", "test"} <= set(_found(root, "folder")):
-        classes = dict(image_classes(root))
+        classes = _by_plain_name(dict(image_classes(root)))
         return shuffled(classes, test_share=config.test_share, split_seed=config.split_seed, root=root)
     files = READERS[config.layout](root)
     for split in ("train", "test"):
         if not files.get(split):
             raise UserError(_missing(root, config.layout, split))
-    return files
+    return {split: _by_plain_name(classes) for split, classes in files.items()}
+
+
+def _by_plain_name(classes: Mapping[str, list[Path]]) -> dict[str, list[Path]]:
+    """Folders whose names look alike are one class."""
+    found: dict[str, list[Path]] = {}
+    for name, paths in classes.items():
+        found.setdefault(plain_name(name), []).extend(paths)
+    return found
 
 
 def shuffled(classes: Mapping[str, list[Path]], *, test_share: float, split_seed: int, root: Path) -> Files:
@@ -121,15 +130,18 @@ def _place(root: Path, layout: Layout, split: Split) -> Path:
 
 
 def from_files(files: Files, config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpisodes:
-    rows, labels = [], []
-    for classes in files.values():
+    images, labels, split_of = [], [], []
+    for split, classes in files.items():
         for name, paths in classes.items():
-            rows += [read_image(path, size=config.size, channels=config.channels) for path in paths]
+            images += [read_image(path, size=config.size, channels=config.channels) for path in paths]
             labels += [name] * len(paths)
-    data_set = by_class(np.stack(rows), labels, to_input=to_image)
+            split_of += [split] * len(paths)
+    rows = np.stack(images)
+    kept = first_of_each(rows, labels)
+    data_set = by_class(rows[kept], np.asarray(labels)[kept], to_input=to_image)
     place = {name: i for i, name in enumerate(data_set.names)}
     splits: ClassSplits = {split: [place[name] for name in classes] for split, classes in files.items()}
-    return ClassEpisodes(
+    source = ClassEpisodes(
         data_set,
         with_val(splits, episodes.val_share),
         episodes,
@@ -137,6 +149,8 @@ def from_files(files: Files, config: ImageFolderConfig, episodes: EpisodeConfig)
         test_queries=config.test_queries,
         encoder=ImageEncoder(config.size, config.channels),
     )
+    warn_of_repeats(rows, split_of, kept, what=config.root)  # after what is wrong with the classes
+    return source
 
 
 @dataclass(frozen=True)
@@ -165,7 +179,11 @@ def open_image(path: Path, mode: Literal["RGB", "L"]) -> Image.Image:
     try:
         with Image.open(path) as image:
             return _on_white(_eight_bits(_upright(image), path)).convert(mode)
-    except (OSError, UnidentifiedImageError) as error:
+    except UserError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path} has too many pixels ({error}); scale it down, or remove it") from error
+    except Exception as error:  # Pillow's readers raise almost anything for a damaged file
         raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from error
 
 

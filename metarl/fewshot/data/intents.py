@@ -26,6 +26,7 @@ from metarl.config import NAMES_FILES
 from metarl.errors import UserError
 from metarl.fewshot.data.class_episodes import ClassData, ClassEpisodes, by_class
 from metarl.fewshot.data.data_files import find_file, read_json
+from metarl.fewshot.data.enough import Wanted, check_enough
 from metarl.fewshot.data.ngrams import SparseRows, hash_texts, unit_rows
 from metarl.fewshot.data.own_examples import read_own
 from metarl.fewshot.data.source import EpisodeConfig, RawKind
@@ -121,16 +122,22 @@ class IntentEpisodesAndOthers(IntentEpisodes):
         return torch.from_numpy(self._out_of_scope[numbers].toarray())
 
 
-def read_intents(config: IntentsConfig, *, val_share: float = 0.0) -> IntentData:
+def read_intents(config: IntentsConfig, *, val_share: float = 0.0, wanted: Wanted | None = None) -> IntentData:
     """One's own file, or a set from METARL_DATA whose own splits are joined: here it is intents that are split.
 
-    Raises UserError for a missing file, a wrong checksum, or fewer than two intents to train on or to test on.
+    Raises UserError for a missing file, a wrong checksum, or fewer than two intents to train on or to test on; with
+    what is `wanted` of a file of one's own also for all that its intents lack, at once.
     """
     pairs, domains = _own_pairs(Path(config.file)) if config.file else _published_pairs(config.name)
     outside = [text for text, label in pairs if label == OUT_OF_SCOPE]
     inside = [(text, label) for text, label in pairs if label != OUT_OF_SCOPE]
     labels = np.array([label for _, label in inside])
     names, counts = np.unique(labels, return_counts=True)
+    if wanted is not None and config.file:
+        by_size = dict(zip(names.tolist(), counts.tolist(), strict=True))
+        frequent_ones = {name: size for name, size in by_size.items() if size >= config.min_examples}
+        rare_ones = {name: size for name, size in by_size.items() if size < config.min_examples}
+        check_enough(frequent_ones, wanted, where=config.file, left_out=rare_ones)
     if not (counts >= config.min_examples).any():
         raise UserError(
             f"none of the {len(names)} intents has min_examples={config.min_examples} texts, the most frequent has "
@@ -191,8 +198,12 @@ def weighed(rows: SparseRows, weights: NDArray[np.float32]) -> SparseRows:
     return unit_rows(csr_array(rows.multiply(weights)))
 
 
-def intents(config: IntentsConfig, episodes: EpisodeConfig) -> ClassEpisodes:
-    data = read_intents(config, val_share=episodes.val_share)
+def intents(config: IntentsConfig, episodes: EpisodeConfig, *, suites: Sequence[str] | None = None) -> ClassEpisodes:
+    """With the `suites` that will be asked of a file of one's own, a look at all that it lacks for them."""
+    wanted = None
+    if suites is not None:
+        wanted = Wanted(episodes, suites, config.test_queries, config.test_share, config.split_seed)
+    data = read_intents(config, val_share=episodes.val_share, wanted=wanted)
     source = IntentEpisodesAndOthers if data.out_of_scope.shape[0] else IntentEpisodes
     return source(data, episodes, test_queries=config.test_queries)
 

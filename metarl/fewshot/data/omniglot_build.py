@@ -70,7 +70,7 @@ def check_md5(path: Path, expected: str) -> None:
 def build_omniglot(zips: list[Path], target: Path, progress: Progress) -> list[Path]:
     """Write the files of both sizes into `target`, each whole or not at all. Raises UserError if an image differs."""
     large, names = read_zips(zips, progress)
-    index = json.loads(INDEX.read_text())
+    index = json.loads(INDEX.read_bytes())
     written = []
     for size in (105, 28):
         # of 28 pixels those that the MAML and ProtoNet code trains on

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from metarl.errors import UserError
 from metarl.fewshot.data.arrays import labels_of
 from metarl.fewshot.data.image_folder import SUFFIXES, image_classes, image_files
 from metarl.fewshot.data.source import RawKind
+from metarl.fewshot.data.splits import plain_name
 
 FORMS = {
     "texts": "a .csv file with the columns text and label",
@@ -84,7 +85,7 @@ def _table(path: Path, rows: csv.DictReader) -> OwnExamples:
                 f"{path}, line {rows.line_num}, has more than {len(columns)} columns; put quotes around a text with a "
                 'comma, as in "stop, now",stop'
             )
-        text, label = " ".join((row["text"] or "").split()), (row.get("label") or "").strip()
+        text, label = " ".join((row["text"] or "").split()), plain_name(row.get("label") or "")
         if not text or ("label" in columns and not label):
             raise UserError(f"{path}, line {rows.line_num}, has no text or no label; complete or remove it")
         texts.append(text)
@@ -107,13 +108,28 @@ def _images(path: Path) -> OwnExamples:
     return OwnExamples(files, [str(file.relative_to(path)) for file in files], labels)
 
 
+def _check_unpacked(path: Path) -> None:
+    """Raises UserError for a small file that would fill the memory, whatever `zipfile` raises for none."""
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(part.file_size for part in archive.infolist())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if unpacked > memory:
+        raise UserError(
+            f"{path} takes {unpacked / 2**30:,.0f} GiB when it is read, more than the {memory / 2**30:,.0f} GiB of "
+            "memory here; store fewer examples"
+        )
+
+
 def _arrays(path: Path) -> OwnExamples:
     if path.suffix.lower() != ".npz":
         raise UserError(f"{path} is no .npz; the run takes arrays: give {FORMS['arrays']}")
     try:
+        _check_unpacked(path)
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive.items())
-    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except UserError:
+        raise
+    except Exception as error:  # zipfile and NumPy raise almost anything for a file that somebody has made to
         raise UserError(f"{path} cannot be read ({error}); store numbers and texts alone with numpy.savez") from error
     if "X" not in arrays or arrays["X"].ndim < 2:
         raise UserError(f"{path} holds {sorted(arrays)} and no X of the shape (n, ...); give {FORMS['arrays']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,11 @@ from metarl.fewshot.data.source import Split
 
 ClassSplits = Mapping[Split, Sequence[int]]
 """Class indices of meta-training and of the held-out tasks; `val` may be left out."""
+
+
+def plain_name(name: str) -> str:
+    """A class's, as it is compared: one 'café' is stored in four characters and another in five."""
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def check_splits(splits: ClassSplits, names: Sequence[str]) -> None:

@@ -1,0 +1,105 @@
+"""One look at data of one's own: whether they do for the tasks that are asked for, and if not, which flags do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from metarl.errors import UserError
+from metarl.fewshot.data.source import EpisodeConfig
+from metarl.fewshot.data.splits import hold_out
+from metarl.fewshot.data.suites import Suite, parse_suite
+
+FEWEST_CLASSES = 4
+"""Two to train on and two to test on."""
+
+
+class Wanted(NamedTuple):
+    """What the settings ask of the data."""
+
+    episodes: EpisodeConfig
+    suites: Sequence[str]
+    test_queries: int
+    test_share: float
+    split_seed: int
+
+
+def check_enough(
+    sizes: Mapping[str, int], wanted: Wanted, *, where: str, left_out: Mapping[str, int] | None = None
+) -> None:
+    """Raises UserError that says all that the classes lack, and the flags that fit them, where any do.
+
+    `sizes` are examples by class, and `left_out` those of classes that --min-examples leaves out.
+    """
+    suites = [parse_suite(suite) for suite in wanted.suites]
+    faults = list(_faults(sizes, suites, wanted, where))
+    if not faults:
+        return
+    everything = {**sizes, **(left_out or {})}
+    flags = _flags_that_fit(everything, suites, wanted)
+    if flags and left_out:
+        flags.insert(0, f"--min-examples {min(everything.values())}")
+    fit = f"give {' '.join(flags)} for tasks that fit, or" if flags else "no flags fit them:"
+    told = f"{len(everything)} classes of {_range(everything)} examples in {where}"
+    if left_out:
+        told += f", of which --min-examples leaves {len(left_out)} out,"
+    raise UserError(
+        f"{told} are too few: {'; '.join(faults)}; {fit} train on a published set (`metarl list`) and let that run "
+        "`metarl classify` yours, for which a few examples of each are enough"
+    )
+
+
+def _range(sizes: Mapping[str, int]) -> str:
+    least, most = min(sizes.values(), default=0), max(sizes.values(), default=0)
+    return str(least) if least == most else f"{least} to {most}"
+
+
+def _faults(sizes: Mapping[str, int], suites: Sequence[Suite], wanted: Wanted, where: str) -> Iterator[str]:
+    names, episodes = sorted(sizes), wanted.episodes
+    try:
+        splits = hold_out(names, test_share=wanted.test_share, split_seed=wanted.split_seed, where=where)
+    except UserError:
+        yield f"of {len(names)} classes that count, test_share={wanted.test_share} leaves less than two on a side"
+        return
+    train, test = ([sizes[names[c]] for c in splits[split]] for split in ("train", "test"))
+    if episodes.most_ways > len(train) or episodes.most_examples > min(train):
+        yield (
+            f"a training task takes {episodes.most_examples} examples of {episodes.most_ways} classes, and there are "
+            f"{len(train)} of at least {min(train)}"
+        )
+    for name, suite in zip(wanted.suites, suites, strict=True):
+        examples = suite.shots + (suite.queries or wanted.test_queries)
+        if suite.ways is not None and (suite.ways > len(test) or examples > min(test)):
+            yield f"suite {name} takes {examples} of {suite.ways}, and {len(test)} of at least {min(test)} are held out"
+
+
+def _flags_that_fit(sizes: Mapping[str, int], suites: Sequence[Suite], wanted: Wanted) -> list[str]:
+    """Those to be changed, as near to what was asked for as the data allow; none where nothing fits."""
+    episodes, smallest = wanted.episodes, min(sizes.values(), default=0)
+    if len(sizes) < FEWEST_CLASSES or smallest < 2:
+        return []
+    num_test = min(max(2, round(wanted.test_share * len(sizes))), len(sizes) - 2)
+    num_train = len(sizes) - num_test
+    ways = min(episodes.ways, num_train)
+    shots = min(episodes.shots, smallest - 1)
+    max_shots = episodes.max_shots and max(shots, min(episodes.max_shots, smallest - 1))
+    most_shots = max_shots or shots
+    fitting = [(min(s.ways or 2, num_test), min(s.shots, smallest - 1)) for s in suites]
+    pairs = [
+        ("--test-share", wanted.test_share, _share(num_test, len(sizes), wanted.test_share)),
+        ("--ways", episodes.ways, ways),
+        ("--max-ways", episodes.max_ways, episodes.max_ways and max(ways, min(episodes.max_ways, num_train))),
+        ("--shots", episodes.shots, shots),
+        ("--max-shots", episodes.max_shots, max_shots),
+        ("--queries", episodes.queries, min(episodes.queries, smallest - most_shots)),
+        ("--suites", ",".join(wanted.suites), ",".join(dict.fromkeys(f"{w}w{k}s" for w, k in fitting))),
+        ("--test-queries", wanted.test_queries, min(wanted.test_queries, smallest - max(k for _, k in fitting))),
+    ]
+    return [f"{flag} {new}" for flag, old, new in pairs if new != old]
+
+
+def _share(num_test: int, num_classes: int, asked: float) -> float:
+    """The share that was asked for where it holds out so many, or one that does."""
+    if round(asked * num_classes) == num_test:
+        return asked
+    return round(num_test / num_classes, 3)
