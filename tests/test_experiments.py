@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from metarl.agents.rl2 import RL2Config
+from metarl.agents.sac import SACConfig
 from metarl.cli.main import main
 from metarl.envs.metaworld.ml import ML
 from metarl.envs.navigation import Navigation
@@ -49,6 +50,12 @@ ONE_KIND_OF_ACTION = ["--no-deterministic-too", "--adaptation-rounds", "1"]
 SMALL_MEMORY = ["--epochs", "1", "--hidden-dim", "8", "--adaptation-rounds", "1"]
 
 
+SMALL_REPLAY = [
+    *("--warmup-steps", "0", "--batch-size", "16", "--replay-ratio", "0.2"),
+    *("--actor-hidden", "8", "--critic-hidden", "8", "--threads", "1", "--log-every-iterations", "1"),
+]
+
+
 def marks(name: str) -> list[pytest.MarkDecorator]:
     """In the quick suite the cheetah stands for all robots, and RL² on reach for that on push and ML10."""
     return (
@@ -65,6 +72,8 @@ def test_experiment_runs(name: str, tmp_path: Path) -> None:
     config = vars(load_experiment(name).config())
     small = SMALL_FEW_SHOT if isinstance(config.get("evaluation"), FewShotEvaluationConfig) else SMALL
     more = SMALL_MEMORY if isinstance(config.get("agent"), RL2Config) else []
+    if isinstance(config.get("agent"), SACConfig):
+        more = SMALL_REPLAY
     if name.startswith("ml1"):
         more = [*more, *ONE_KIND_OF_ACTION]
     if name == "images":
