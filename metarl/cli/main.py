@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from metarl.cli.allocator import keep_freed_memory
 from metarl.cli.streams import lost_output, ready_streams
+from metarl.cli.threads import wait_briefly
 from metarl.cli.words import HELP
 from metarl.errors import UserError, WorkerError, nearest
 from metarl.runs.stop import EXIT_CODE as STOPPED
@@ -93,6 +94,7 @@ def _dispatch(arguments: list[str]) -> int:
     command, *rest = arguments
     if command not in COMMANDS:
         raise UserError(f"unknown command {command!r}{nearest(command, COMMANDS)}; see metarl --help")
+    wait_briefly()
     keep_freed_memory()
     return importlib.import_module(f"metarl.cli.{command.replace('-', '_')}").main(rest)
 
