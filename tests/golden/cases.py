@@ -21,6 +21,10 @@ EPISODES = ["--support-episodes", "4", "--query-episodes", "4"]
 TRIALS = ["--query-episodes", "2", "--epochs", "2"]
 LONG = ["--meta-batch-size", "2", "--test-episodes", "1", "--max-tasks", "2", "--adaptation-rounds", "1"]
 """For episodes of 200 steps and more."""
+REPLAY = [
+    *("--query-episodes", "1", "--warmup-steps", "0", "--batch-size", "32", "--replay-ratio", "0.5", "--threads", "1"),
+    *("--actor-hidden", "16,16", "--critic-hidden", "16,16", "--log-every-iterations", "1", "--precision", "float32"),
+]
 FEW_SHOT = [
     *("--iterations", "3", "--meta-batch-size", "2", "--num-episodes", "4", "--log-every-iterations", "1"),
     *("--eval-every-iterations", "2", "--device", "cpu"),
@@ -60,6 +64,10 @@ def cases(data: Path) -> dict[str, list[str]]:
     found["cheetah vel maml"] = ["cheetah_vel_maml", *SMALL, *EPISODES, *LONG]
     found["cartpole maml"] = ["cartpole_maml", *SMALL, *EPISODES]
     found["pendulum maml"] = ["pendulum_maml", *SMALL, *EPISODES, *LONG]
+    found["pendulum sac"] = ["pendulum_sac", *SMALL, *REPLAY, *LONG]
+    found["pendulum sac scalar"] = [*found["pendulum sac"], "--value", "scalar", "--no-layer-norm", "--overlap"]
+    found["mt10 sac"] = ["mt10_sac", *SMALL, *REPLAY, *LONG]
+    found["navigation maml pink"] = [*found["navigation maml"], "--noise-exponent", "1", "--anneal-noise-updates", "2"]
 
     images, vectors, texts = write_data(data)
     for method in METHODS:
