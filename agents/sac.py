@@ -80,7 +80,10 @@ class SACConfig(Checked):
     first_temperature: Positive = 0.005
     """alpha, in units of scaled reward."""
     target_entropy: float = -1.0
-    """Nats for each dimension of an action."""
+    """Nats for each dimension of an action: at -1 its std before tanh is about 0.09."""
+    failing_entropy: float | None = None
+    """The same for a task that always fails, which is to explore more (-0.3: std 0.18); as it succeeds more often, its
+    target goes to `target_entropy` linearly. None: no difference."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the nets' products; parameters and losses are float32. auto: bfloat16 where the processor multiplies it."""
     exploration: ExplorationConfig = ExplorationConfig(noise_exponent=1.0)
@@ -119,6 +122,7 @@ class Draws(NamedTuple):
     obs_std: Tensor  # (O,)
     returns: Tensor  # (G,)
     shares: Tensor  # (G,) of a batch, on the CPU
+    entropies: Tensor  # (G,) targets, nats of a whole action
 
     def scaled(self, batch: Transitions) -> Transitions:
         return batch._replace(
@@ -196,7 +200,9 @@ class SAC:
         for part in (self.actor, self.critic, self.log_alphas):
             if not torch.isfinite(part.vector).all():
                 raise NonFiniteError(f"the update gave non-finite parameters; lower lr={config.lr}")
-        return metrics | _means(history) | {"meta_step_accepted": float(steps > 0), "gradient_steps": float(steps)}
+        learned = self._gradient_steps * config.batch_size / sum(self.replay.written)
+        metrics |= {"replay/ratio": learned, "gradient_steps": float(steps)}
+        return metrics | _means(history) | {"meta_step_accepted": float(steps > 0)}
 
     def meet(self, batch: Sequence[TaskData]) -> None:
         """Add the batch to the replay, and to what is known of its tasks. Raises UserError for what teaches nothing."""
@@ -208,8 +214,12 @@ class SAC:
 
     def draws(self) -> Draws:
         """As they are until the next batch."""
-        mean, std, returns = (x.to(self.device) for x in (*self.obs_scales.mean_and_std(), self.return_scales))
-        return Draws(mean, std, returns, focused_shares(self.success, focus=self.config.focus))
+        config, device = self.config, self.device
+        mean, std, returns = (x.to(device) for x in (*self.obs_scales.mean_and_std(), self.return_scales))
+        failing = config.target_entropy if config.failing_entropy is None else config.failing_entropy
+        entropies = config.target_entropy + (failing - config.target_entropy) * (1 - self.success)
+        shares = focused_shares(self.success, focus=config.focus)
+        return Draws(mean, std, returns, shares, (entropies * self.spec.action_dim).to(device))
 
     def _meet_tasks(self, batch: Sequence[TaskData]) -> None:
         """A temperature and a return scale for each group, also for one that was not met before."""
@@ -242,18 +252,19 @@ class SAC:
         metrics = {"critic_loss": critic_loss.detach(), "q": head.values(outputs.detach()).mean()}
         self._gradient_steps += 1
         if self._gradient_steps % config.actor_every == 0:
-            metrics |= self._actor_step(batch.obs, batch.groups, noise[1], alpha)
+            metrics |= self._actor_step(batch.obs, batch.groups, draws.entropies[batch.groups], noise[1], alpha)
         with torch.no_grad():
             self.target.vector.lerp_(self.critic.vector, config.target_step)
         return metrics
 
-    def _actor_step(self, obs: Tensor, groups: Tensor, noise: Tensor, alpha: Tensor) -> dict[str, Tensor]:
+    def _actor_step(
+        self, obs: Tensor, groups: Tensor, target_entropy: Tensor, noise: Tensor, alpha: Tensor
+    ) -> dict[str, Tensor]:
         policy = self._policy(self.actor.views(self._dtype), obs)
         critic = self._critic(self.critic, is_fixed=True)
         by_least = self.config.actor_value == "least"
         loss, log_probs = actor_loss(obs, critic, policy, self.head, noise=noise, alpha=alpha, by_least=by_least)
         self.actor.step(loss)
-        target_entropy = self.config.target_entropy * self.spec.action_dim
         self.log_alphas.step(temperature_loss(self.log_alphas.vector, groups, log_probs, target_entropy=target_entropy))
         return {"entropy": -log_probs.mean(), "temperature": alpha.mean()}
 

@@ -159,6 +159,7 @@ class RLExperiment:
         check_members(behaviour, RLBehaviour, what="the agent's behaviour")
         _check_fit(behaviour, tasks, settings)
         self.pool = RolloutPool(tasks, settings.pool)
+        self._busy_before = 0.0
         self.report = REPORT
 
     def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
@@ -191,6 +192,10 @@ class RLExperiment:
             metrics |= success
         if "pre" in stages:
             metrics["adaptation_gap"] = metrics["return/post"] - metrics["return/pre"]
+        busy, before = self.pool.stats.busy_seconds, self._busy_before
+        self._busy_before = busy
+        # beside seconds/collect and seconds/update: how long the workers had something to do
+        metrics["seconds/workers"] = (busy - before) / max(1, self.settings.pool.workers)
         return metrics | self.references(batch)
 
     def evaluate(self, *, seed: SeedKey) -> Evaluation:

@@ -27,7 +27,7 @@ SMALL = [
     *("--num-test-tasks", "2", "--test-episodes", "2", "--adaptation-episodes", "2", "--hidden", "16"),
     *("--device", "cpu"),
 ]
-UNTIMED = ("seconds", "seconds/collect", "seconds/update", "seconds/evaluate")
+UNTIMED = ("seconds", "seconds/collect", "seconds/update", "seconds/evaluate", "seconds/workers")
 
 
 def train(out: Path, *more: str, experiment: str = "navigation_maml") -> int:
