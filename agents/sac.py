@@ -81,9 +81,10 @@ class SACConfig(Checked):
     """alpha, in units of scaled reward."""
     target_entropy: float = -1.0
     """Nats for each dimension of an action: at -1 its std before tanh is about 0.09."""
-    failing_entropy: float | None = None
-    """The same for a task that always fails, which is to explore more (-0.3: std 0.18); as it succeeds more often, its
-    target goes to `target_entropy` linearly. None: no difference."""
+    early_entropy: float | None = None
+    """The target at the first meta-update (-0.5: std 0.15), from where it goes to `target_entropy` linearly over
+    `anneal_entropy_updates`: what is to be found is found early, and done precisely late. None: no difference."""
+    anneal_entropy_updates: Count = 200
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the nets' products; parameters and losses are float32. auto: bfloat16 where the processor multiplies it."""
     exploration: ExplorationConfig = ExplorationConfig(noise_exponent=1.0)
@@ -95,6 +96,13 @@ class SACConfig(Checked):
         Bounds(least=0).check("normalize_obs_steps", self.normalize_obs_steps)
         if self.value == "bins":
             Bounds(least=3, remedy="give more").check("value_bins", self.value_bins)
+
+    def entropy_at(self, update: int) -> float:
+        """The target for each dimension of an action after so many meta-updates."""
+        if self.early_entropy is None:
+            return self.target_entropy
+        done = min(1.0, update / self.anneal_entropy_updates)
+        return (1 - done) * self.early_entropy + done * self.target_entropy
 
     def head(self) -> ValueHead:
         if self.value == "scalar":
@@ -122,7 +130,8 @@ class Draws(NamedTuple):
     obs_std: Tensor  # (O,)
     returns: Tensor  # (G,)
     shares: Tensor  # (G,) of a batch, on the CPU
-    entropies: Tensor  # (G,) targets, nats of a whole action
+    entropy: float
+    """The target, in nats of a whole action."""
 
     def scaled(self, batch: Transitions) -> Transitions:
         return batch._replace(
@@ -216,10 +225,8 @@ class SAC:
         """As they are until the next batch."""
         config, device = self.config, self.device
         mean, std, returns = (x.to(device) for x in (*self.obs_scales.mean_and_std(), self.return_scales))
-        failing = config.target_entropy if config.failing_entropy is None else config.failing_entropy
-        entropies = config.target_entropy + (failing - config.target_entropy) * (1 - self.success)
         shares = focused_shares(self.success, focus=config.focus)
-        return Draws(mean, std, returns, shares, (entropies * self.spec.action_dim).to(device))
+        return Draws(mean, std, returns, shares, config.entropy_at(self._num_updates) * self.spec.action_dim)
 
     def _meet_tasks(self, batch: Sequence[TaskData]) -> None:
         """A temperature and a return scale for each group, also for one that was not met before."""
@@ -252,13 +259,13 @@ class SAC:
         metrics = {"critic_loss": critic_loss.detach(), "q": head.values(outputs.detach()).mean()}
         self._gradient_steps += 1
         if self._gradient_steps % config.actor_every == 0:
-            metrics |= self._actor_step(batch.obs, batch.groups, draws.entropies[batch.groups], noise[1], alpha)
+            metrics |= self._actor_step(batch.obs, batch.groups, noise[1], alpha, target_entropy=draws.entropy)
         with torch.no_grad():
             self.target.vector.lerp_(self.critic.vector, config.target_step)
         return metrics
 
     def _actor_step(
-        self, obs: Tensor, groups: Tensor, target_entropy: Tensor, noise: Tensor, alpha: Tensor
+        self, obs: Tensor, groups: Tensor, noise: Tensor, alpha: Tensor, *, target_entropy: float
     ) -> dict[str, Tensor]:
         policy = self._policy(self.actor.views(self._dtype), obs)
         critic = self._critic(self.critic, is_fixed=True)

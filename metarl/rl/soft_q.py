@@ -57,6 +57,6 @@ def actor_loss(
     return (alpha * log_probs - q).mean(), log_probs.detach()
 
 
-def temperature_loss(log_alphas: Tensor, groups: Tensor, log_probs: Tensor, *, target_entropy: Tensor) -> Tensor:
-    """Falls where the temperature rises if the entropy is below its target, (B,); each group has its own, (G,)."""
+def temperature_loss(log_alphas: Tensor, groups: Tensor, log_probs: Tensor, *, target_entropy: float) -> Tensor:
+    """Falls where the temperature rises if the entropy is below its target; each group has its own, (G,)."""
     return -(log_alphas.exp()[groups] * (log_probs + target_entropy)).mean()

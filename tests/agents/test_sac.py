@@ -97,6 +97,12 @@ def test_success_is_a_running_mean_of_last_steps():
     assert learner.success.tolist() == pytest.approx([0.09])  # 0.1, then 0.9 of it
 
 
+def test_the_target_of_the_entropy_falls_over_the_updates_named():
+    config = SACConfig(target_entropy=-1.0, early_entropy=-0.5, anneal_entropy_updates=10)
+    assert [config.entropy_at(n) for n in (0, 5, 10, 99)] == [-0.5, -0.75, -1.0, -1.0]
+    assert SACConfig(target_entropy=-1.0).entropy_at(0) == -1.0
+
+
 def test_no_gradient_step_is_taken_before_the_warm_up_and_then_by_the_ratio():
     learner = SAC(SPEC, dataclasses.replace(SMALL, warmup_steps=500, replay_ratio=4), generator=torch_rng((0,)))
     steps = []

@@ -74,7 +74,7 @@ def test_the_critics_values_are_averaged_in_the_actors_loss():
 def test_a_temperature_rises_where_its_own_tasks_entropy_is_too_low(entropy, rises):
     log_alphas = torch.zeros(3, requires_grad=True)
     log_probs = torch.tensor([-entropy, -entropy, 2.0])
-    loss = temperature_loss(log_alphas, torch.tensor([1, 1, 0]), log_probs, target_entropy=torch.full((3,), -2.0))
+    loss = temperature_loss(log_alphas, torch.tensor([1, 1, 0]), log_probs, target_entropy=-2.0)
     (gradient,) = torch.autograd.grad(loss, [log_alphas])
     assert bool(gradient[1] < 0) is rises  # Adam goes down
     assert gradient[0] == 0 and gradient[2] == 0  # at its target; of no row
