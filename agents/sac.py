@@ -71,6 +71,9 @@ class SACConfig(Checked):
     """Env steps of each task before the first gradient step."""
     focus: Share = 0.0
     """This share of each batch goes to the tasks by how often they fail now, the rest to all alike."""
+    from_best: Share = 0.0
+    """This share of a task's part of each batch is from the tenth of its episodes that returned most: what was found
+    once, and would else be one episode among hundreds, is learned from."""
     n_step: Count = 8
     gamma: OpenShare = 0.99
     target_step: Positive = 0.01
@@ -247,7 +250,7 @@ class SAC:
     def gradient_step(self, rng: torch.Generator, draws: Draws) -> dict[str, Tensor]:
         """One of the critics and the target, and every `actor_every`th time one of actor and temperatures."""
         config, head = self.config, self.head
-        batch = draws.scaled(self.replay.draw(config.batch_size, rng, shares=draws.shares))
+        batch = draws.scaled(self.replay.draw(config.batch_size, rng, shares=draws.shares, from_best=config.from_best))
         alpha = self.log_alphas.vector.detach().exp()[batch.groups]
         noise = torch.randn(2, config.batch_size, self.spec.action_dim, generator=rng).to(self.device)
         with torch.no_grad():

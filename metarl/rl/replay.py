@@ -11,7 +11,7 @@ others as good as they were.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -34,6 +34,18 @@ class Transitions(NamedTuple):
     next_obs: Tensor  # (B, O) k steps on
 
 
+class _Kept(NamedTuple):
+    """An episode that lies whole in its ring."""
+
+    first: int  # its first row, counted since the start
+    steps: int
+    total: float  # undiscounted return
+
+
+BEST = 0.1
+"""The share of a group's episodes, by return, that its best ones are."""
+
+
 class Replay:
     """Rings of `capacity` rows a group, on `device`. Memory is taken as rows are filled; `num_bytes` is that of all."""
 
@@ -49,6 +61,8 @@ class Replay:
         self.written: list[int] = []
         """Rows of each group since the start."""
         self._rows = self._new_rows(0)
+        self._kept: list[deque[_Kept]] = []
+        self._best = _Best.of([])
 
     def _new_rows(self, groups: int) -> dict[str, Tensor]:
         """By name, (G * capacity, ...); the memory is the operating system's to give once a row is written."""
@@ -91,6 +105,7 @@ class Replay:
                 self._rows[name][part] = x[part]
         self.names += new
         self.written += [0] * len(new)
+        self._kept += [deque() for _ in new]
 
     def add(self, batch: Sequence[TaskData]) -> None:
         """The query episodes of each task, in order; episodes without a step are passed over."""
@@ -100,6 +115,7 @@ class Replay:
             for index, length in enumerate(data.query.mask.sum(-1).tolist()):
                 if length:
                     self._add_episode(group, data.query, index, length)
+        self._best = _Best.of(self._kept)
 
     def _add_episode(self, group: int, episodes: Episodes, index: int, length: int) -> None:
         at = (self.written[group] + torch.arange(length + 1, device=self.device)) % self.capacity
@@ -111,11 +127,17 @@ class Replay:
         rows["rewards"][steps] = episodes.rewards[index, :length].to(self.device)
         rows["left"][at] = torch.arange(length, -1, -1, device=self.device)
         rows["terminates"][at] = bool(episodes.terminated[index, length - 1])
+        kept = self._kept[group]
+        kept.append(_Kept(self.written[group], length, float(episodes.rewards[index, :length].sum())))
         self.written[group] += length + 1
+        while kept[0].first < self.written[group] - self.capacity:
+            kept.popleft()
 
-    def draw(self, batch_size: int, generator: torch.Generator, *, shares: Tensor | None = None) -> Transitions:
+    def draw(
+        self, batch_size: int, generator: torch.Generator, *, shares: Tensor | None = None, from_best: float = 0.0
+    ) -> Transitions:
         """Each group by its share, (G,) that sum to 1, or all alike, to within one row; within a group uniformly over
-        its steps, with replacement."""
+        its steps, with replacement, but for a share `from_best` of rows that come from its best episodes alone."""
         if shares is None:
             shares = torch.full((self.num_groups,), 1 / self.num_groups)
         # systematic sampling: one random number for all rows, which then lie evenly over the shares
@@ -123,6 +145,10 @@ class Replay:
         groups = torch.searchsorted(shares.double().cumsum(0), places).clamp(max=self.num_groups - 1).to(self.device)
         base, rows = groups * self.capacity, self._rows
         at = self._draw_rows(groups, generator)
+        if from_best:
+            share, which, step = torch.rand(3, batch_size, generator=generator, dtype=torch.float64).to(self.device)
+            best = self._best.rows(groups, which, step) % self.capacity
+            at = torch.where(share < from_best, best, at)
         left = rows["left"][base + at]
         ahead = torch.arange(self.n_step, device=self.device)
         rewards = rows["rewards"][base.unsqueeze(1) + (at.unsqueeze(1) + ahead) % self.capacity]  # (B, n)
@@ -163,7 +189,7 @@ class Replay:
         Raises UserError where there are too few.
         """
         batches = list(batches)
-        self._rows, self.names, self.written = self._new_rows(0), [], []
+        self._rows, self.names, self.written, self._kept = self._new_rows(0), [], [], []
         self.meet(state["names"])
         given = rows_by_group(batches)
         for group, (name, written) in enumerate(zip(state["names"], state["written"], strict=True)):
@@ -176,6 +202,32 @@ class Replay:
             self.written[group] = written - found
         for batch in batches:
             self.add(batch)
+
+
+class _Best(NamedTuple):
+    """The best episodes of all groups, one group's behind the other's."""
+
+    first: Tensor  # (K,) int64
+    steps: Tensor  # (K,)
+    begin: Tensor  # (G,) where a group's begin
+    count: Tensor  # (G,)
+
+    @classmethod
+    def of(cls, kept: Sequence[Iterable[_Kept]]) -> _Best:
+        chosen = []
+        for episodes in kept:
+            ranked = sorted(episodes, key=lambda episode: (-episode.total, episode.first))
+            chosen.append(ranked[: max(1, round(BEST * len(ranked)))])
+        count = torch.tensor([len(best) for best in chosen], dtype=torch.int64)
+        flat = [episode for best in chosen for episode in best]
+        first, steps = (torch.tensor([episode[i] for episode in flat], dtype=torch.int64) for i in (0, 1))
+        return cls(first, steps, count.cumsum(0) - count, count)
+
+    def rows(self, groups: Tensor, which: Tensor, step: Tensor) -> Tensor:
+        """Counted since the start, (B,), by two numbers in [0, 1) a row."""
+        first, steps, begin, count = (x.to(groups.device) for x in self)
+        episode = begin[groups] + (which * count[groups]).long()
+        return first[episode] + (step * steps[episode]).long()
 
 
 def check_episodes(of_tasks: Sequence[Episodes]) -> None:

@@ -89,6 +89,30 @@ def test_groups_are_drawn_by_their_shares_to_within_a_row():
     assert counts[0] == 100 and counts[1] in (21, 22) and counts[2] in (78, 79)
 
 
+def test_a_share_of_rows_comes_from_the_best_tenth_of_episodes():
+    """The reward of episode n grows with n: of 20 episodes a group the best two are its last."""
+    replay = replay_of(capacity=1_000)
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(3)).tolist()
+    replay.add([data(n, "a", length=12) for n in order] + [data(100 + n, "b", length=3) for n in order])
+    drawn = replay.draw(4_000, torch.Generator().manual_seed(0), from_best=0.4)
+    numbers = drawn.obs[:, 0]
+    for low, best in ((0, (18, 19)), (100, (118, 119))):
+        of_group = numbers[(numbers >= low) & (numbers < low + 20)]
+        share = torch.isin(of_group, torch.tensor(best).float()).float().mean()
+        assert float(share) == pytest.approx(0.4 + 0.6 * 0.1, abs=0.04)
+    only = replay.draw(500, torch.Generator().manual_seed(0), from_best=1.0)
+    assert {int(n) for n in only.obs[:, 0]} == {18, 19, 118, 119}
+    assert {int(t) for t in only.obs[only.obs[:, 0] == 19][:, 1]} == set(range(12))
+
+
+def test_best_episodes_that_were_overwritten_are_drawn_no_more():
+    replay = replay_of(capacity=30)
+    for number in (9, 1, 2):
+        replay.add([data(number, length=12)])
+    drawn = replay.draw(200, torch.Generator().manual_seed(0), from_best=1.0)
+    assert set(drawn.obs[:, 0].tolist()) == {2.0}
+
+
 def test_steps_of_a_group_are_drawn_uniformly():
     replay = replay_of()
     replay.add([data(1, length=2), data(2, length=8)])
@@ -131,6 +155,8 @@ def test_it_comes_back_from_its_batches_to_the_bit(left_out):
     again.restore(whole.state_dict(), batches[left_out:])
     for one, other in zip(draw(whole), draw(again), strict=True):
         assert torch.equal(one, other)
+    best = [replay.draw(50, torch.Generator().manual_seed(1), from_best=0.5) for replay in (whole, again)]
+    assert torch.equal(best[0].obs, best[1].obs)
     assert again.state_dict() == whole.state_dict()
 
 
