@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -32,6 +33,7 @@ from metarl.envs.vector.one_env import OneEnv
 from metarl.envs.vector.sb3 import SB3VecEnv
 from metarl.envs.vector.vector_env import LaneVectorEnv
 from metarl.errors import UserError
+from metarl.experiments.interop import sb3_ppo
 from metarl.rollout.lanes import LaneStep, LoopedLanes
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import EnvSpec, Task
@@ -452,3 +454,12 @@ def test_sb3s_vec_env_says_how_an_episode_ended() -> None:
     assert len(ends) == 4
     with pytest.raises(UserError, match="autoreset_mode='SameStep'"):
         SB3VecEnv(LaneVectorEnv(Endings(), 3))
+
+
+def test_sb3s_ppo_learns_on_it_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
+    """The example that the documentation names: two updates, and what SB3 logs of the episodes."""
+    model = sb3_ppo.train(env="metarl/navigation", num_envs=2, env_steps=2000)
+    assert model.num_timesteps == 2000
+    said = capsys.readouterr().out
+    assert "ep_len_mean" in said and "success_rate" in said
+    assert len(Path(sb3_ppo.__file__).read_text().splitlines()) < 25
