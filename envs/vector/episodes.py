@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from metarl.envs.vector.draws import TaskDraws
 from metarl.envs.vector.film import Film
 from metarl.envs.vector.given import Given, tasks_given
+from metarl.envs.vector.worker_lanes import WorkerLanes
 from metarl.errors import UserError
 from metarl.tasks import EnvStep, Lanes, Replays, TaskDistribution
 from metarl.types import EnvSpec, Task
@@ -41,6 +42,7 @@ class DrawnEpisodes:
         max_episode_steps: int | None,
         render_mode: str | None,
         render_size: int,
+        workers: int = 0,
     ) -> None:
         self._spec, self._tasks, self._draws = tasks.spec, tasks, draws
         horizon = self._spec.horizon_steps
@@ -55,7 +57,10 @@ class DrawnEpisodes:
                 "give that, or leave it out"
             )
         self._horizon_steps = horizon if max_episode_steps is None else max_episode_steps
-        self._lanes = tasks.make_env(len(draws))
+        if workers < 0:
+            raise UserError(f"workers={workers} must be >= 0; 0 is this process alone")
+        self._workers = WorkerLanes(tasks, len(draws), num_workers=workers) if workers else None
+        self._lanes = self._workers or tasks.make_env(len(draws))
         self._films = (
             [Film(tasks, size=render_size) for _ in draws] if render_mode and isinstance(tasks, Replays) else []
         )
@@ -122,6 +127,10 @@ class DrawnEpisodes:
                 f"the action {actions[which].tolist()} of env {lane} at step {self._num_steps[lane] + 1} of "
                 f"{task.id if task else 'no task'} {rule}; look at the policy"
             )
+
+    def lost(self) -> NDArray[np.bool_]:
+        """(num_envs,): whose process died in the last step, and the episode with it."""
+        return np.zeros(len(self._draws), bool) if self._workers is None else self._workers.lost.copy()
 
     def frames(self) -> tuple[NDArray[np.uint8], ...]:
         """Of each env, (size, size, 3); none without a render_mode."""

@@ -12,7 +12,7 @@ from metarl.errors import UserError, nearest
 from metarl.tasks import TaskDistribution
 
 OF_ENV = ("split", "render_mode", "render_size", "max_episode_steps")
-OF_VECTOR = (*OF_ENV, "autoreset_mode")
+OF_VECTOR = (*OF_ENV, "autoreset_mode", "workers")
 
 
 def make_one(name: str, **settings: Any) -> OneEnv:

@@ -28,7 +28,8 @@ class LaneVectorEnv(VectorEnv[NDArray[np.float64], NDArray, NDArray]):
     """num_envs episodes in lockstep. Env i has a seed of its own, seed + i, which decides its tasks and episodes.
 
     Each class of tasks has as many envs, one class after the other. options of reset: `reset_mask`, gymnasium's, and
-    `task`, as for `set_task`. infos: `task`, the id, where an episode began, and `success` where one was stepped.
+    `task`, as for `set_task`. infos: `task`, the id, where an episode began, `success` where one was stepped, and
+    `worker_lost` where one was truncated because its process died.
     """
 
     def __init__(
@@ -41,8 +42,12 @@ class LaneVectorEnv(VectorEnv[NDArray[np.float64], NDArray, NDArray]):
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
         render_size: int = 480,
+        workers: int = 0,
     ) -> None:
-        """`split`: tasks drawn from those to train on, or the held-out ones in turn."""
+        """`split`: tasks drawn from those to train on, or the held-out ones in turn.
+
+        `workers`: processes that share the envs; 0: this one steps them. The numbers are the same.
+        """
         try:
             self._mode = AutoresetMode(autoreset_mode)
         except ValueError as error:
@@ -54,6 +59,7 @@ class LaneVectorEnv(VectorEnv[NDArray[np.float64], NDArray, NDArray]):
             max_episode_steps=max_episode_steps,
             render_mode=render_mode,
             render_size=render_size,
+            workers=workers,
         )
         self.num_envs = num_envs
         self.metadata = {"render_modes": render_modes(tasks), "autoreset_mode": self._mode}
@@ -124,6 +130,8 @@ class LaneVectorEnv(VectorEnv[NDArray[np.float64], NDArray, NDArray]):
             rewards[lanes], success[lanes] = step.rewards, step.success
             terminated[lanes], truncated[lanes] = step.terminated, step.truncated
         infos: Infos = {}
+        if (lost := self._episodes.lost()).any():
+            infos["worker_lost"], infos["_worker_lost"] = lost, lost.copy()
         over = terminated | truncated
         if self._mode is AutoresetMode.SAME_STEP:
             for lane in np.flatnonzero(over).tolist():

@@ -32,11 +32,12 @@ from metarl.envs.vector.ids import register_ids, settings_by_id
 from metarl.envs.vector.one_env import OneEnv
 from metarl.envs.vector.sb3 import SB3VecEnv
 from metarl.envs.vector.vector_env import LaneVectorEnv
-from metarl.errors import UserError
+from metarl.errors import UserError, WorkerError
 from metarl.experiments.interop import sb3_ppo
 from metarl.rollout.lanes import LaneStep, LoopedLanes
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import EnvSpec, Task
+from tests.rollout.envs import TakesAnyTask
 
 MODES = [mode.value for mode in AutoresetMode]
 TWO = ML(benchmark="custom", train_names=("reach-v3", "drawer-open-v3"), test_names=("door-close-v3",))
@@ -305,6 +306,62 @@ def test_a_task_of_another_kind_is_refused(tasks: Any, given: Any, said: str) ->
         envs.set_task(given)
     with pytest.raises(UserError, match=said):
         envs.reset(options={"task": given})
+
+
+# ---- worker processes
+
+
+def test_the_number_of_workers_changes_no_number() -> None:
+    def seen(workers: int) -> list[Any]:
+        envs = LaneVectorEnv(Navigation(), 5, max_episode_steps=3, workers=workers)
+        try:
+            steps: list[Any] = [envs.reset(seed=1)]
+            for actions in random_actions(envs, 7):
+                steps += [envs.reset(options={"reset_mask": np.arange(5) == 4})] * (len(steps) == 3)
+                steps.append(envs.step(actions))
+            return steps
+        finally:
+            envs.close()
+
+    assert_same(seen(2), seen(0))
+
+
+@pytest.mark.filterwarnings("ignore:a worker process of the vector env died")
+def test_a_worker_that_dies_is_started_anew(tmp_path: Path) -> None:
+    """At a reset, which is done again; in a step its episodes are truncated. The others know nothing of it."""
+
+    def dies(at: int) -> dict[str, Any]:
+        return {"fault": {"kind": "kill", "at": at, "marker": str(tmp_path / f"marker{at}")}}
+
+    envs = LaneVectorEnv(TakesAnyTask(), 4, workers=2)
+    try:
+        obs, _ = envs.reset(seed=0, options={"task": [{}, {}, {}, dies(0)]})
+        assert (tmp_path / "marker0").exists() and obs[:, 1].tolist() == [0, 0, 0, 0]
+        envs.reset(seed=0, options={"task": [{}, {}, {}, dies(2)]})
+        steps = [envs.step(np.zeros((4, 2))) for _ in range(3)]
+        obs, rewards, terminated, truncated, infos = steps[1]
+        assert truncated.tolist() == infos["worker_lost"].tolist() == [False, False, True, True]
+        assert obs[:, 1].tolist() == [2, 2, 1, 1] and rewards[2:].tolist() == [0, 0] and not terminated.any()
+        obs, *_, infos = steps[2]
+        assert obs[:, 1].tolist() == [3, 3, 0, 0] and infos["_task"].tolist() == [False, False, True, True]
+        assert not any("worker_lost" in steps[i][4] for i in (0, 2))
+    finally:
+        envs.close()
+
+
+def test_a_workers_errors_are_told_and_the_next_reset_works() -> None:
+    envs = LaneVectorEnv(TakesAnyTask(), 2, workers=1)
+    try:
+        for kind, error, said in (("user error", UserError, "gripper is at 3 mm"), ("raise", WorkerError, "scripted")):
+            envs.reset(options={"task": [{}, {"fault": {"kind": kind, "at": 1, "marker": None}}]})
+            with pytest.raises(error, match=said):
+                envs.step(np.zeros((2, 2)))
+        envs.reset(options={"task": {}})
+        assert envs.step(np.zeros((2, 2)))[0][:, 1].tolist() == [1, 1]
+    finally:
+        envs.close()
+    with pytest.raises(UserError, match="workers=-1 must be >= 0"):
+        LaneVectorEnv(TakesAnyTask(), 2, workers=-1)
 
 
 # ---- what is refused
