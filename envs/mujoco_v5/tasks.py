@@ -140,9 +140,9 @@ class RobotTasks(Checked):
         picture = ScenePicture(env.model, env.data, size, family.view or "track")
         try:
             env.begin(seed)
-            for step in range(len(actions) + 1):
-                if step:
-                    env.step(actions[step - 1])
+            yield picture.take(goal, family.ball_radius)
+            for step, action in enumerate(actions, 1):
+                env.step(action)
                 if is_shown(step, len(actions), every):
                     yield picture.take(goal, family.ball_radius)
         finally:

@@ -137,6 +137,8 @@ class DrawnEpisodes:
         return tuple(film.frame() for film in self._films)
 
     def close(self) -> None:
+        for film in self._films:
+            film.close()
         self._lanes.close()
 
 

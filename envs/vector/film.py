@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.errors import UserError
 from metarl.seeding import SeedKey
 from metarl.tasks import Replays
 from metarl.types import Task
@@ -23,7 +24,7 @@ class Film:
         self._tasks, self._size = tasks, size
         self._frames: Iterator[NDArray[np.uint8]] = iter(())
         self._actions: Any = []  # a replay walks through it while it grows
-        self._drawn, self._frame = 0, np.zeros((size, size, 3), np.uint8)
+        self._drawn, self._frame = -1, np.zeros((size, size, 3), np.uint8)
         self._episode: tuple[Task, SeedKey] | None = None
 
     def begin(self, task: Task, seed: SeedKey) -> None:
@@ -45,8 +46,13 @@ class Film:
             self._drawn = len(self._actions)
         return self._frame.copy()
 
+    def close(self) -> None:
+        """Let go of the env that follows, and of its GL."""
+        self._frames = iter(())
+
     def _start(self) -> NDArray[np.uint8]:
-        assert self._episode is not None, "an env is reset before it is drawn"
+        if self._episode is None:
+            raise UserError("an env is drawn before its first reset; call reset first")
         task, seed = self._episode
         self._frames = self._tasks.replay(task, seed, self._actions, size=self._size, every=_LAST_ONLY)
         self._drawn = 0

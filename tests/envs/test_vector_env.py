@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.types import Task as MetaworldTask
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
+from metarl.cli.machine import gl_works
 from metarl.envs.metaworld.ml import ML
 from metarl.envs.metaworld.ml1 import ML1
 from metarl.envs.metaworld.mt import MT
@@ -468,6 +470,8 @@ def test_a_picture_is_the_replays_of_the_episode_so_far(every: int) -> None:
     """Navigation's replay takes its actions when it begins; the robots' and Meta-World's walks on with the episode."""
     tasks = Navigation()
     one = OneEnv(tasks, render_mode="rgb_array", render_size=40)
+    with pytest.raises(UserError, match="drawn before its first reset"):
+        one.render()
     one.reset(seed=0)
     task, actions = one.task, []
     assert task is not None
@@ -480,6 +484,42 @@ def test_a_picture_is_the_replays_of_the_episode_so_far(every: int) -> None:
     one.reset()
     first, *_ = tasks.replay(one.task or task, (0,), np.array(actions), size=40)
     np.testing.assert_array_equal(one.render(), first)
+
+
+SAME_PICTURES = """
+import numpy as np
+from metarl.envs.metaworld.ml import ML
+from metarl.envs.mujoco_v5.tasks import RobotTasks
+from metarl.envs.vector.vector_env import LaneVectorEnv
+
+TWO = ML(benchmark="custom", train_names=("reach-v3", "drawer-open-v3"), test_names=("door-close-v3",))
+for tasks in (TWO, RobotTasks(family="reacher-goal-v0")):
+    envs = LaneVectorEnv(tasks, 2, render_mode="rgb_array", render_size=64)
+    envs.reset(seed=0)
+    actions = np.full((9, *envs.action_space.shape), 0.7, np.float32)
+    for step, action in enumerate(actions, 1):
+        envs.step(action)
+        if step in (2, 3, 9):
+            frames = envs.render()
+    for i, frame in enumerate(frames):
+        rng = np.random.default_rng(i)
+        tasks.sample(1, rng=rng) if tasks is not TWO else None
+        seed = (int(rng.integers(2**31)), 0, 0)
+        *_, last = tasks.replay(envs.tasks[i], seed, actions[:, i], size=64)
+        assert np.array_equal(frame, last) and frame.std() > 20, (tasks.name, i)
+    envs.close()
+"""
+
+
+@pytest.mark.slow
+def test_several_envs_pictures_are_those_of_replays() -> None:
+    """Drawn in turn, with other models: in a process of its own, since mujoco reads MUJOCO_GL when it is imported."""
+    if not gl_works("egl", 30.0):
+        pytest.skip("no EGL here")
+    environment = {**os.environ, "MUJOCO_GL": "egl"}
+    command = [sys.executable, "-c", SAME_PICTURES]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # ---- SB3
