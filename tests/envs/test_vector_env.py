@@ -222,6 +222,16 @@ def test_mt10_and_ml10_have_an_env_for_each_class_in_metaworlds_order() -> None:
     assert names == list(ML10_V3["test"])
 
 
+@pytest.mark.slow
+def test_the_documentations_example_runs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "environments.md").read_text()
+    _, _, section = page.partition("## Your own algorithm on these environments")
+    example = section.partition("```python\n")[2].partition("```")[0]
+    said: dict[str, Any] = {}
+    exec(example, said)
+    assert said["obs"].shape == (20, 49) and said["infos"]["success"].shape == (20,)
+
+
 # ---- seeds and tasks
 
 
