@@ -35,7 +35,7 @@ from metarl.envs.vector.one_env import OneEnv
 from metarl.envs.vector.sb3 import SB3VecEnv
 from metarl.envs.vector.vector_env import LaneVectorEnv
 from metarl.errors import UserError, WorkerError
-from metarl.experiments.interop import sb3_ppo
+from metarl.experiments.interop import own_loop, sb3_ppo
 from metarl.rollout.lanes import LaneStep, LoopedLanes
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import EnvSpec, Task
@@ -569,4 +569,12 @@ def test_sb3s_ppo_learns_on_it_unchanged(capsys: pytest.CaptureFixture[str]) -> 
     assert model.num_timesteps == 2000
     said = capsys.readouterr().out
     assert "ep_len_mean" in said and "success_rate" in said
-    assert len(Path(sb3_ppo.__file__).read_text().splitlines()) < 25
+    for example in (sb3_ppo, own_loop):
+        assert len(Path(example.__file__).read_text().splitlines()) <= 25
+
+
+def test_a_loop_of_ones_own_repeats_to_the_bit() -> None:
+    """The other example; a third update of other rewards tells that the first two changed the policy."""
+    name = "metarl.envs:metarl/navigation"
+    once = own_loop.train(name, num_envs=4, updates=3)
+    assert once == own_loop.train(name, num_envs=4, updates=3) and len(set(once)) == 3
