@@ -31,6 +31,8 @@ class ScenePicture:
 
     def take(self, goal: Sequence[float] | NDArray | None = None, radius: float = 0.0) -> NDArray[np.uint8]:
         """(size, size, 3) of this moment, with a ball of `radius` metres at the goal (x, y, z)."""
+        # gymnasium draws in whichever GL context is current, that of the viewer made last: of several, each in its own
+        self._viewer.make_context_current()
         if goal is not None:
             ball = _mujoco.mjtGeom.mjGEOM_SPHERE
             self._viewer.add_marker(type=ball, size=np.full(3, radius), pos=np.asarray(goal, float), rgba=_GOAL_COLOUR)

@@ -94,6 +94,13 @@ def check_disjoint(meta_train: Sequence[Task], meta_test: Sequence[Task]) -> Non
 
 
 @runtime_checkable
+class HasMetaTrain(Protocol):
+    def meta_train(self) -> list[Task]:
+        """The fixed training tasks, the same list at every call; empty where each is a new draw."""
+        ...
+
+
+@runtime_checkable
 class MakesTask(Protocol):
     def task(self, params: Mapping[str, Any]) -> Task:
         """The task with these parameters; raises UserError for others than its own."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metarl.config import OF_TRAINING
 from metarl.envs.metaworld.goals import Split, benchmark_goals, check_task_name, custom_goals
-from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
+from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class, task_like
 from metarl.errors import UserError
 from metarl.rollout.lanes import LoopedLanes
 from metarl.seeding import SeedKey
@@ -90,6 +90,10 @@ class ML(Checked):
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         """Meta-train goals, each class the same number of times as far as that divides."""
         return sample_by_class(self._split.train, num_tasks, rng=rng)
+
+    def task(self, params: Mapping[str, Any]) -> Task:
+        """The task of these params, `env_name` and `rand_vec`, in one of the benchmark's classes. Raises UserError."""
+        return task_like(params, [*self._split.train, *self._split.test])
 
     def replay(
         self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metarl.config import OF_TRAINING
 from metarl.envs.metaworld.goals import Split, check_task_name, ml1_goals
-from metarl.envs.metaworld.misplaced import misplace
-from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
+from metarl.envs.metaworld.misplaced import PARAM, misplace
+from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class, task_like
 from metarl.rollout.lanes import LoopedLanes
 from metarl.seeding import SeedKey
-from metarl.tasks import check_disjoint
+from metarl.tasks import check_disjoint, check_like
 from metarl.types import EnvSpec, Task
 from metarl.validate import Checked, Natural, NotNegative
 
@@ -65,6 +66,15 @@ class ML1(Checked):
         """Different meta-train goals, uniformly."""
         tasks = sample_by_class(self._split.train, num_tasks, rng=rng)
         return misplace(tasks, self.object_jitter, rng=rng) if self.object_jitter else tasks
+
+    def task(self, params: Mapping[str, Any]) -> Task:
+        """The task of these params, `env_name` and `rand_vec`, in one of the benchmark's classes. Raises UserError."""
+        known = [*self._split.train, *self._split.test]
+        if not (self.object_jitter and PARAM in params):
+            return task_like(params, known)
+        check_like(params[PARAM], [0.0, 0.0], what=PARAM)
+        task = task_like({name: value for name, value in params.items() if name != PARAM}, known)
+        return replace(task, params={**task.params, PARAM: params[PARAM]})
 
     def replay(
         self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metarl.config import OF_TRAINING
 from metarl.envs.metaworld.goals import benchmark_goals, check_task_name, ml1_goals
-from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class
+from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class, task_like
 from metarl.rollout.lanes import LoopedLanes
+from metarl.seeding import SeedKey
 from metarl.types import EnvSpec, Task
 from metarl.validate import Checked, Natural
 
@@ -75,6 +78,18 @@ class MT(Checked):
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         return sample_by_class(self._tasks, num_tasks, rng=rng)
+
+    def task(self, params: Mapping[str, Any]) -> Task:
+        """The task of these params, `env_name` and `rand_vec`, in one of the benchmark's classes. Raises UserError."""
+        return task_like(params, self._tasks)
+
+    def replay(
+        self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Frames of an episode, (size, size, 3)."""
+        from metarl.envs.metaworld.replay import replay  # imports metaworld: 0.5 s
+
+        return replay(task, actions, size=size, every=every, reward_version=self.reward_version)
 
     def make_env(self, num_lanes: int) -> LoopedLanes:
         return make_lanes(

@@ -34,9 +34,9 @@ def replay(
     try:
         env.reset()
         picture = ScenePicture(env.model, env.data, size, _OVER_THE_SHOULDER)
-        for step in range(len(actions) + 1):
-            if step:
-                env.step(actions[step - 1])
+        yield picture.take(env._target_pos, _GOAL_RADIUS)
+        for step, action in enumerate(actions, 1):
+            env.step(action)
             if is_shown(step, len(actions), every):
                 yield picture.take(env._target_pos, _GOAL_RADIUS)
     finally:

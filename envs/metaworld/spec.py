@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from metarl.errors import UserError
+from metarl.errors import UserError, nearest
+from metarl.tasks import check_like
 from metarl.types import EnvSpec, Task
 
 if TYPE_CHECKING:
@@ -35,6 +37,24 @@ def sample_by_class(tasks: list[Task], num_tasks: int, *, rng: np.random.Generat
         for index, goals in enumerate(by_class.values())
         for i in rng.choice(len(goals), share + (index in lucky), replace=False)
     ]
+
+
+def task_like(params: Mapping[str, Any], known: Sequence[Task]) -> Task:
+    """The known task of these params, or a new one of a known class. Raises UserError for another class.
+
+    Raises ValueError for params of another form than the class's.
+    """
+    env_name = params.get("env_name")
+    of_class = [task for task in known if task.params["env_name"] == env_name]
+    if not of_class:
+        names = dict.fromkeys(task.params["env_name"] for task in known)
+        near = nearest(str(env_name), names)
+        raise UserError(
+            f"env_name={env_name!r} is none of the {len(names)} classes here{near}; give a task of one of them"
+        )
+    check_like(params, of_class[0].params)
+    same = [task for task in of_class if task.params == params]
+    return same[0] if same else Task(f"{env_name}/{list(params['rand_vec'])}", dict(params), stratum=str(env_name))
 
 
 def make_lanes(

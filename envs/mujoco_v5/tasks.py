@@ -40,6 +40,15 @@ def _example(family: str) -> Params:
     return FAMILIES[family].draw(FAMILIES[family].robot, numpy_rng((0,)))
 
 
+@functools.cache
+def _fixed_tasks(tasks: RobotTasks) -> tuple[Task, ...]:
+    """Those of `meta_train`, kept: drawing 100 takes milliseconds, and a vector env samples at each episode's start."""
+    family = FAMILIES[tasks.family]
+    if family.all_params:
+        return tuple(tasks.task(params) for params in family.all_params)
+    return tuple(tasks.draw(family.num_train_tasks or 0, rng=numpy_rng((tasks.tasks_seed, 0))))
+
+
 @dataclass(frozen=True, kw_only=True)
 class RobotTasks(Checked):
     """Tasks of one of `FAMILIES`, on gymnasium's v5 robots; `metarl list --verbose` tells what each is."""
@@ -82,20 +91,18 @@ class RobotTasks(Checked):
 
     def meta_train(self) -> list[Task]:
         """The fixed training tasks; empty where each training task is a new draw."""
-        if self._family.all_params:
-            return [self.task(params) for params in self._family.all_params]
-        return self._draw(self._family.num_train_tasks or 0, numpy_rng((self.tasks_seed, 0)))
+        return list(_fixed_tasks(self))
 
     def meta_test(self) -> list[Task]:
         if self._family.all_params:
             return self.meta_train()
-        return self._draw(self._family.num_test_tasks, numpy_rng((self.tasks_seed, 1)))
+        return self.draw(self._family.num_test_tasks, rng=numpy_rng((self.tasks_seed, 1)))
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         """Fixed training tasks are drawn without repeats, as far as there are enough of them."""
         fixed = self.meta_train()
         if not fixed:
-            return self._draw(num_tasks, rng)
+            return self.draw(num_tasks, rng=rng)
         rounds = [rng.permutation(len(fixed)) for _ in range(-(-num_tasks // len(fixed)))]
         return [fixed[i] for i in np.concatenate(rounds)[:num_tasks]] if rounds else []
 
@@ -133,14 +140,15 @@ class RobotTasks(Checked):
         picture = ScenePicture(env.model, env.data, size, family.view or "track")
         try:
             env.begin(seed)
-            for step in range(len(actions) + 1):
-                if step:
-                    env.step(actions[step - 1])
+            yield picture.take(goal, family.ball_radius)
+            for step, action in enumerate(actions, 1):
+                env.step(action)
                 if is_shown(step, len(actions), every):
                     yield picture.take(goal, family.ball_radius)
         finally:
             picture.close()
             env.close()
 
-    def _draw(self, num_tasks: int, rng: np.random.Generator) -> list[Task]:
+    def draw(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+        """New tasks, whether training has fixed ones or not."""
         return [self.task(self._family.draw(self._family.robot, rng)) for _ in range(num_tasks)]

@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -140,6 +141,13 @@ class Scripted:
 
     def make_env(self, num_lanes: int) -> BatchEnv:
         return LoopedLanes(ScriptedLane, num_lanes, self.spec)
+
+
+class TakesAnyTask(Scripted):
+    """A user may give it any params."""
+
+    def task(self, params: Mapping[str, Any]) -> Task:
+        return Task("given", params)
 
 
 class SlowToImport(Scripted):

@@ -1,0 +1,41 @@
+"""What is given to reset."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.errors import UserError, nearest
+
+
+def checked_options(options: Mapping[str, Any] | None, known: Sequence[str]) -> dict[str, Any]:
+    """A copy. Raises UserError for an option that is not known, which would go unheeded."""
+    for name in options or {}:
+        if name not in known:
+            raise UserError(f"reset has no option {name!r}{nearest(name, known)}; it has {', '.join(known)}")
+    return dict(options or {})
+
+
+def reset_mask(options: Mapping[str, Any], num_envs: int) -> NDArray[np.bool_]:
+    """Which envs a reset is about, (num_envs,): gymnasium's option `reset_mask`, or all."""
+    mask = options.get("reset_mask")
+    if mask is None:
+        return np.ones(num_envs, bool)
+    if not (isinstance(mask, np.ndarray) and mask.shape == (num_envs,) and mask.dtype == np.bool_ and mask.any()):
+        raise UserError(f"reset_mask={mask!r} must be a NumPy array of {num_envs} truth values, one at least True")
+    return mask
+
+
+def seeds_of(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
+    """A seed for each env: seed, seed + 1, ... of a number, as gymnasium has it."""
+    if seed is None:
+        return [None] * num_envs
+    if isinstance(seed, (int, np.integer)):
+        return [operator.index(seed) + i for i in range(num_envs)]
+    if len(seed) != num_envs:
+        raise UserError(f"seed has {len(seed)} numbers for {num_envs} envs; give one for each, or a single one")
+    return list(seed)

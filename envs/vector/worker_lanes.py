@@ -1,0 +1,211 @@
+"""Lanes shared out to worker processes: numbers go through shared memory, two short messages a step through a pipe."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.envs.vector.shared_rows import GIVEN, Rows, num_bytes, rows_in
+from metarl.errors import UserError, WorkerError
+from metarl.rollout.shared_block import new_block, receive_block
+from metarl.seeding import SeedKey
+from metarl.tasks import EnvStep, Lanes, TaskDistribution
+from metarl.types import Task
+
+_CONTEXT = multiprocessing.get_context("spawn")  # fork under torch's threads can deadlock
+_STEP, _DONE = "step", "done"
+
+
+# ---- in the worker
+
+
+def _serve(connection: Connection, tasks: TaskDistribution, num_lanes: int) -> None:
+    """Answer each order with `_DONE`, a UserError, or a traceback, until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    try:
+        block = receive_block(connection, *connection.recv())
+        rows, env = rows_in(block.bytes, tasks.spec, num_lanes), tasks.make_env(num_lanes)
+        connection.send(_DONE)
+        while True:
+            connection.send(_answer(env, rows, connection.recv()))
+    except (EOFError, ConnectionError):
+        pass  # the parent is gone, or wants no more
+
+
+def _answer(env: Any, rows: Rows, order: Any) -> Any:
+    try:
+        if order == _STEP:
+            lanes = np.flatnonzero(rows.goes)
+            step = env.step(lanes, rows.actions[lanes])
+            for name in GIVEN:
+                getattr(rows, name)[lanes] = getattr(step, name)
+        else:
+            lanes, tasks, seeds = order
+            rows.obs[lanes] = env.reset(lanes, tasks, seeds)
+        return _DONE
+    except UserError as error:
+        return UserError(str(error))  # its cause may hold what cannot be pickled
+    except Exception:
+        return traceback.format_exc()
+
+
+# ---- in the parent
+
+
+class _Worker:
+    """A process, and the memory that its lanes' rows are in."""
+
+    def __init__(self, tasks: TaskDistribution, lanes: slice) -> None:
+        self.lanes, num_lanes = lanes, lanes.stop - lanes.start
+        self._connection, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(target=_serve, args=(theirs, tasks, num_lanes), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._block = new_block(num_bytes(tasks.spec, num_lanes))
+        self.rows: Any = rows_in(self._block.bytes, tasks.spec, num_lanes)
+        self._connection.send((self._block.name, self._block.size))
+        self._block.send(self._connection, self._process.pid or 0)
+
+    @property
+    def ending(self) -> str:
+        return f"exit code {self._process.exitcode}"
+
+    def wait_until_ready(self) -> None:
+        """It has made its lanes. Raises UserError where it ends before that."""
+        try:
+            self.answer()
+        except (EOFError, OSError) as error:
+            raise UserError(
+                "a worker process of the vector env ended at its start; correct what its own error above says (a "
+                "script keeps what it does under `if __name__ == '__main__':`), or take workers=0"
+            ) from error
+        self._block.is_held_by_both()
+
+    def order(self, order: Any) -> None:
+        """Raises OSError where it is dead."""
+        self._connection.send(order)
+
+    def answer(self) -> Any:
+        """Raises OSError or EOFError where it is dead."""
+        return self._connection.recv()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+        self.rows = None  # its views hold the memory
+        self._block.close()
+
+
+class WorkerLanes:
+    """A BatchEnv of `num_workers` processes, each with lanes that follow one another.
+
+    A process that dies is started anew, with a warning: what it was to reset it resets then, and the episodes that it
+    was to step are truncated where they stood.
+    """
+
+    def __init__(self, tasks: TaskDistribution, num_lanes: int, *, num_workers: int) -> None:
+        self._tasks = tasks
+        self._rows = rows_in(memoryview(bytearray(num_bytes(tasks.spec, num_lanes))), tasks.spec, num_lanes)
+        self.lost = np.zeros(num_lanes, bool)
+        """(num_lanes,): of which episodes the process died in the last step."""
+        shares = [share for share in np.array_split(np.arange(num_lanes), num_workers) if share.size]
+        self._workers = [_Worker(tasks, slice(int(share[0]), int(share[-1]) + 1)) for share in shares]
+        for worker in self._workers:
+            worker.wait_until_ready()
+
+    def reset(self, lanes: Lanes, tasks: Sequence[Task], seeds: Sequence[SeedKey]) -> NDArray[np.floating]:
+        orders: dict[int, Any] = {}
+        for i, worker in enumerate(self._workers):
+            its = [k for k, lane in enumerate(lanes.tolist()) if worker.lanes.start <= lane < worker.lanes.stop]
+            if its:
+                orders[i] = lanes[its] - worker.lanes.start, [tasks[k] for k in its], [seeds[k] for k in its]
+        died = self._exchange(orders)
+        if self._exchange({i: orders[i] for i in died}):
+            names = ", ".join(dict.fromkeys(task.id for i in died for task in orders[i][1]))
+            raise WorkerError(f"a worker process of the vector env died twice at the reset of one of {names}")
+        for i, (local, _, _) in orders.items():
+            worker = self._workers[i]
+            self._rows.obs[worker.lanes][local] = worker.rows.obs[local]
+        return self._rows.obs[lanes]
+
+    def step(self, lanes: Lanes, actions: NDArray) -> EnvStep:
+        rows = self._rows
+        rows.goes[:] = False
+        rows.goes[lanes], rows.actions[lanes] = True, actions
+        orders: dict[int, Any] = {}
+        for i, worker in enumerate(self._workers):
+            if rows.goes[worker.lanes].any():
+                worker.rows.goes[:], worker.rows.actions[:] = rows.goes[worker.lanes], rows.actions[worker.lanes]
+                orders[i] = _STEP
+        died = self._exchange(orders)
+        self.lost[:] = False
+        for i in orders:
+            worker = self._workers[i]
+            goes = rows.goes[worker.lanes]
+            if i in died:
+                self.lost[worker.lanes] = goes
+                continue
+            for name in GIVEN:
+                getattr(rows, name)[worker.lanes][goes] = getattr(worker.rows, name)[goes]
+        lost = self.lost[lanes]
+        return EnvStep(
+            rows.obs[lanes],
+            np.where(lost, 0.0, rows.rewards[lanes]),
+            rows.terminated[lanes] & ~lost,
+            rows.truncated[lanes] | lost,
+            rows.success[lanes] & ~lost,
+        )
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.close()
+        self._workers = []
+
+    def _exchange(self, orders: Mapping[int, Any]) -> list[int]:
+        """Have workers do something, each by its number; returns those that died of it, and are started anew."""
+        if not self._workers:
+            raise UserError("the worker processes of the vector env were ended in the middle of a step; make it anew")
+        died, answers = [], []
+        try:
+            for i, order in orders.items():
+                try:
+                    self._workers[i].order(order)
+                except OSError:
+                    died.append(i)
+            for i in [i for i in orders if i not in died]:
+                try:
+                    answers.append(self._workers[i].answer())
+                except (EOFError, OSError):
+                    died.append(i)
+        except BaseException:  # Ctrl-C: an answer that nobody has read would be taken for that of the next step
+            self.close()
+            raise
+        for i in died:
+            self._start_anew(i)
+        for answer in answers:
+            if isinstance(answer, UserError):
+                raise answer
+            if answer != _DONE:
+                raise WorkerError(f"a worker process of the vector env failed:\n{answer}")
+        return died
+
+    def _start_anew(self, i: int) -> None:
+        dead = self._workers[i]
+        dead.close()
+        warnings.warn(
+            f"a worker process of the vector env died ({dead.ending}) and is started anew; the episodes that it was "
+            "stepping are truncated",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        self._workers[i] = _Worker(self._tasks, dead.lanes)
+        self._workers[i].wait_until_ready()
