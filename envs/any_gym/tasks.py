@@ -55,7 +55,7 @@ class GymTasks(Checked):
     """Given to reset(options=)."""
     own_tasks: bool = field(default=False, metadata=_NAMES_CODE)
     """The env's own sample_tasks(n) and set_task(task)."""
-    one_task: bool = field(default=False, metadata=_NAMES_CODE)
+    one_task: bool = False
     """Nothing varies: the env as it is, trained on and tested on, for an agent that does not adapt, such as sac."""
     show_task: bool = False
     """What was drawn stands at the end of each observation: for an agent that is told the task, such as sac."""
