@@ -13,16 +13,17 @@ from metarl.scores.format import cell
 BENCHMARKS = {
     "2D navigation": ("navigation_",),
     "Bandits": ("bandit_",),
-    "MuJoCo robots": ("ant_", "cheetah_", "walk_", "pendulum_", "cartpole_"),
+    "MuJoCo robots": ("ant_", "cheetah_", "halfcheetah_", "walk_", "pendulum_", "cartpole_"),
     "Meta-World ML1": ("ml1_",),
     "Meta-World ML10": ("ml10_",),
+    "Meta-World, tasks shown": ("mt1_", "mt10_", "mt50_"),
     "Robot skills": ("skill_",),
     "Omniglot": ("omniglot_",),
     "Intents": ("clinc_", "hwu64_", "banking77_"),
 }
 """Beginnings of names; the others make a table of their own."""
 OTHERS = "Others"
-BY_SUCCESS = ("ml1_", "ml10_", "skill_")
+BY_SUCCESS = ("ml1_", "ml10_", "mt1_", "mt10_", "mt50_", "skill_")
 """The others by their first measure: the return, the accuracy or the error."""
 INTRODUCTION = """# Results
 
