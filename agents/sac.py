@@ -15,6 +15,7 @@ an environment is learned from `replay_ratio` times.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -174,6 +175,7 @@ class SAC:
         self._num_updates = self._gradient_steps = 0
         self._debt = 0.0
         """Rows still to be learned from."""
+        self._has_warned = False
         self._replay_state = self.replay.state_dict()
         """That the state which was loaded last goes with."""
 
@@ -240,12 +242,32 @@ class SAC:
             self.log_alphas = self._temperatures(torch.cat([self.log_alphas.copy()["log_alpha"], first]))
             self.return_scales = torch.cat([self.return_scales, torch.full((new,), config.smallest_return_scale)])
             self.success = torch.cat([self.success, torch.zeros(new)])
+        if config.value == "bins" and not self._has_warned:
+            self._warn_of_range(batch)
         for data in batch:
             group = self.replay.names.index(data.task.stratum)
             largest = largest_reward(data.query, gamma=config.gamma) if config.return_scale else 1.0
             self.return_scales[group] = max(float(self.return_scales[group]), largest)
             for succeeded in data.query.success_last()[data.query.kept].float():
                 self.success[group] += 0.1 * (succeeded - self.success[group])
+
+    def _warn_of_range(self, batch: Sequence[TaskData]) -> None:
+        """Once, where the bins do not reach over the returns that were seen: beyond their ends all is one value."""
+        config, end = self.config, 1 / (1 - self.config.gamma)
+        for data in batch:
+            largest = largest_reward(data.query, gamma=config.gamma)
+            fault = ""
+            if config.value_sign == "positive" and bool((data.query.rewards < 0).any()):
+                fault = "has rewards below 0, and value_sign='positive' has no bins for them; take 'both'"
+            elif not config.return_scale and largest > 1:
+                fault = (
+                    f"has discounted returns up to {largest * end:.4g}, and the bins end at {end:.4g}; set "
+                    f"return_scale, or divide its rewards by {largest:.3g}"
+                )
+            if fault:
+                warnings.warn(f"task {data.task.id!r} {fault}", stacklevel=2)
+                self._has_warned = True
+                return
 
     def gradient_step(self, rng: torch.Generator, draws: Draws) -> dict[str, Tensor]:
         """One of the critics and the target, and every `actor_every`th time one of actor and temperatures."""

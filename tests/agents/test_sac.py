@@ -103,6 +103,32 @@ def test_the_target_of_the_entropy_falls_over_the_updates_named():
     assert SACConfig(target_entropy=-1.0).entropy_at(0) == -1.0
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            {"return_scale": False},
+            r"discounted returns up to \d.*, and the bins end at 100; set return_scale",
+        ),
+        ({"value_sign": "positive"}, "has rewards below 0.*take 'both'"),
+    ],
+)
+def test_bins_that_do_not_reach_over_the_returns_are_told_once(setting, message):
+    learner = SAC(SPEC, dataclasses.replace(SMALL, warmup_steps=4_000, **setting), generator=torch_rng((0,)))
+    data = TaskData(Task("far", {}), (), one_step_episodes(0, lambda c: c, scale=100.0))
+    with pytest.warns(UserWarning, match=message) as told:
+        learner.meta_update([data])
+        learner.meta_update([data])
+    assert len(told) == 1
+
+
+def test_bins_that_fit_say_nothing(recwarn):
+    for config in (SMALL, dataclasses.replace(SMALL, return_scale=False, value="scalar")):
+        learner = SAC(SPEC, dataclasses.replace(config, warmup_steps=4_000), generator=torch_rng((0,)))
+        learner.meta_update([TaskData(Task("", {}), (), one_step_episodes(0, lambda c: c, scale=100.0))])
+    assert not recwarn.list
+
+
 def test_no_gradient_step_is_taken_before_the_warm_up_and_then_by_the_ratio():
     learner = SAC(SPEC, dataclasses.replace(SMALL, warmup_steps=500, replay_ratio=4), generator=torch_rng((0,)))
     steps = []
