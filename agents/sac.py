@@ -18,7 +18,7 @@ import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from torch import Tensor
 from metarl.errors import NonFiniteError, UserError
 from metarl.learn import params as P
 from metarl.learn.flat_params import FlatParams
+from metarl.rl.anneal import annealed
 from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.norm_mlp import init_norm_mlp
 from metarl.rl.replay import Replay, Transitions, check_episodes
@@ -35,7 +36,7 @@ from metarl.rl.task_scales import ObsScales, largest_reward
 from metarl.rl.value_heads import BinnedValue, ScalarValue, ValueHead
 from metarl.seeding import Stream, torch_rng
 from metarl.types import EnvSpec, Metrics, Params, TaskData
-from metarl.validate import Bounds, Checked, Count, OpenShare, Positive, Share
+from metarl.validate import Bounds, Checked, Count, Natural, OpenShare, Positive, Share
 
 CPU = torch.device("cpu")
 
@@ -59,7 +60,7 @@ class SACConfig(Checked):
     """Divide each task's rewards by its own largest return."""
     smallest_return_scale: Positive = 1e-3
     """In units of reward: the divisor of a task that has hardly been rewarded yet."""
-    normalize_obs_steps: int = 20_000
+    normalize_obs_steps: Natural = 20_000
     """Observations are scaled to mean 0 and std 1 over this many env steps of each task, and no longer after that; 0:
     never. An id's entries stay 0 and 1."""
     lr: Positive = 5e-4
@@ -68,7 +69,7 @@ class SACConfig(Checked):
     """How often a step is learned from: gradient steps times batch_size, by env steps."""
     replay_capacity: Count = 1_000_000
     """Rows of each task's ring: one a step, and one an episode."""
-    warmup_steps: int = 5_000
+    warmup_steps: Natural = 5_000
     """Env steps of each task before the first gradient step."""
     focus: Share = 0.0
     """This share of each batch goes to the tasks by how often they fail now, the rest to all alike."""
@@ -77,7 +78,7 @@ class SACConfig(Checked):
     once, and would else be one episode among hundreds, is learned from."""
     n_step: Count = 8
     gamma: OpenShare = 0.99
-    target_step: Positive = 0.01
+    target_step: Annotated[float, Bounds(above=0, most=1)] = 0.01
     """tau: how far the target critics move towards the critics in each gradient step."""
     actor_every: Count = 2
     """Gradient steps of the critics for each one of the actor."""
@@ -95,9 +96,6 @@ class SACConfig(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        Bounds(most=1).check("target_step", self.target_step)
-        Bounds(least=0).check("warmup_steps", self.warmup_steps)
-        Bounds(least=0).check("normalize_obs_steps", self.normalize_obs_steps)
         if self.value == "bins":
             Bounds(least=3, remedy="give more").check("value_bins", self.value_bins)
 
@@ -105,8 +103,7 @@ class SACConfig(Checked):
         """The target for each dimension of an action after so many meta-updates."""
         if self.early_entropy is None:
             return self.target_entropy
-        done = min(1.0, update / self.anneal_entropy_updates)
-        return (1 - done) * self.early_entropy + done * self.target_entropy
+        return annealed(self.early_entropy, self.target_entropy, update=update, updates=self.anneal_entropy_updates)
 
     def head(self) -> ValueHead:
         if self.value == "scalar":
@@ -255,11 +252,10 @@ class SAC:
         """Once, where the bins do not reach over the returns that were seen: beyond their ends all is one value."""
         config, end = self.config, 1 / (1 - self.config.gamma)
         for data in batch:
-            largest = largest_reward(data.query, gamma=config.gamma)
             fault = ""
             if config.value_sign == "positive" and bool((data.query.rewards < 0).any()):
                 fault = "has rewards below 0, and value_sign='positive' has no bins for them; take 'both'"
-            elif not config.return_scale and largest > 1:
+            elif not config.return_scale and (largest := largest_reward(data.query, gamma=config.gamma)) > 1:
                 fault = (
                     f"has discounted returns up to {largest * end:.4g}, and the bins end at {end:.4g}; set "
                     f"return_scale, or divide its rewards by {largest:.3g}"

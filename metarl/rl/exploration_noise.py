@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.rl.anneal import annealed
 from metarl.validate import Checked, Count, NotNegative
 
 
@@ -32,8 +33,9 @@ class ExplorationConfig(Checked):
         """After so many meta-updates."""
         if self.anneal_noise_updates is None:
             return self.noise_exponent
-        done = min(1.0, update / self.anneal_noise_updates)
-        return (1 - done) * self.noise_exponent + done * self.final_noise_exponent
+        return annealed(
+            self.noise_exponent, self.final_noise_exponent, update=update, updates=self.anneal_noise_updates
+        )
 
 
 def coloured_noise(rng: np.random.Generator, *, steps: int, dim: int, exponent: float) -> NDArray[np.float32]:

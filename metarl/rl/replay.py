@@ -62,7 +62,8 @@ class Replay:
         """Rows of each group since the start."""
         self._rows = self._new_rows(0)
         self._kept: list[deque[_Kept]] = []
-        self._best = _Best.of([])
+        self._best: _Best | None = None
+        """None where episodes were added since it was made."""
 
     def _new_rows(self, groups: int) -> dict[str, Tensor]:
         """By name, (G * capacity, ...); the memory is the operating system's to give once a row is written."""
@@ -115,7 +116,7 @@ class Replay:
             for index, length in enumerate(data.query.mask.sum(-1).tolist()):
                 if length:
                     self._add_episode(group, data.query, index, length)
-        self._best = _Best.of(self._kept)
+        self._best = None
 
     def _add_episode(self, group: int, episodes: Episodes, index: int, length: int) -> None:
         at = (self.written[group] + torch.arange(length + 1, device=self.device)) % self.capacity
@@ -147,6 +148,7 @@ class Replay:
         at = self._draw_rows(groups, generator)
         if from_best:
             share, which, step = torch.rand(3, batch_size, generator=generator, dtype=torch.float64).to(self.device)
+            self._best = self._best or _Best.of(self._kept)
             best = self._best.rows(groups, which, step) % self.capacity
             at = torch.where(share < from_best, best, at)
         left = rows["left"][base + at]

@@ -43,16 +43,16 @@ class StoredBatches:
 
     def save(self, iteration: int, batch: Sequence[TaskData], *, iterations: int) -> None:
         """Raises UserError where the disk is full, or will be before the last of so many iterations."""
-        data = _encoded(batch)
+        data, rows = _encoded(batch), rows_by_group([batch])
         path = self._path(iteration)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             if not self._rows:
-                self._check_disk(len(data), rows_by_group([batch]), iterations - iteration)
+                self._check_disk(len(data), rows, iterations - iteration)
             replace_file(path, data)
         except OSError as error:
             raise UserError(f"cannot save {path}: {error.strerror}; free space, and go on with --resume") from error
-        self._rows[iteration] = rows_by_group([batch])
+        self._rows[iteration] = rows
 
     def load(self, iterations: int) -> Iterator[list[TaskData]]:
         """Those of the first so many iterations, oldest first, from the first one that is there. Raises UserError."""
