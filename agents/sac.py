@@ -1,12 +1,14 @@
 """Soft actor-critic (Haarnoja et al. 2018) for many tasks at once: one net, which sees the task, trained from replay.
 
-What makes one agent learn ten tasks from 200k steps of each, in the order of what it gave (experiments/LOG.md):
+What makes one agent learn ten tasks from 200k steps of each; the first two gave a prototype of it most, and the
+entropy's course was measured on this one (experiments/LOG.md):
 
 1. exploration noise that is correlated in time: pink (Eberhard et al. 2023);
 2. n-step returns with n = 8, without a correction for what the policy of today would have done;
 3. values as a distribution over bins, learned by cross-entropy, and each task's rewards divided by its own largest
    return (Nauman et al. 2025), so that no task's loss is larger than another's;
-4. LayerNorm in actor and critic, a temperature for each task.
+4. LayerNorm in actor and critic, a temperature for each task;
+5. an entropy that is high at first and falls (`first_temperature`, `early_entropy`; set in `mt10_sac`).
 
 Each meta-update adds a batch of whole episodes to the replay and then takes so many gradient steps that each step of
 an environment is learned from `replay_ratio` times.
