@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -125,6 +125,20 @@ def is_shown(step: int, num_steps: int, every: int) -> bool:
 class HasGymEnv(Protocol):
     def gym_env(self, task: Task) -> gym.Env:
         """The task as the gymnasium env that it was made from."""
+        ...
+
+
+@runtime_checkable
+class ShowsTask(Protocol):
+    def shown(self, task: Task) -> Sequence[float]:
+        """What stands at the end of each observation and sets the task apart; empty where it is hidden."""
+        ...
+
+
+@runtime_checkable
+class ConvertsSpaces(Protocol):
+    def conversions(self) -> tuple[Callable[[Any], NDArray], Callable[[NDArray], Any]]:
+        """(the env's own observation -> (O,), the policy's action -> the env's own)."""
         ...
 
 

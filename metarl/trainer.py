@@ -16,6 +16,7 @@ from metarl.runs.checkpoint import iterations_of, load_latest, save_checkpoint
 from metarl.runs.directory import TENSORBOARD, RunDirectory
 from metarl.runs.load import check_state, load_learner
 from metarl.runs.log import EVALUATED_AT, Console, MetricsLog, tensorboard_writer
+from metarl.runs.published import PUBLISHED
 from metarl.runs.stop import Stopped, StopSignal
 from metarl.runs.stored_batches import StoredBatches
 from metarl.seeding import SeedKey, Stream, numpy_rng
@@ -55,6 +56,8 @@ class Trainer:
         found = load_latest(self.run_directory.checkpoints_path)
         if found is not None:
             state = check_state(*found)
+            if PUBLISHED in state:
+                raise UserError(f"{found[1]} holds weights to act with alone, and no run goes on from it; train anew")
             if isinstance(self.experiment, ChecksData):
                 self.experiment.check_data(state.get("data", {}))
             load_learner(self.experiment, *found)

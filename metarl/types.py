@@ -115,3 +115,9 @@ def stack_episodes(episodes: Sequence[Episodes]) -> Episodes:
     """Fields with a leading B from B tasks' episodes of equal N and T."""
     names = [field.name for field in dataclasses.fields(Episodes)]
     return Episodes(**{name: torch.stack([getattr(e, name) for e in episodes]) for name in names})
+
+
+def join_episodes_of_task(episodes: Sequence[Episodes]) -> Episodes:
+    """All episodes of one task as one set, N = N_1 + N_2 + ..."""
+    names = [field.name for field in dataclasses.fields(Episodes)]
+    return Episodes(**{name: torch.cat([getattr(e, name) for e in episodes]) for name in names})

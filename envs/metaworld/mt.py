@@ -83,6 +83,10 @@ class MT(Checked):
         """The task of these params, `env_name` and `rand_vec`, in one of the benchmark's classes. Raises UserError."""
         return task_like(params, self._tasks)
 
+    def shown(self, task: Task) -> list[float]:
+        """The one-hot id."""
+        return [float(name == task.params["env_name"]) for name in self.class_names]
+
     def replay(
         self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
     ) -> Iterator[NDArray[np.uint8]]:

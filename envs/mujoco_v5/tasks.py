@@ -124,6 +124,9 @@ class RobotTasks(Checked):
             return lanes
         return ShownTaskLanes(lanes, num_lanes, len(task_values(self._example_task)))
 
+    def shown(self, task: Task) -> list[float]:
+        return task_values(task) if self.show_task else []
+
     def gym_env(self, task: Task, **kwargs: Any) -> RobotGymEnv:
         """The task on gymnasium's own env; `kwargs` go to gymnasium.make, such as render_mode."""
         return RobotGymEnv(self._family, task, **kwargs)

@@ -17,7 +17,6 @@ from tyro.conf import Positional
 from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.envs.check_env import find_tasks
-from metarl.files import inside
 from metarl.rollout.pool import RolloutPool
 from metarl.runs.adapted import save_adapted
 from metarl.runs.load import find_task, load_trained
@@ -30,6 +29,7 @@ from metarl.seeding import Stream
 from metarl.tasks import check_fits
 from metarl.text import cell
 from metarl.validate import check_counts
+from metarl.zoo.entries import output_in, run_directory
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class AdaptArguments:
     """
 
     run_dir: Positional[Path]
+    """Or zoo:NAME."""
     trust: TrustFlag = False
     experiment: ExperimentFlag = None
     task: str = "0"
@@ -60,7 +61,8 @@ class AdaptArguments:
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(AdaptArguments, args=rest, prog="metarl adapt", return_unknown_args=True)
     check_counts(rounds=arguments.rounds, episodes=arguments.episodes, test_episodes=arguments.test_episodes)
-    trained = load_trained(arguments.run_dir, parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment))
+    trust = Trust(arguments.trust, arguments.experiment)
+    trained = load_trained(run_directory(arguments.run_dir), parse_flags(flags), trust=trust)
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation
     torch.set_num_threads(trained.config.trainer.threads)
     pool = experiment.pool
@@ -91,7 +93,7 @@ def main(rest: list[str]) -> int:
         experiment.close()
     returns, success = result.returns("stochastic"), result.success("stochastic")
     _print(f"{task.id}: mean of {arguments.test_episodes} test episodes", returns, success)
-    out = arguments.out or inside(arguments.run_dir, "adapted", _file_name(task.id))
+    out = arguments.out or output_in(arguments.run_dir, "adapted", _file_name(task.id))
     record = {
         "task": {"id": task.id, "params": dict(task.params)},
         "env": arguments.env or tasks.name,

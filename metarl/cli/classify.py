@@ -9,7 +9,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median_low
 from typing import Any
@@ -32,6 +32,7 @@ from metarl.runs.directory import CONFIG
 from metarl.runs.log import say
 from metarl.runs.trust import Trust
 from metarl.text import cell, csv_cell
+from metarl.zoo.entries import run_directory
 
 UNKNOWN = "unknown"
 
@@ -47,7 +48,7 @@ class ClassifyArguments:
     """
 
     run_dir: Positional[Path]
-    """A run, or what --save wrote."""
+    """A run, zoo:NAME, or what --save wrote."""
     trust: TrustFlag = False
     experiment: ExperimentFlag = None
     examples: Path | None = None
@@ -69,6 +70,7 @@ class ClassifyArguments:
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(ClassifyArguments, args=rest, prog="metarl classify", return_unknown_args=True)
     settings = dict(parse_flags(flags))
+    arguments = replace(arguments, run_dir=run_directory(arguments.run_dir))
     is_run = (arguments.run_dir / CONFIG).exists() or not list_checkpoints(arguments.run_dir)
     _check(arguments, settings, is_run=is_run)
     if is_run:

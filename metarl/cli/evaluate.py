@@ -20,6 +20,7 @@ from metarl.runs.progress_bar import progress_bar
 from metarl.runs.trust import Trust
 from metarl.runs.versions import environment
 from metarl.seeding import Stream
+from metarl.zoo.entries import run_directory
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class EvaluateArguments:
     """
 
     run_dir: Positional[Path]
+    """Or zoo:NAME."""
     trust: TrustFlag = False
     experiment: ExperimentFlag = None
     json: Path | None = None
@@ -39,7 +41,7 @@ class EvaluateArguments:
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(EvaluateArguments, args=rest, prog="metarl evaluate", return_unknown_args=True)
     _, experiment, config, state, path = open_run(
-        arguments.run_dir, parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment)
+        run_directory(arguments.run_dir), parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment)
     )
     torch.set_num_threads(config.trainer.threads)
     try:

@@ -18,13 +18,13 @@ from metarl.fewshot.data.source import NamesClasses
 from metarl.fewshot.evaluation import held_out_task
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.explain import Explanation, answers_by_class, draw, explain
-from metarl.files import inside
 from metarl.runs.load import open_run
 from metarl.runs.log import say
 from metarl.runs.trust import Trust
 from metarl.scores.format import with_unit
 from metarl.text import cell
 from metarl.validate import check_counts
+from metarl.zoo.entries import output_in, run_directory
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class ExplainArguments:
     """
 
     run_dir: Positional[Path]
+    """Or zoo:NAME."""
     trust: TrustFlag = False
     experiment: ExperimentFlag = None
     suite: str | None = None
@@ -50,7 +51,9 @@ class ExplainArguments:
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(ExplainArguments, args=rest, prog="metarl explain", return_unknown_args=True)
     check_counts(queries=arguments.queries)
-    run = open_run(arguments.run_dir, parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment))
+    run = open_run(
+        run_directory(arguments.run_dir), parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment)
+    )
     torch.set_num_threads(run.config.trainer.threads)
     try:
         if not isinstance(run.experiment, FewShotExperiment):
@@ -81,7 +84,7 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
         console.print(_classes(explanation, names))
     if explanation.changes is not None:
         console.print(_layers(explanation))
-    out = arguments.out or inside(arguments.run_dir, "explained", f"{suite}-{arguments.task}")
+    out = arguments.out or output_in(arguments.run_dir, "explained", f"{suite}-{arguments.task}")
     try:
         drawn = draw(explanation, behaviour, out, queries=arguments.queries)
     except OSError as error:

@@ -14,13 +14,13 @@ from metarl.cli.rendering import Frame, check_can_write, offscreen_gl, side_by_s
 from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
-from metarl.files import inside
 from metarl.progress import tell_progress
 from metarl.runs.log import say
 from metarl.runs.progress_bar import progress_bar
 from metarl.seeding import Stream
 from metarl.text import printable
 from metarl.validate import check_counts
+from metarl.zoo.entries import output_in, run_directory
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class PlayArguments:
     """
 
     run_dir: Positional[Path]
+    """Or zoo:NAME."""
     trust: TrustFlag = False
     experiment: ExperimentFlag = None
     task: str = "0"
@@ -52,7 +53,7 @@ class PlayArguments:
 
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(PlayArguments, args=rest, prog="metarl play", return_unknown_args=True)
-    out = arguments.out or inside(arguments.run_dir, "play.gif")
+    out = arguments.out or output_in(arguments.run_dir, "play.gif")
     check_counts(rounds=arguments.rounds, episodes=arguments.episodes, size=arguments.size, every=arguments.every)
     check_can_write(out)
     with offscreen_gl() as backend:  # before anything imports mujoco
@@ -67,7 +68,7 @@ def _play(arguments: PlayArguments, flags: list[tuple[str, str]], out: Path, bac
     from metarl.scores.rl import adapt_and_test
     from metarl.tasks import Replays
 
-    trained = load_trained(arguments.run_dir, flags, trust=Trust(arguments.trust, arguments.experiment))
+    trained = load_trained(run_directory(arguments.run_dir), flags, trust=Trust(arguments.trust, arguments.experiment))
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation
     torch.set_num_threads(trained.config.trainer.threads)
     try:

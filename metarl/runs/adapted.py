@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,15 @@ RECORD = "adapted.json"
 
 def save_adapted(directory: Path, phi: Phi, record: Mapping[str, Any]) -> None:
     """`record` is for people (adapted.json); the policy lies beside it as a checkpoint. Raises UserError."""
+    save_session(directory, phi, (), record)
+
+
+def save_session(directory: Path, phi: Phi, episodes: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> None:
+    """The same with episodes that phi has not learned from yet, each as its fields."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(directory, 0, {"phi": phi, "record": dict(record)}, keep=1)
+        state = {"phi": phi, "record": dict(record)} | ({"episodes": list(episodes)} if episodes else {})
+        save_checkpoint(directory, 0, state, keep=1)
         replace_file(directory / RECORD, json.dumps(record, indent=1).encode())
     except OSError as error:
         raise UserError(f"cannot write {directory}: {error.strerror}; give another --out") from error
@@ -27,8 +33,16 @@ def save_adapted(directory: Path, phi: Phi, record: Mapping[str, Any]) -> None:
 
 def load_adapted(directory: Path) -> tuple[Phi, dict[str, Any]]:
     """(phi for the learner's actor, the record). Raises UserError."""
+    phi, _, record = load_session(directory)
+    return phi, record
+
+
+def load_session(directory: Path) -> tuple[Phi, list[dict[str, Any]], dict[str, Any]]:
+    """(phi, the fields of each episode that it has not learned from, the record). Raises UserError."""
     found = load_latest(directory)
     if found is None:
         raise UserError(f"{directory} holds no adapted policy; make one with metarl adapt RUN_DIR --task TASK")
     state, _ = found
-    return state["phi"], state["record"]
+    if not {"phi", "record"} <= state.keys():
+        raise UserError(f"{directory} holds no adapted policy but another checkpoint; make one with metarl adapt")
+    return state["phi"], state.get("episodes", []), state["record"]

@@ -13,10 +13,11 @@ import numpy as np
 
 from metarl.config import apply_overrides, config_from_dict, config_to_dict, fields_named
 from metarl.errors import UserError, nearest
-from metarl.experiment import ChecksData, Experiment, RLExperiment
+from metarl.experiment import ChecksData, RLExperiment
 from metarl.files import inside
 from metarl.runs.checkpoint import load_latest
 from metarl.runs.directory import CHECKPOINTS, read_run_config
+from metarl.runs.published import PUBLISHED, ActsOnly, restored
 from metarl.runs.trust import NO_TRUST, Trust, check_stored_config, trusted_experiment
 from metarl.tasks import MakesTask, TaskDistribution, check_like
 from metarl.types import Episodes, Task
@@ -28,10 +29,12 @@ class _TrainerState(msgspec.Struct):
     iteration: Annotated[int, msgspec.Meta(ge=0)]
     env_steps: Annotated[int, msgspec.Meta(ge=0)]
     seconds: Annotated[float, msgspec.Meta(ge=0)]
-    learner: dict[str, Any]
+    learner: dict[str, Any] = {}
     metrics_rows: int | None = None
     data: dict[str, Any] = {}
     behind: dict[str, Any] | None = None
+    behaviour: dict[str, Any] | None = None
+    """In place of the learner, where it was published: see `metarl.runs.published`."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,14 @@ def check_state(state: dict[str, Any], path: Path) -> dict[str, Any]:
     return state
 
 
-def load_learner(experiment: Experiment, state: dict[str, Any], path: Path) -> None:
-    """Raises UserError for a state that is not of this experiment's learner, whoever wrote it."""
+def load_learner(experiment: Any, state: dict[str, Any], path: Path) -> None:
+    """Weights to act with take the learner's place. Raises UserError for a state that is not of this experiment's
+    learner, whoever wrote it."""
     try:
-        experiment.learner.load_state_dict(state["learner"])
+        if PUBLISHED in state:
+            experiment.learner = ActsOnly(restored(experiment.learner.behaviour(), state[PUBLISHED]))
+        else:
+            experiment.learner.load_state_dict(state["learner"])
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         raise _no_state(path, error) from error
 

@@ -1,0 +1,169 @@
+"""`metarl zoo`: trained agents that you can play, evaluate and adapt at once, each as `zoo:NAME`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich import box
+from rich.console import Console as RichConsole
+from rich.table import Table
+from tyro.conf import Positional, subcommand
+
+from metarl.cli.evaluate import evaluate_both
+from metarl.errors import UserError
+from metarl.runs.log import say
+from metarl.text import cell, printable
+from metarl.zoo.add import add_entry
+from metarl.zoo.card import CARD, Card, Score, read_card
+from metarl.zoo.entries import SCHEME, entries, find_entry, own_folder
+
+ALL_MEASURES = "all"
+
+
+@dataclass(frozen=True)
+class ListArguments:
+    """What the zoo has: metarl's own agents, and those that you added."""
+
+
+@dataclass(frozen=True)
+class ShowArguments:
+    """The model card of one agent: what it is, what it scored, and how to repeat it."""
+
+    name: Positional[str]
+    scores: Literal["after", "all"] = "after"
+    """After adaptation alone, or after every number of steps."""
+
+
+@dataclass(frozen=True)
+class GetArguments:
+    """Copy one agent's folder, which is a run directory without what learning takes."""
+
+    name: Positional[str]
+    out: Path | None = None
+    """./NAME if not given."""
+
+
+@dataclass(frozen=True)
+class AddArguments:
+    """Make an agent of the zoo from a finished run: its weights are rounded to 16 bits, and scored again as such."""
+
+    run_dir: Positional[Path]
+    name: str = ""
+    """The experiment's if not given."""
+    about: str = ""
+    """One sentence; the experiment's own if not given."""
+    licence: str = "MIT"
+    into: Path | None = None
+    """A folder of agents; METARL_ZOO, or one among your user data, if not given."""
+
+
+Command = (
+    Annotated[ListArguments, subcommand("list")]
+    | Annotated[ShowArguments, subcommand("show")]
+    | Annotated[GetArguments, subcommand("get")]
+    | Annotated[AddArguments, subcommand("add")]
+)
+
+
+def main(rest: list[str]) -> int:
+    match tyro.cli(Command, args=rest or ["list"], prog="metarl zoo", description=__doc__):
+        case ListArguments():
+            _list()
+        case ShowArguments(name, scores):
+            _show(find_entry(name.removeprefix(SCHEME))[1], scores)
+        case GetArguments(name, out):
+            _get(name.removeprefix(SCHEME), out)
+        case AddArguments() as arguments:
+            _add(arguments)
+    return 0
+
+
+def _list() -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("name", "what", "score"):
+        table.add_column(title)
+    for name, folder in entries().items():
+        card = read_card(folder)
+        table.add_row(cell(name), cell(card.about), cell(headline(card)))
+    RichConsole().print(table)
+    say(f"metarl zoo show NAME; metarl play {SCHEME}NAME; metarl evaluate {SCHEME}NAME; metarl adapt {SCHEME}NAME")
+
+
+def headline(card: Card) -> str:
+    """One score in words: of the first suite, the best of its conditions after adaptation; success before return."""
+    trained = [score for score in card.scores if score.policy == "meta-trained"]
+    order = ("success_last", "success_any", "accuracy", "return", "mse")
+    measure = next((name for name in order if any(score.measure == name for score in trained)), trained[0].measure)
+    of_measure = [score for score in trained if score.measure == measure and score.suite == trained[0].suite]
+    last = max(score.steps for score in of_measure)
+    better = min if measure == "mse" else max
+    score = better((s for s in of_measure if s.steps == last), key=lambda s: s.mean)
+    suite = f"{score.suite} " if score.suite else ""
+    return f"{suite}{measure.replace('_', ' ')} {_number(score, score.mean)}"
+
+
+def _show(card: Card, which: str) -> None:
+    console = RichConsole(highlight=False)
+    lines = [
+        f"{SCHEME}{card.name}: {card.about}",
+        f"trained by `metarl train {card.experiment} --seed {card.seed}` or such: {card.iterations} meta-updates, "
+        f"{card.training_env_steps:,} env steps, {card.training_seconds / 60:.0f} minutes",
+        f"the scores are made again by `metarl evaluate {SCHEME}{card.name}`; weights are in 16 bits; {card.licence} "
+        "licence",
+    ]
+    for line in (*lines, *card.notes):
+        console.print(printable(line), markup=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("policy", "tasks", "condition", "measure", "steps", "mean", "95 % interval"):
+        table.add_column(title)
+    for score in _shown(card, which):
+        tasks = f"{score.suite} ({card.tasks.get(score.suite, 0)})".strip()
+        low, high = _number(score, score.low), _number(score, score.high)
+        words = (score.policy, tasks, score.condition, score.measure.replace("_", " "), str(score.steps))
+        table.add_row(*(cell(word) for word in words), _number(score, score.mean), f"{low} to {high}")
+    console.print(table)
+
+
+def _shown(card: Card, which: str) -> Iterator[Score]:
+    last = {(s.policy, s.suite, s.condition, s.measure): s.steps for s in card.scores}
+    for score in card.scores:
+        if which == "all" or score.steps == last[score.policy, score.suite, score.condition, score.measure]:
+            yield score
+
+
+def _number(score: Score, value: float) -> str:
+    is_share = score.measure.startswith("success") or score.measure == "accuracy"
+    return f"{value:.1%}" if is_share else f"{value:.4g}"
+
+
+def _get(name: str, out: Path | None) -> None:
+    folder, card = find_entry(name)
+    target = out or Path(name)
+    if target.exists():
+        raise UserError(f"{target} is there already; give another --out, or remove it")
+    try:
+        for file in (CARD, *card.files):
+            place = target / file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / file, place)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}; give another --out") from error
+    say(f"{target} is a run directory: metarl play {target}, metarl evaluate {target}")
+
+
+def _add(arguments: AddArguments) -> None:
+    card = add_entry(
+        arguments.run_dir,
+        arguments.into or own_folder(),
+        name=arguments.name,
+        about=arguments.about,
+        licence=arguments.licence,
+        evaluate=evaluate_both,
+    )
+    _show(card, "after")
+    say(f"added {SCHEME}{card.name}")

@@ -1,0 +1,89 @@
+"""A trained agent without its training: `metarl.load("zoo:skill_insert_peg")` or of a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metarl.deploy.session import Session
+from metarl.learner import RLBehaviour
+from metarl.runs.adapted import load_session
+from metarl.runs.load import find_task, load_trained
+from metarl.runs.trust import Trust
+from metarl.seeding import SeedKey
+from metarl.tasks import ConvertsSpaces, ShowsTask, TaskDistribution
+from metarl.types import EnvSpec, Task
+from metarl.zoo.entries import run_directory
+
+
+@dataclass(frozen=True)
+class Agent:
+    """What acts and adapts; theta never changes, and any number of sessions may run at once."""
+
+    behaviour: RLBehaviour
+    tasks: TaskDistribution
+    """That it was trained on."""
+
+    @property
+    def spec(self) -> EnvSpec:
+        return self.behaviour.spec
+
+    def session(
+        self,
+        task: Task | str | None = None,
+        *,
+        sampled: bool | None = None,
+        adapted: Path | str | None = None,
+        seed: int | SeedKey = 0,
+    ) -> Session:
+        """One robot's life with one task, from the prior, or from what `metarl adapt` or `Session.save` left.
+
+        `task`, a held-out task's number or id or its params as JSON, is for an agent that is shown it, whose
+        observations it completes; all others find out. `sampled`: actions with the policy's noise, or its mean. Left
+        out, a gradient agent samples until it has adapted, one with a memory always, and one that does not adapt never.
+        Raises UserError.
+        """
+        found = find_task(self.tasks, task) if isinstance(task, str) else task
+        to_obs, to_action = self._conversions()
+        session = Session(
+            self.behaviour,
+            sampled=sampled,
+            seed=seed if isinstance(seed, tuple) else (int(seed),),
+            shown=self._shown(found),
+            to_obs=to_obs,
+            to_action=to_action,
+        )
+        if adapted is not None:
+            session.restore(load_session(Path(adapted)))
+        return session
+
+    def _shown(self, task: Task | None) -> Sequence[float]:
+        if task is None or not isinstance(self.tasks, ShowsTask):
+            return ()
+        return self.tasks.shown(task)
+
+    def _conversions(self) -> tuple[Callable[[Any], NDArray], Callable[[NDArray], Any]]:
+        if isinstance(self.tasks, ConvertsSpaces):
+            return self.tasks.conversions()
+        return np.asarray, int if self.spec.discrete else _clipped
+
+
+def _clipped(action: NDArray) -> NDArray:
+    """As all environments that scale actions do to them."""
+    return np.clip(action, -1.0, 1.0)
+
+
+def load(run: Path | str, *, trust: bool = False, experiment: Path | str | None = None) -> Agent:
+    """The agent of a run directory or of the zoo (`zoo:NAME`), for acting.
+
+    `trust` and `experiment` are as for `metarl play`, for a run of your own experiment file. Raises UserError.
+    """
+    given = None if experiment is None else Path(experiment)
+    trained = load_trained(run_directory(run), trust=Trust(trust, given))
+    trained.experiment.close()
+    return Agent(trained.experiment.learner.behaviour(), trained.experiment.tasks)

@@ -1,0 +1,196 @@
+"""A session against the rollout pool, which acts by the same seeds: the same actions, episodes and phi, to the bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from metarl.agents.registry import AGENTS
+from metarl.deploy.agent import Agent
+from metarl.envs.bandits import Bandits
+from metarl.envs.navigation import Navigation
+from metarl.errors import NonFiniteError, UserError
+from metarl.rollout.collect import collect_episodes
+from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.types import Episodes
+from tests.agents.test_contract import small as small_agent
+
+SEED = (5, 3, 0)
+LANE = np.array([0])
+
+
+class Robot:
+    """One lane of a task distribution as what a robot's driver sees: reset and step, one episode after another."""
+
+    def __init__(self, tasks: Any, task: Any, seed: tuple[int, ...] = SEED) -> None:
+        self._env, self._task, self._seed, self._episode = tasks.make_env(1), task, seed, 0
+        self._horizon, self._steps = tasks.spec.horizon_steps, 0
+
+    def reset(self) -> np.ndarray:
+        obs = self._env.reset(LANE, [self._task], [(*self._seed, self._episode, 0)])[0].copy()
+        self._episode, self._steps = self._episode + 1, 0
+        return obs
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        step = self._env.step(LANE, np.asarray(action)[None])
+        self._steps += 1
+        truncated = bool(step.truncated[0]) or self._steps == self._horizon
+        info = {"success": bool(step.success[0])}
+        return step.obs[0].copy(), float(step.rewards[0]), bool(step.terminated[0]), truncated, info
+
+
+def live(session: Any, robot: Robot, episodes: int) -> None:
+    for _ in range(episodes):
+        obs, ended = robot.reset(), False
+        while not ended:
+            obs, reward, terminated, truncated, info = robot.step(session.act(obs))
+            session.observe(obs, reward, terminated, truncated, info)
+            ended = terminated or truncated
+
+
+def of(session: Any) -> Episodes:
+    from metarl.types import join_episodes_of_task
+
+    return join_episodes_of_task(session._episodes)
+
+
+def check_equal(found: Episodes, expected: Episodes) -> None:
+    for name, value in vars(expected).items():
+        torch.testing.assert_close(vars(found)[name], value, rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("tasks", [Navigation(), Bandits(arms=3, pulls=5)], ids=["navigation", "bandits"])
+def test_it_acts_as_the_rollout_workers_do(name: str, tasks: Any) -> None:
+    if name == "sac" and tasks.spec.discrete:
+        pytest.skip("sac has no discrete actions")
+    behaviour = small_agent(name)(tasks.spec, 0).behaviour()
+    task, session = tasks.meta_test()[0], Agent(behaviour, tasks).session(seed=(*SEED, 0))
+    with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
+        is_learning = session.is_learning
+        (expected,) = collect_episodes(
+            pool,
+            behaviour,
+            [task],
+            [behaviour.prior()],
+            num_episodes=3,
+            seed=SEED,
+            deterministic=not session.is_sampled,
+            exploring=is_learning,
+        )
+    robot = Robot(tasks, task, (*SEED, 0))
+    if is_learning:
+        live(session, robot, 3)
+        # side by side, as gradient agents' episodes are collected, one product serves them all: it may round otherwise
+        found, close = of(session), not behaviour.keeps_memory
+        for field, value in vars(expected).items():
+            tolerance = 2e-5 if close else 0
+            torch.testing.assert_close(vars(found)[field], value, rtol=tolerance, atol=tolerance, msg=field)
+        torch.testing.assert_close(
+            session._adapted(), behaviour.adapt([behaviour.prior()], [found])[0], rtol=0, atol=0
+        )
+    else:
+        obs = robot.reset()
+        for step in range(5):
+            action = session.act(obs)
+            wanted = expected.actions[0, step].numpy()
+            np.testing.assert_allclose(action, np.clip(wanted, -1, 1) if not tasks.spec.discrete else wanted, atol=1e-6)
+            obs, *_ = robot.step(action)
+            if not expected.mask[0, min(step + 1, tasks.spec.horizon_steps - 1)]:
+                break
+
+
+@pytest.fixture
+def maml() -> Agent:
+    tasks = Navigation()
+    return Agent(small_agent("maml")(tasks.spec, 0).behaviour(), tasks)
+
+
+def test_adapt_takes_the_step_and_then_acts_by_the_mean(maml: Agent) -> None:
+    session, robot = maml.session(seed=(*SEED, 0)), Robot(maml.tasks, maml.tasks.meta_test()[0], (*SEED, 0))
+    live(session, robot, 4)
+    expected = maml.behaviour.adapt([maml.behaviour.prior()], [of(session)])[0]
+    assert session.adapt() == 4
+    torch.testing.assert_close(session.phi, expected, rtol=0, atol=0)
+    assert not session.is_learning and not session.is_sampled
+    obs = np.array([0.1, -0.2], np.float32)
+    mean = maml.behaviour.actor(deterministic=True)
+    from metarl.learner import ActorInput
+
+    inputs = ActorInput(torch.from_numpy(obs[None]), torch.zeros(1, 2), torch.zeros(1), torch.zeros(1).bool())
+    actions, _, _ = mean.act(mean.start([expected], 1), inputs, torch.zeros(1, 0))
+    np.testing.assert_array_equal(session.act(obs), actions.numpy()[0].clip(-1, 1))
+    np.testing.assert_array_equal(session.act(obs), session.act(obs))  # nothing need be observed any more
+
+
+def test_a_memory_goes_on_where_it_was_saved(tmp_path: Path) -> None:
+    tasks = Bandits(arms=3, pulls=5)
+    agent = Agent(small_agent("rl2")(tasks.spec, 0).behaviour(), tasks)
+    robot = Robot(tasks, tasks.meta_test()[0])
+    session = agent.session(seed=SEED)
+    live(session, robot, 12)  # more than are kept
+    session.save(tmp_path / "robot")
+    again = agent.session(adapted=tmp_path / "robot", seed=SEED)
+    assert again.num_episodes == 12
+    obs = robot.reset()
+    for _ in range(5):
+        action = session.act(obs)
+        assert again.act(obs) == action
+        step = robot.step(action)
+        session.observe(*step)
+        again.observe(*step)
+    torch.testing.assert_close(again._adapted(), session._adapted(), rtol=1e-5, atol=1e-6)
+
+
+def test_episodes_that_were_not_learned_from_are_saved_too(maml: Agent, tmp_path: Path) -> None:
+    session, robot = maml.session(seed=SEED), Robot(maml.tasks, maml.tasks.meta_test()[0])
+    live(session, robot, 3)
+    session.save(tmp_path)
+    again = maml.session(adapted=tmp_path)
+    assert (session.adapt(), again.adapt()) == (3, 3)
+    torch.testing.assert_close(again.phi, session.phi, rtol=0, atol=0)
+
+
+def test_an_episode_longer_than_in_training_draws_new_noise() -> None:
+    tasks = Navigation()
+    agent = Agent(small_agent("multi_task_ppo")(tasks.spec, 0).behaviour(), tasks)
+    session, obs = agent.session(sampled=True), np.zeros(2, np.float32)
+    actions = np.array([session.act(obs) for _ in range(2 * tasks.spec.horizon_steps)])
+    first, second = np.split(actions, 2)
+    assert np.unique(first[:, 0]).size > 40
+    assert not np.array_equal(first, second)
+
+
+def test_what_is_wrong_is_said_in_sentences(maml: Agent, tmp_path: Path) -> None:
+    session, obs = maml.session(), np.zeros(2, np.float32)
+    with pytest.raises(UserError, match="before an episode had ended"):
+        session.adapt()
+    with pytest.raises(UserError, match="observe was called before act"):
+        session.observe(obs, 0.0, False)
+    with pytest.raises(UserError, match="has 3 numbers and must have 2"):
+        session.act(np.zeros(3))
+    with pytest.raises(NonFiniteError, match="number 1 of an observation is nan"):
+        session.act(np.array([0.0, np.nan]))
+    session.act(obs)
+    with pytest.raises(UserError, match="twice without observe"):
+        session.act(obs)
+    with pytest.raises(NonFiniteError, match="reward=nan"):
+        session.observe(obs, float("nan"), False)
+    session.observe(obs, 1.0, False)  # the refused one has left no trace
+    with pytest.raises(UserError, match=r"at step 1 of an episode"):
+        session.adapt()
+    with pytest.raises(UserError, match=r"at step 1 of an episode"):
+        session.save(tmp_path)
+    with pytest.raises(UserError, match="holds no adapted policy"):
+        maml.session(adapted=tmp_path)
+    rl2 = Agent(small_agent("rl2")(maml.spec, 0).behaviour(), maml.tasks)
+    rl2.session().save(tmp_path / "rl2")
+    with pytest.raises(UserError, match="of another agent"):
+        maml.session(adapted=tmp_path / "rl2")
+    frozen = Agent(small_agent("multi_task_ppo")(maml.spec, 0).behaviour(), maml.tasks)
+    with pytest.raises(UserError, match="does not adapt"):
+        frozen.session().adapt()
