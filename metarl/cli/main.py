@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "check-env": "what is wrong with an environment, in sentences",
     "adapt": "adapt a trained agent to one new task and save the adapted policy",
     "play": "render a trained agent before and after adaptation, side by side",
+    "export": "a policy as an ONNX file for your robot",
     "zoo": "trained agents by name: play, evaluate and adapt them at once",
     "doctor": "what this machine has, and what may bite",
 }

@@ -46,7 +46,8 @@ class Session:
         to_action: Callable[[NDArray], Any],
     ) -> None:
         self._behaviour, self._sampled, self._seed = behaviour, sampled, checked_key(seed)
-        self._shown = np.asarray(shown, np.float32)
+        self.shown = tuple(shown)
+        """What sets the task apart, at the end of each observation."""
         self._to_obs, self._to_action = to_obs, to_action
         self.phi: Phi = behaviour.prior()
         """What adaptation made of the prior so far."""
@@ -235,10 +236,10 @@ class Session:
         """(O,), with what sets the task apart where the agent is shown it."""
         given = np.asarray(self._to_obs(obs), np.float32).reshape(-1)
         wanted = self._behaviour.spec.obs_dim
-        if len(self._shown) and len(given) == wanted - len(self._shown):
-            given = np.concatenate([given, self._shown])
+        if self.shown and len(given) == wanted - len(self.shown):
+            given = np.concatenate([given, np.asarray(self.shown, np.float32)])
         if len(given) != wanted:
-            told = f", or {wanted - len(self._shown)} before the task's own" if len(self._shown) else ""
+            told = f", or {wanted - len(self.shown)} before the task's own" if self.shown else ""
             raise UserError(f"an observation has {len(given)} numbers and must have {wanted}{told}; look at the env")
         if not np.isfinite(given).all():
             where = int(np.flatnonzero(~np.isfinite(given))[0])

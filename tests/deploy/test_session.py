@@ -90,9 +90,7 @@ def test_it_acts_as_the_rollout_workers_do(name: str, tasks: Any) -> None:
         for field, value in vars(expected).items():
             tolerance = 2e-5 if close else 0
             torch.testing.assert_close(vars(found)[field], value, rtol=tolerance, atol=tolerance, msg=field)
-        torch.testing.assert_close(
-            session._adapted(), behaviour.adapt([behaviour.prior()], [found])[0], rtol=0, atol=0
-        )
+        torch.testing.assert_close(session._adapted(), behaviour.adapt([behaviour.prior()], [found])[0], rtol=0, atol=0)
     else:
         obs = robot.reset()
         for step in range(5):

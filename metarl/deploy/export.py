@@ -1,0 +1,222 @@
+"""An adapted policy as one function for other runtimes: ONNX, or torch.export's own file.
+
+    memoryless    (obs (1, O)) -> (action (1, A))
+    with a memory (obs, prev_action (1, A), prev_reward (1,), prev_ended (1,), state (1, S)) -> (action, state)
+
+Where actions are sampled there is an input more, `noise`. What each input is, and what it is at first, stands beside it
+in a JSON file. Nothing of metarl is needed to run either.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from metarl.errors import UserError
+from metarl.files import replace_file
+from metarl.learn import params as P
+from metarl.learner import ActorInput, RLBehaviour
+from metarl.rl.memory_behaviour import MemoryBehaviour
+from metarl.types import Phi
+
+SUFFIXES = {".onnx": "ONNX", ".pt2": "torch.export"}
+TOLERANCE = 1e-5
+CHECKED_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A policy as a module, what it takes, and what that is at the first step."""
+
+    module: nn.Module
+    first: dict[str, Tensor]
+    """Inputs by name; of `noise` and `obs` the shape alone counts."""
+    outputs: tuple[str, ...]
+    noise: str | None
+    """N(0, 1) or U(0, 1)."""
+
+
+class _Memoryless(nn.Module):
+    """What an actor without memory does, its weights held as constants."""
+
+    def __init__(self, behaviour: RLBehaviour, phi: Phi, shown: Tensor, *, sampled: bool) -> None:
+        super().__init__()
+        self._actor, self._spec, self._shown = behaviour.actor(deterministic=not sampled), behaviour.spec, shown
+        self._memory = self._actor.start([phi], 1)
+
+    def forward(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
+        spec, lanes = self._spec, obs.shape[0]
+        obs = torch.cat([obs, self._shown.expand(lanes, -1)], -1)
+        previous = torch.zeros(lanes, dtype=torch.int64) if spec.discrete else torch.zeros(lanes, spec.action_dim)
+        inputs = ActorInput(obs, previous, torch.zeros(lanes), torch.zeros(lanes, dtype=torch.bool))
+        return self._actor.act(self._memory, inputs, torch.zeros(lanes, 0) if noise is None else noise)[0]
+
+
+class _WithMemory(nn.Module):
+    """A recurrent policy's step, its state in and out as one flat vector."""
+
+    def __init__(self, behaviour: MemoryBehaviour, shown: Tensor) -> None:
+        super().__init__()
+        self._policy, self._theta = behaviour.policy, P.to(P.detach(behaviour.theta), torch.device("cpu"))
+        self._shown = shown
+
+    def forward(
+        self,
+        obs: Tensor,
+        prev_action: Tensor,
+        prev_reward: Tensor,
+        prev_ended: Tensor,
+        state: Tensor,
+        noise: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        obs = torch.cat([obs, self._shown.expand(obs.shape[0], -1)], -1)
+        previous = self._policy.encode_transitions(prev_action, prev_reward, prev_ended)
+        dist, state = self._policy.step(self._theta, obs, previous, state)
+        return dist.mode() if noise is None else dist.sample(noise), state
+
+
+def exported(behaviour: RLBehaviour, phi: Phi, *, shown: Sequence[float] = (), sampled: bool = False) -> Exported:
+    """`shown` are the last numbers of each observation, which the function then adds itself.
+
+    Raises UserError for an agent that is no function of its observation and state.
+    """
+    spec, extra = behaviour.spec, torch.tensor([list(shown)], dtype=torch.float32)
+    actor = behaviour.actor(deterministic=not sampled)
+    if actor.noise_dim and not sampled:
+        raise UserError("this agent acts at random, and a policy that is exported does not; export it with --sampled")
+    noise = {"noise": torch.zeros(1, actor.noise_dim)} if sampled else {}
+    kind = ("U(0, 1)" if actor.uniform_noise else "N(0, 1)") if sampled else None
+    first = {"obs": torch.zeros(1, spec.obs_dim - extra.shape[1])}
+    if isinstance(behaviour, MemoryBehaviour):
+        first |= _first_of_memory(behaviour, phi)
+        return Exported(_WithMemory(behaviour, extra), first | noise, ("action", "next_state"), kind)
+    if behaviour.keeps_memory:
+        raise UserError(
+            f"{type(behaviour).__name__} keeps a memory of a kind that has no flat state; export an agent of "
+            "metarl.agents.rl2"
+        )
+    return Exported(_Memoryless(behaviour, phi, extra, sampled=sampled), first | noise, ("action",), kind)
+
+
+def _first_of_memory(behaviour: MemoryBehaviour, phi: Phi) -> dict[str, Tensor]:
+    """The transition before the first step, undone of its encoding, and the state."""
+    spec, previous = behaviour.spec, phi["previous"].unsqueeze(0)
+    action = previous[:, : spec.action_dim]
+    return {
+        "prev_action": action.argmax(-1) if spec.discrete else action,
+        "prev_reward": previous[:, -2] / behaviour.policy.reward_scale,
+        "prev_ended": previous[:, -1] > 0.5,
+        "state": phi["state"].unsqueeze(0),
+    }
+
+
+def write(policy: Exported, path: Path) -> float:
+    """The file, and a JSON file of its name beside it; the largest difference from torch over some steps.
+
+    NaN where the runtime that would tell is not installed. Raises UserError.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"--out {path} must end in {' or '.join(SUFFIXES)}")
+    arguments = tuple(policy.first.values())
+    try:
+        program = torch.export.export(policy.module, arguments, strict=False)
+    except Exception as error:  # whatever an agent's own code does that cannot be traced
+        raise UserError(
+            f"this agent's policy cannot be traced by torch.export ({error!s:.200}); export another"
+        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".pt2":
+        torch.export.save(program, path)
+        module = torch.export.load(path).module()
+        difference = _difference(policy, lambda inputs: _as_tuple(module(*inputs.values())))
+    else:
+        _write_onnx(policy, program, path)
+        difference = _onnx_difference(policy, path)
+    if difference > TOLERANCE:
+        raise UserError(f"{path} differs from torch by {difference:.2g}, more than {TOLERANCE}; do not use it")
+    replace_file(path.with_suffix(".json"), json.dumps(_about(policy), indent=1).encode())
+    return difference
+
+
+def _write_onnx(policy: Exported, program: Any, path: Path) -> None:
+    try:
+        import onnxscript  # noqa: F401  # torch imports it late, and then raises a chain of its own errors
+    except ImportError as error:
+        raise UserError("exporting to ONNX needs onnx and onnxscript; pip install 'metarl-suite[export]'") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own deprecations
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it says what it lacks of torchvision
+        torch.onnx.export(
+            program,
+            (),
+            str(path),
+            input_names=list(policy.first),
+            output_names=list(policy.outputs),
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _onnx_difference(policy: Exported, path: Path) -> float:
+    try:
+        import onnxruntime
+    except ImportError:
+        return math.nan
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options)
+    return _difference(
+        policy,
+        lambda inputs: tuple(
+            torch.from_numpy(x) for x in session.run(None, {name: x.numpy() for name, x in inputs.items()})
+        ),
+    )
+
+
+@torch.no_grad()
+def _difference(policy: Exported, run: Any) -> float:
+    """The largest of any output over some steps of random observations, the state carried on."""
+    rng, largest = torch.Generator().manual_seed(0), 0.0
+    inputs = dict(policy.first)
+    for _ in range(CHECKED_STEPS):
+        inputs["obs"] = torch.randn(inputs["obs"].shape, generator=rng)
+        if "noise" in inputs:
+            shape = inputs["noise"].shape
+            draw = torch.rand if policy.noise == "U(0, 1)" else torch.randn
+            inputs["noise"] = draw(shape, generator=rng)
+        wanted, found = _as_tuple(policy.module(*inputs.values())), run(inputs)
+        largest = max(
+            largest, *(float((a.double() - b.double()).abs().max()) for a, b in zip(wanted, found, strict=True))
+        )
+        if "state" in inputs:
+            inputs["state"], inputs["prev_action"] = wanted[1], wanted[0]
+            inputs["prev_reward"] = torch.randn(1, generator=rng)
+    return largest
+
+
+def _as_tuple(outputs: Any) -> tuple[Tensor, ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def _about(policy: Exported) -> dict[str, Any]:
+    """For people and for the program that runs it."""
+    first = {name: tensor for name, tensor in policy.first.items() if name not in ("obs", "noise")}
+    return {
+        "inputs": {
+            name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+            for name, tensor in policy.first.items()
+        },
+        "outputs": list(policy.outputs),
+        "first": {name: tensor.tolist() for name, tensor in first.items()},
+        "noise": policy.noise,
+        "action": "continuous ones are in [-1, 1] and to be clipped: -1 and 1 are the ends of the env's range",
+    }
