@@ -1,14 +1,15 @@
 """Soft actor-critic (Haarnoja et al. 2018) for many tasks at once: one net, which sees the task, trained from replay.
 
-What makes one agent learn ten tasks from 200k steps of each; the first two gave a prototype of it most, and the
-entropy's course was measured on this one (experiments/LOG.md):
+What makes one agent learn ten tasks from 200k steps of each; the first two gave a prototype of it most, and the last
+two were measured on this one (experiments/LOG.md):
 
 1. exploration noise that is correlated in time: pink (Eberhard et al. 2023);
 2. n-step returns with n = 8, without a correction for what the policy of today would have done;
 3. values as a distribution over bins, learned by cross-entropy, and each task's rewards divided by its own largest
    return (Nauman et al. 2025), so that no task's loss is larger than another's;
 4. LayerNorm in actor and critic, a temperature for each task;
-5. an entropy that is high at first and falls (`first_temperature`, `early_entropy`; set in `mt10_sac`).
+5. an entropy that is high at first and falls (`first_temperature`, `early_entropy`; set in `mt10_sac`);
+6. episodes of more noise than the policy's own beside those of just its own (`widest_noise`; set in `mt10_sac`).
 
 Each meta-update adds a batch of whole episodes to the replay and then takes so many gradient steps that each step of
 an environment is learned from `replay_ratio` times.
@@ -95,6 +96,10 @@ class SACConfig(Checked):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the nets' products; parameters and losses are float32. auto: bfloat16 where the processor multiplies it."""
     exploration: ExplorationConfig = ExplorationConfig(noise_exponent=1.0)
+    widest_noise: Annotated[float, Bounds(least=1)] = 1.0
+    """While collecting, each episode's noise is multiplied by a number between 1 and this, log-uniform: some episodes
+    explore more than the policy does (as of the actors of Ape-X some do, Horgan et al. 2018). n-step returns are
+    then those of noisier actions."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -193,6 +198,7 @@ class SAC:
             theta=fold_scales(self.actor.copy(), mean, std),
             version=self._num_updates,
             exploration=self.config.exploration,
+            widest_noise=self.config.widest_noise,
         )
 
     def meta_update(self, batch: Sequence[TaskData]) -> Metrics:

@@ -19,8 +19,10 @@ METAWORLD = SACConfig(
     focus=0.5,
     first_temperature=0.05,
     early_entropy=-0.4,
+    widest_noise=4.0,
 )
-"""Its rewards lie between 0 and 10. What the entropy, the first temperature and the focus gave is in LOG.md."""
+"""Its rewards lie between 0 and 10. What the entropy, the first temperature, the focus and the wide noise gave is in
+LOG.md."""
 PLAIN = SACConfig(
     actor_hidden=(256, 256),
     critic_hidden=(256, 256),

@@ -68,6 +68,16 @@ class ColoursNoise(Protocol):
         ...
 
 
+@runtime_checkable
+class WidensNoise(Protocol):
+    """What an actor of an off-policy agent may have besides: episodes that explore more than the policy does."""
+
+    @property
+    def widest_noise(self) -> float:
+        """Each episode's noise is multiplied by a number between 1 and this, log-uniform."""
+        ...
+
+
 class Behaviour(Protocol):
     """What a learner does with a task at one version of theta: frozen, picklable, apart from learning.
 

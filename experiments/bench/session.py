@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def microseconds(agent: Agent, steps: int) -> np.ndarray:
     session, rng = agent.session(), numpy_rng((0,))
     rows = rng.standard_normal((steps + WARM_UP + 1, agent.spec.obs_dim), dtype=np.float32)
     taken = []
-    for obs, after in zip(rows, rows[1:], strict=False):
+    for obs, after in pairwise(rows):
         started = time.perf_counter()
         session.act(obs)
         session.observe(after, 0.1, False)

@@ -50,10 +50,16 @@ class SquashedActor:
     uniform_noise = False
 
     def __init__(
-        self, policy: SquashedPolicy, theta: Params, *, deterministic: bool = False, noise_exponent: float = 0.0
+        self,
+        policy: SquashedPolicy,
+        theta: Params,
+        *,
+        deterministic: bool = False,
+        noise_exponent: float = 0.0,
+        widest_noise: float = 1.0,
     ) -> None:
         self.policy, self.theta = policy, theta
-        self.deterministic, self.noise_exponent = deterministic, noise_exponent
+        self.deterministic, self.noise_exponent, self.widest_noise = deterministic, noise_exponent, widest_noise
 
     @property
     def noise_dim(self) -> int:
@@ -79,6 +85,7 @@ class SquashedBehaviour:
     theta: Params
     version: int
     exploration: ExplorationConfig = ExplorationConfig()
+    widest_noise: float = 1.0
     keeps_memory = False
     adaptation_rounds = 0
 
@@ -93,4 +100,9 @@ class SquashedBehaviour:
         return SquashedActor(self.policy, self.theta, deterministic=deterministic)
 
     def explorer(self) -> SquashedActor:
-        return SquashedActor(self.policy, self.theta, noise_exponent=self.exploration.exponent_at(self.version))
+        return SquashedActor(
+            self.policy,
+            self.theta,
+            noise_exponent=self.exploration.exponent_at(self.version),
+            widest_noise=self.widest_noise,
+        )

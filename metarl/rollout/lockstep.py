@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from metarl.errors import NonFiniteError
-from metarl.learner import Actor, ActorInput, BeginsEpisodes, ColoursNoise, Memory
+from metarl.learner import Actor, ActorInput, BeginsEpisodes, ColoursNoise, Memory, WidensNoise
 from metarl.rl.exploration_noise import coloured_noise
 from metarl.rollout.buffer import Arrays
 from metarl.rollout.jobs import RolloutJob
@@ -84,7 +84,10 @@ def draw_noise(actor: Actor, seed: SeedKey, horizon_steps: int) -> NDArray[np.fl
     if actor.uniform_noise:
         return rng.random(shape, dtype=np.float32)
     exponent = actor.noise_exponent if isinstance(actor, ColoursNoise) else 0.0
-    return coloured_noise(rng, steps=horizon_steps, dim=actor.noise_dim, exponent=exponent)
+    noise = coloured_noise(rng, steps=horizon_steps, dim=actor.noise_dim, exponent=exponent)
+    if isinstance(actor, WidensNoise) and actor.widest_noise > 1:
+        noise *= np.float32(actor.widest_noise ** rng.random())
+    return noise
 
 
 def _begin(actor: Actor, memory: Memory, begun: dict[int, SeedKey]) -> Memory:
