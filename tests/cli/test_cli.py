@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -327,17 +326,3 @@ def test_a_file_of_ones_own_runs_in_workers_too(tmp_path: Path, monkeypatch: pyt
     assert train(tmp_path / "run ü", "--iterations", "1", "--workers", "1", experiment=str(path)) == 0
     stored = json.loads((tmp_path / "run ü" / "config.json").read_text())
     assert stored["config"]["tasks"]["name"] == "far"
-
-
-def test_readme_example_runs(tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    assert len(example.strip().splitlines()) <= 20
-    environment = os.environ | {"PYTHONWARNINGS": "error"}
-    done = subprocess.run(
-        [sys.executable, "-c", example], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    last = done.stdout.strip().splitlines()[-1]
-    before, after = (float(number) for number in re.findall(r"(-?\d+(?:\.\d+)?) \[", last))
-    assert after > before

@@ -1,0 +1,68 @@
+"""Every Python block in README and docs that stands for itself runs, and no link between the documents is dead."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from metarl.cli.main import main
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "SECURITY.md",
+    ROOT / "experiments" / "README.md",
+    *(ROOT / "docs").glob("*.md"),
+]
+LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
+
+
+def blocks(name: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
+
+
+def run(code: str, folder: Path) -> str:
+    # one thread: two that wait for each other on a busy machine take minutes
+    environment = os.environ | {"PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=folder, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_readme_adapts_on_a_robot(tmp_path: Path) -> None:
+    (example,) = blocks("README.md")
+    assert len(example.strip().splitlines()) <= 16
+    shorter = example.replace("range(21)", "range(5)").replace("(9, 19)", "(1, 3)")
+    assert shorter != example
+    assert len(run(shorter, tmp_path).splitlines()) == 5
+
+
+def test_the_core_in_ten_lines_learns(tmp_path: Path) -> None:
+    (example,) = blocks("docs/architecture.md")
+    assert len(example.strip().splitlines()) <= 20
+    last = run(example, tmp_path).strip().splitlines()[-1]
+    before, after = (float(number) for number in re.findall(r"(-?\d+(?:\.\d+)?) \[", last))
+    assert after > before
+
+
+def test_a_session_and_its_onnx_file_run_as_the_page_says(tmp_path: Path, monkeypatch) -> None:
+    session, onnx = blocks("docs/deploy.md")
+    run(session, tmp_path)
+    assert (tmp_path / "my_robot").is_dir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "zoo:ml1_reach_maml", "--adapted", "my_robot", "--out", "policy.onnx"]) == 0
+    assert run(onnx + "\nprint(np.isfinite(action).all(), action.shape)", tmp_path) == "True (1, 4)\n"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in LINK.findall(document.read_text()):
+        if "://" not in target and not target.startswith("#"):
+            assert (document.parent / target.partition("#")[0]).exists(), f"{document}: {target}"
