@@ -18,6 +18,15 @@ from metarl.errors import UserError, WorkerError, nearest
 from metarl.runs.stop import EXIT_CODE as STOPPED
 from metarl.text import printable_lines, sentence
 
+FIRST = {
+    "metarl play zoo:skill_open_drawer": "see a trained agent before and after it adapts",
+    "metarl train ml1_reach_maml": "meta-train an arm to reach goals it has never seen: 5 minutes",
+    "metarl train skill_insert_peg": "a robot skill; `metarl list` has the others",
+    "metarl train mt10_sac": "ten Meta-World tasks by one agent: 25 minutes",
+    "metarl train digits_prototypical": "few-shot learning: seconds, no data file",
+    "metarl check-env my_module:MyEnv-v0": "your own gymnasium env as a task distribution",
+}
+"""What a newcomer may call."""
 COMMANDS: dict[str, str] = {
     "list": "experiments, agents and task distributions by name",
     "train": "meta-train an experiment and evaluate it on held-out tasks",
@@ -102,7 +111,10 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _print_help() -> None:
-    print("usage: metarl COMMAND ...\n\ncommands:")
+    print("usage: metarl COMMAND ...\n\nto begin with:")
+    for command, what in FIRST.items():
+        print(f"  {command:<36} {what}")
+    print("\ncommands:")
     for name, summary in COMMANDS.items():
         print(f"  {name:<10} {summary}")
     print("\n`metarl COMMAND --help` tells more, `metarl train EXPERIMENT --help` lists its settings.")
