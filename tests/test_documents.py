@@ -39,7 +39,7 @@ def run(code: str, folder: Path) -> str:
 def test_readme_adapts_on_a_robot(tmp_path: Path) -> None:
     (example,) = blocks("README.md")
     assert len(example.strip().splitlines()) <= 16
-    shorter = example.replace("range(21)", "range(5)").replace("(9, 19)", "(1, 3)")
+    shorter = example.replace("range(11)", "range(5)").replace("(4, 9)", "(1, 3)")
     assert shorter != example
     assert len(run(shorter, tmp_path).splitlines()) == 5
 
