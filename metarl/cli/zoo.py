@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,10 +18,12 @@ from metarl.errors import UserError
 from metarl.runs.log import say
 from metarl.text import cell, printable
 from metarl.zoo.add import add_entry
-from metarl.zoo.card import CARD, Card, Score, read_card
+from metarl.zoo.card import CARD, Card, read_card
 from metarl.zoo.entries import SCHEME, entries, find_entry, own_folder
+from metarl.zoo.hub import pull, push
+from metarl.zoo.model_card import last_scores, number, row
 
-ALL_MEASURES = "all"
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,37 @@ class AddArguments:
     """A folder of agents; METARL_ZOO, or one among your user data, if not given."""
 
 
+@dataclass(frozen=True)
+class PushArguments:
+    """Upload an agent of the zoo to the Hugging Face Hub (`pip install 'metarl-suite[hub]'`, `hf auth login`)."""
+
+    name: Positional[str]
+    repository: Positional[str]
+    """USER/NAME."""
+    private: bool = False
+
+
+@dataclass(frozen=True)
+class PullArguments:
+    """Get an agent from the Hugging Face Hub; it is then zoo:USER/NAME. Nothing that it brings is run."""
+
+    repository: Positional[str]
+    """USER/NAME."""
+    revision: str | None = None
+    """A commit, tag or branch; the newest if not given."""
+    digest: str | None = None
+    """SHA-256 that its card has to have."""
+    into: Path | None = None
+    """A folder of agents; METARL_ZOO, or one among your user data, if not given."""
+
+
 Command = (
     Annotated[ListArguments, subcommand("list")]
     | Annotated[ShowArguments, subcommand("show")]
     | Annotated[GetArguments, subcommand("get")]
     | Annotated[AddArguments, subcommand("add")]
+    | Annotated[PushArguments, subcommand("push")]
+    | Annotated[PullArguments, subcommand("pull")]
 )
 
 
@@ -80,6 +107,11 @@ def main(rest: list[str]) -> int:
             _get(name.removeprefix(SCHEME), out)
         case AddArguments() as arguments:
             _add(arguments)
+        case PushArguments(name, repository, private):
+            folder, card = find_entry(name.removeprefix(SCHEME))
+            say(f"pushed to {push(folder, card, repository, private=private)}")
+        case PullArguments() as arguments:
+            _pull(arguments)
     return 0
 
 
@@ -104,7 +136,7 @@ def headline(card: Card) -> str:
     better = min if measure == "mse" else max
     score = better((s for s in of_measure if s.steps == last), key=lambda s: s.mean)
     suite = f"{score.suite} " if score.suite else ""
-    return f"{suite}{measure.replace('_', ' ')} {_number(score, score.mean)}"
+    return f"{suite}{measure.replace('_', ' ')} {number(score, score.mean)}"
 
 
 def _show(card: Card, which: str) -> None:
@@ -121,24 +153,9 @@ def _show(card: Card, which: str) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("policy", "tasks", "condition", "measure", "steps", "mean", "95 % interval"):
         table.add_column(title)
-    for score in _shown(card, which):
-        tasks = f"{score.suite} ({card.tasks.get(score.suite, 0)})".strip()
-        low, high = _number(score, score.low), _number(score, score.high)
-        words = (score.policy, tasks, score.condition, score.measure.replace("_", " "), str(score.steps))
-        table.add_row(*(cell(word) for word in words), _number(score, score.mean), f"{low} to {high}")
+    for score in card.scores if which == ALL else last_scores(card):
+        table.add_row(*map(cell, row(score, card)))
     console.print(table)
-
-
-def _shown(card: Card, which: str) -> Iterator[Score]:
-    last = {(s.policy, s.suite, s.condition, s.measure): s.steps for s in card.scores}
-    for score in card.scores:
-        if which == "all" or score.steps == last[score.policy, score.suite, score.condition, score.measure]:
-            yield score
-
-
-def _number(score: Score, value: float) -> str:
-    is_share = score.measure.startswith("success") or score.measure == "accuracy"
-    return f"{value:.1%}" if is_share else f"{value:.4g}"
 
 
 def _get(name: str, out: Path | None) -> None:
@@ -167,3 +184,10 @@ def _add(arguments: AddArguments) -> None:
     )
     _show(card, "after")
     say(f"added {SCHEME}{card.name}")
+
+
+def _pull(arguments: PullArguments) -> None:
+    folder = arguments.into or own_folder()
+    pulled = pull(arguments.repository, folder, revision=arguments.revision, digest=arguments.digest)
+    _show(pulled.card, "after")
+    say(f"pulled into {pulled.folder}; the same again: --revision {pulled.revision} --digest {pulled.digest}")

@@ -37,7 +37,7 @@ def entries() -> dict[str, Path]:
 
 def find_entry(name: str) -> tuple[Path, Card]:
     """The folder, all of whose files are as the card says. Raises UserError."""
-    known = entries()
+    known, name = entries(), name.replace("/", "--")  # USER/NAME of the hub
     if name not in known:
         raise UserError(f"the zoo has no {name!r:.100}{nearest(name, known)}; `metarl zoo list` shows what it has")
     card = read_card(known[name])
@@ -56,5 +56,5 @@ def run_directory(run: Path | str) -> Path:
 
 def output_in(run: Path | str, *names: str) -> Path:
     """Where a command puts what it makes of a run: into it, or for one of the zoo into ./zoo_NAME. Raises UserError."""
-    root = Path("zoo_" + str(run).removeprefix(SCHEME)) if is_entry(run) else Path(run)
+    root = Path("zoo_" + str(run).removeprefix(SCHEME).replace("/", "--")) if is_entry(run) else Path(run)
     return inside(root, *names)
