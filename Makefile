@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 DEMO ?= $(BIN)/metarl train ml1_reach_maml --iterations 12 --out "runs/demo-$(shell date +%Y%m%d-%H%M%S)"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fewshot-demo test test-slow clean
+.PHONY: help setup demo fewshot-demo test docs release test-slow clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,9 +31,19 @@ test: setup ## lint, type check and the quick tests
 	$(BIN)/pyright
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
+docs: setup ## build the documentation site into site/, strictly
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "the documentation is in site/index.html"
+
+release: setup ## build sdist and wheel into dist/, and check what the wheel does where nothing else is installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[release]'
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m pytest -q -m slow tests/test_installed.py
+
 test-slow: setup ## the tests that learn something or measure time
 	$(BIN)/python -m pytest -q -m slow --timeout 3600
 
 clean: ## remove .venv, caches and build leftovers; runs/ stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

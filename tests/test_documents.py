@@ -66,3 +66,47 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in LINK.findall(document.read_text()):
         if "://" not in target and not target.startswith("#"):
             assert (document.parent / target.partition("#")[0]).exists(), f"{document}: {target}"
+
+
+def test_the_tutorial_on_a_robot_of_ones_own(tmp_path: Path, monkeypatch) -> None:
+    experiment, robot = blocks("docs/tutorials/your_robot.md")
+    (tmp_path / "my_robot.py").write_text(experiment)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    small = [
+        "--iterations",
+        "1",
+        "--meta-batch-size",
+        "2",
+        "--query-episodes",
+        "2",
+        "--max-tasks",
+        "1",
+        "--workers",
+        "0",
+    ]
+    assert (
+        main(["train", "my_robot.py", "--out", "runs/mine", *small, "--hidden-dim", "8", "--test-episodes", "1"]) == 0
+    )
+    assert len(run(robot, tmp_path).splitlines()) == 3
+    command = ["export", "runs/mine", "--experiment", "my_robot.py", "--adapted", "runs/mine/robot", "--out", "p.onnx"]
+    assert main(command) == 0
+
+
+def test_the_tutorial_on_an_agent_of_ones_own(tmp_path: Path, monkeypatch, capsys) -> None:
+    (agent,) = blocks("docs/tutorials/write_an_agent.md")
+    (tmp_path / "my_agent.py").write_text(agent)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    assert main(["train", "my_agent.py", "--best", "0.1", "--out", "run", "--test-episodes", "2"]) == 0
+    assert "meta-trained" in capsys.readouterr().out
+    assert main(["train", "my_agent.py", "--best", "0.1", "--out", "run", "--resume", "--iterations", "6"]) == 0
+
+
+def test_the_tutorial_on_data_of_ones_own(tmp_path: Path, monkeypatch, capsys) -> None:
+    (readings,) = blocks("docs/tutorials/own_data.md")
+    run(readings, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    options = ["--suites", "3w1s", "--ways", "3", "--iterations", "20", "--num-episodes", "20"]
+    assert main(["train", "arrays", "--file", "readings.npz", *options, "--out", "run"]) == 0
+    assert "3w1s" in capsys.readouterr().out
