@@ -80,3 +80,29 @@ def test_commands_work_beside_other_peoples_code(theirs: tuple[Path, dict[str, s
     assert "meta-trained" in metarl("evaluate", "run", "--workers", "0")
     assert "ml1_reach_maml" in metarl("zoo", "list")
     assert "return" in metarl("adapt", "zoo:navigation_maml", "--episodes", "2", "--test-episodes", "1")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_wheel_in_an_environment_of_its_own(wheel: Path, tmp_path: Path) -> None:
+    """All that it needs comes with it: the first commands of a newcomer, outside of the checkout."""
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", str(ROOT / "constraints.txt")]
+    subprocess.run([*install, str(wheel)], check=True)
+    (tmp_path / "work").mkdir()
+
+    def metarl(*words: str) -> str:
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        command = [str(tmp_path / "venv" / "bin" / "metarl"), *words]
+        done = subprocess.run(
+            command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "robot skills" in metarl("list")
+    assert "metaworld" in metarl("doctor")
+    metarl("play", "zoo:ml1_reach_maml", "--episodes", "1", "--rounds", "1", "--every", "50", "--size", "120")
+    assert (tmp_path / "work" / "zoo_ml1_reach_maml" / "play.gif").stat().st_size > 10_000
+    assert "meta-trained" in metarl("train", "digits_prototypical", "--iterations", "20", "--num-episodes", "20")
