@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from metarl.errors import UserError
 from metarl.files import inside, read_plain, replace_file
 from metarl.runs.checkpoint import save_checkpoint
@@ -38,6 +40,7 @@ def add_entry(
     if target.exists():
         raise UserError(f"{target} is there already; give another --name, or remove it")
     run = open_run(run_dir)
+    torch.set_num_threads(run.config.trainer.threads)  # as `metarl evaluate` has them: sums round by it
     try:
         state = _state(run)
         target.mkdir(parents=True)
