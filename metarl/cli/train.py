@@ -19,6 +19,7 @@ from tyro.conf import Positional
 
 from metarl.cli.evaluate import evaluate_both
 from metarl.cli.machine import warn_if_busy
+from metarl.cli.report import report_at_the_end
 from metarl.cli.words import HELP, is_help
 from metarl.config import (
     MAY_DIFFER,
@@ -120,7 +121,11 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                 _report(run.path, experiment.report, results, trainer, config)
             if stop.requested:
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
+            with StopSignal(cleanup=experiment.close) as stop:
+                page = report_at_the_end(run.path, experiment, seed=config.trainer.seed)
             say(_next_commands(run.path, experiment))
+            if page is not None:
+                say(f"the report is {page}")
     finally:
         experiment.close()
     return 0
@@ -130,7 +135,12 @@ def _next_commands(run: Path, experiment: Any) -> str:
     """What to do with the run now, to be copied."""
     place = shlex.quote(str(run))
     if isinstance(experiment, RLExperiment):
-        commands = (f"play {place}", f"adapt {place} --task 0", f"compare {place} OTHER_RUN")
+        commands = (
+            f"play {place}",
+            f"report {place}  # with videos",
+            f"adapt {place} --task 0",
+            f"compare {place} OTHER_RUN",
+        )
     else:
         commands = (f"explain {place}", f"classify {place} --help", f"evaluate {place}")
     return "next:\n" + "\n".join(f"  metarl {command}" for command in commands)
