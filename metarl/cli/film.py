@@ -26,6 +26,11 @@ class Film:
     backend: str | None
     """Which GL there is, for an error."""
 
+    @property
+    def rounds(self) -> int:
+        """Of adaptation."""
+        return len(self.result.tests[self.mode]) - 1
+
     def frames(self, number: int, *, round: int, size: int, every: int) -> list[Frame]:
         """Of the first test episode of task `number` after a round. Raises UserError where it cannot be drawn."""
         task, actions = self.shown[number], actions_of(self._episode(number, round), 0)

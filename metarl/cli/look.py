@@ -24,7 +24,7 @@ from metarl.report.seen import Seen
 from metarl.rollout.collect import collect_episodes
 from metarl.runs.progress_bar import progress_bar
 from metarl.scores.format import with_unit
-from metarl.scores.rl import Adaptation, Mode, adapt_and_test
+from metarl.scores.rl import Mode, adapt_and_test
 from metarl.seeding import Stream
 from metarl.tasks import Replays
 from metarl.types import Task
@@ -60,14 +60,15 @@ def _look_at_episodes(
         return Seen(sections=[Section(title=_title("Before and after", label), text=[others])])
     sections: list[Section] = []
     pictures: dict[str, Picture] = {}
+    filmed: dict[str, list[Frame]] = {}
     if films:
         worst = [by_id[n] for i in ranked.order[:MOST_TASKS].tolist() if (n := ranked.task(i)) in by_id]
         tasks = shown + [task for task in worst if task not in shown]
-        film_section, pictures = _films(experiment, behaviour, tasks, list(kinds), seed, backend, label)
+        film_section, pictures, filmed = _films(experiment, behaviour, tasks, list(kinds), seed, backend, label)
         sections.append(film_section)
     if isinstance(behaviour, ShowsMemory):
         sections.append(_memory(experiment, behaviour, behaviour, shown, list(kinds), seed, label))
-    return Seen(sections=sections, pictures=pictures)
+    return Seen(sections=sections, pictures=pictures, films=filmed)
 
 
 def _title(title: str, label: str) -> str:
@@ -82,11 +83,11 @@ def _films(
     seed: int,
     backend: str | None,
     label: str,
-) -> tuple[Section, dict[str, Picture]]:
+) -> tuple[Section, dict[str, Picture], dict[str, list[Frame]]]:
     """Of the first tasks, one of each kind; and a picture of the end of every task's episode."""
     title, evaluation = _title("Before and after", label), experiment.settings.evaluation
     if not isinstance(experiment.tasks, Replays):
-        return Section(title=title, text=[f"No videos: {experiment.tasks.name} has no picture of itself."]), {}
+        return Section(title=title, text=[f"No videos: {experiment.tasks.name} has no picture of itself."]), {}, {}
     with progress_bar("adapting to some held-out tasks"):
         result = adapt_and_test(
             experiment.pool,
@@ -102,25 +103,34 @@ def _films(
     film = Film(experiment.tasks, tasks, result, MODE, backend)
     try:
         with progress_bar("drawing"):
-            films = [_film(film, number, kind, result) for number, kind in enumerate(kinds)]
+            filmed = {kind: _film(film, number) for number, kind in enumerate(kinds)}
+            films = [_picture(film, number, kind, frames) for number, (kind, frames) in enumerate(filmed.items())]
             pictures = {task.id: _end(film, number, task) for number, task in enumerate(tasks)}
     except UserError as error:
-        return Section(title=title, text=[f"No videos: {error}."]), {}
+        return Section(title=title, text=[f"No videos: {error}."]), {}, {}
     several = evaluation.adaptation_rounds > 0
     text = "Left before adaptation, right after it, with the mean action."
     if not several:
         text = "An episode of each, with the mean action."
-    return Section(title=title if several else _title("Episodes", label), text=[text], pictures=films), pictures
+    return Section(title=title if several else _title("Episodes", label), text=[text], pictures=films), pictures, filmed
 
 
-def _film(film: Film, number: int, kind: str, result: Adaptation) -> Picture:
-    rounds = len(result.returns(MODE, number)) - 1
-    every = -(-max(film.steps(number, round=k) for k in (0, -1)) // MOST_FRAMES)
+def _film(film: Film, number: int) -> list[Frame]:
+    """Before and after beside each other, where there is adaptation."""
+    every = _every(film, number)
     after = film.frames(number, round=-1, size=SIZE, every=every)
-    caption = film.outcome(number, round=-1)
-    frames = after
-    if rounds:
-        frames = _side_by_side(film.frames(number, round=0, size=SIZE, every=every), after)
+    if film.rounds == 0:
+        return after
+    return _side_by_side(film.frames(number, round=0, size=SIZE, every=every), after)
+
+
+def _every(film: Film, number: int) -> int:
+    return -(-max(film.steps(number, round=k) for k in (0, -1)) // MOST_FRAMES)
+
+
+def _picture(film: Film, number: int, kind: str, frames: list[Frame]) -> Picture:
+    caption, every = film.outcome(number, round=-1), _every(film, number)
+    if film.rounds:
         caption = f"before: {film.outcome(number, round=0)}; after: {caption}"
     return Picture(
         title=f"{kind}: {film.shown[number].id}",

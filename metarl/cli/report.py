@@ -111,8 +111,9 @@ def write_report(out: Path, groups: Sequence[Any], seen: Sequence[Any]) -> None:
         raise UserError(f"cannot write {out}: {error.strerror}; give another --out") from error
 
 
-def report_at_the_end(run: Path, experiment: Any, *, seed: int) -> Path | None:
-    """RUN/report.html of a run that has just ended, in seconds; None, with a warning, where it fails.
+def report_at_the_end(run: Path, experiment: Any, *, seed: int) -> tuple[Path | None, dict[str, Any]]:
+    """RUN/report.html of a run that has just ended, in seconds, and the films in it; None, with a warning, where it
+    fails.
 
     Films only where nothing of MuJoCo is loaded: it reads at its import which GL to draw with, and draws slowly without
     a GPU. `metarl report RUN` makes all of them.
@@ -127,7 +128,7 @@ def report_at_the_end(run: Path, experiment: Any, *, seed: int) -> Path | None:
         films = "mujoco" not in sys.modules
         seen = look_at(experiment, rank(groups[0], headline(groups)), seed=seed, films=films)
         write_report(out := inside(run, REPORT), groups, [seen])
-        return out
+        return out, dict(seen.films)
     except UserError as error:
         say(f"no report was made: {error}", sys.stderr)
-        return None
+        return None, {}

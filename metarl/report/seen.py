@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from metarl.report.page import Picture, Section
 
 
@@ -13,6 +16,5 @@ class Seen:
     sections: Sequence[Section] = ()
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     """Of tasks, by their id."""
-
-
-NOTHING = Seen()
+    films: Mapping[str, Sequence[NDArray[np.uint8]]] = field(default_factory=dict)
+    """Frames (H, W, 3) of the best, the median and the worst task."""
