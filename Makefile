@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DEMO ?= $(BIN)/metarl train ml1_reach_maml --iterations 12 --out "runs/demo-$(shell date +%Y%m%d-%H%M%S)"
+DEMO ?= $(BIN)/metarl train ml1_reach_maml --iterations 12
+DEMO_RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo fewshot-demo test docs release test-slow clean
@@ -21,7 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup ## meta-train on Meta-World ML1 reach and adapt to goals never seen (about 6 minutes on 2 cores)
-	$(DEMO)
+	$(DEMO) --out $(DEMO_RUN)
+	$(BIN)/metarl report $(DEMO_RUN)
 
 fewshot-demo: setup ## few-shot learning on scikit-learn's digits, with pictures (about a minute, needs no data file)
 	$(BIN)/python -m metarl.experiments._few_shot_demo

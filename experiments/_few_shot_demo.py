@@ -79,7 +79,7 @@ def main() -> None:
         for name in ("matching", "maml")  # what Matching attends to, which layers MAML moved
         for path in draw(explain(learners[name].behaviour(), data), learners[name].behaviour(), arguments.out)
     ]
-    made = ", ".join(sorted(path.name for path in drawn))
+    made = ", ".join(sorted({path.name for path in drawn}))  # the answers are those of the last method
     console.print(f"{made} are in {arguments.out}; chance is {100 / EPISODES.ways:.0f} %", soft_wrap=True)
 
 

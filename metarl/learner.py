@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
-from metarl.types import EnvSpec, Metrics, Phi, TaskData
+from metarl.types import EnvSpec, Episodes, Metrics, Phi, TaskData
 
 Memory = Any
 """What an actor carries from step to step: stacked parameters (MAML), recurrent state (RL²)."""
@@ -130,6 +130,15 @@ class Explores(Protocol):
 
     def explorer(self) -> Actor:
         """Takes the episodes that are learned from, in meta-training and in adapting."""
+        ...
+
+
+@runtime_checkable
+class ShowsMemory(Protocol):
+    """What an RLBehaviour may do besides: let its memory, or its belief of the task, be looked at."""
+
+    def memories(self, trials: Sequence[Episodes]) -> list[Tensor]:
+        """Each task's memory (steps, M) after every step of its trial, which begins from the prior."""
         ...
 
 

@@ -20,6 +20,12 @@ def sentence(text: object) -> str:
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 500]} ... {shown[-495:]}"
 
 
+def short(text: object, most: int) -> str:
+    """On one line, as `printable`, of about `most` characters; the middle of a longer text is left out."""
+    shown = str(text)
+    return printable(shown if len(shown) <= most else f"{shown[: most * 3 // 4]} ... {shown[-most // 4 + 5 :]}")
+
+
 def printable_lines(text: object) -> str:
     """As `printable`, line by line."""
     return "\n".join(map(printable, str(text).split("\n")))

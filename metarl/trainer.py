@@ -9,17 +9,17 @@ from typing import Any
 
 from metarl.errors import UserError
 from metarl.experiment import ChecksData, CollectsAhead, Experiment, TrainerConfig
-from metarl.files import inside
 from metarl.learner import KeepsReplay
 from metarl.rollout.collect import PendingMetaBatch
 from metarl.runs.checkpoint import iterations_of, load_latest, save_checkpoint
-from metarl.runs.directory import TENSORBOARD, RunDirectory
+from metarl.runs.directory import RunDirectory
 from metarl.runs.load import check_state, load_learner
-from metarl.runs.log import EVALUATED_AT, Console, MetricsLog, tensorboard_writer
+from metarl.runs.log import EVALUATED_AT, Console, MetricsLog
 from metarl.runs.published import PUBLISHED
 from metarl.runs.stop import Stopped, StopSignal
 from metarl.runs.stored_batches import StoredBatches
 from metarl.seeding import SeedKey, Stream, numpy_rng
+from metarl.trackers.tracker import Trackers
 from metarl.types import Task, TaskData
 
 
@@ -30,10 +30,10 @@ class Trainer:
     """
 
     def __init__(
-        self, experiment: Experiment, config: TrainerConfig, run: RunDirectory, *, tensorboard: bool = False
+        self, experiment: Experiment, config: TrainerConfig, run: RunDirectory, *, trackers: Trackers | None = None
     ) -> None:
         self.experiment, self.config, self.run_directory = experiment, config, run
-        self._tensorboard = tensorboard_writer(inside(run.path, TENSORBOARD)) if tensorboard else None
+        self._trackers = trackers
         self.iteration = 0
         """Meta-updates done."""
         self.env_steps = 0
@@ -76,7 +76,7 @@ class Trainer:
             self.run_directory.metrics_path,
             resume_at=self.iteration if resumed else None,
             expected_rows=self._rows,
-            tensorboard=self._tensorboard,
+            trackers=self._trackers,
         )
         is_whole, pending = True, None
         with log, StopSignal(cleanup=self.experiment.close) as stop:

@@ -23,7 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from metarl.cli import play
+from metarl.cli import play, report
 from metarl.cli.main import main
 from metarl.runs import compare
 
@@ -82,7 +82,7 @@ def runs(tmp_path_factory) -> Path:
     for kind in ("rl", "digits"):
         assert main(["results", str(folder / kind), "--into", str(folder / "records")]) == 0
     warm = shutil.copytree(folder / "rl", folder / "warm")  # libraries start processes of their own at their import
-    for command in ("adapt", "play", "compare"):
+    for command in ("adapt", "play", "compare", "report"):
         assert main(COMMANDS["rl"][command](warm, folder)) == 0
     return folder
 
@@ -97,7 +97,8 @@ def outside(tmp_path: Path, monkeypatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(str(place))
     monkeypatch.chdir(place)
     monkeypatch.setattr(compare, "SAMPLES", 10)
-    monkeypatch.setattr(play, "offscreen_gl", nullcontext)  # it starts a process of its own, and tells nothing here
+    for command in (play, report):
+        monkeypatch.setattr(command, "offscreen_gl", nullcontext)  # it starts a process of its own, and tells nothing
     before = state_of(place)
     yield place
     assert state_of(place) == before
@@ -118,12 +119,14 @@ COMMANDS: dict[str, dict[str, Command]] = {
         "adapt": lambda run, runs: ["adapt", str(run), "--task", "0", "--rounds", "1", "--test-episodes", "1"],
         "play": lambda run, runs: ["play", str(run), "--rounds", "1", "--every", "100", "--size", "20"],
         "compare": lambda run, runs: ["compare", str(run), "--plot", str(run.parent / "a.png")],
+        "report": lambda run, runs: ["report", str(run)],
         "results": lambda run, runs: ["results", str(run), "--into", str(run.parent / "records")],
         "resume": lambda run, runs: ["train", "navigation_maml", "--out", str(run), "--resume", *SMALL, *OF_RL],
     },
     "digits": {
         "evaluate": lambda run, runs: ["evaluate", str(run)],
         "explain": lambda run, runs: ["explain", str(run), "--queries", "1"],
+        "report": lambda run, runs: ["report", str(run)],
         "classify": lambda run, runs: [
             *("classify", str(run), "--examples", str(runs / "examples.npz")),
             *("--queries", str(runs / "examples.npz")),
@@ -142,6 +145,7 @@ READ = {
     "adapt": OPENED,
     "play": OPENED,
     "compare": ["config.json", "evaluation.json", "metrics.jsonl"],
+    "report": ["config.json", "evaluation.json", "metrics.jsonl"],
     "results": ["config.json", "evaluation.json", "metrics.jsonl", "versions.json"],
     "resume": [*OPENED, "metrics.jsonl"],
 }
@@ -153,8 +157,17 @@ PLACES = {
     "adapt": ["checkpoints", "adapted", f"adapted/{TASK}"],
     "play": ["checkpoints", "play.gif"],
     "compare": [],
+    "report": ["report.html"],
     "results": [],
-    "resume": ["checkpoints", "run.lock", "versions.json", "evaluation.json", "tensorboard", "experiment"],
+    "resume": [
+        "checkpoints",
+        "run.lock",
+        "versions.json",
+        "evaluation.json",
+        "tensorboard",
+        "experiment",
+        "report.html",
+    ],
 }
 """Where a link or a pipe is refused as well."""
 
@@ -329,7 +342,7 @@ WRONG: list[Any] = [None, [], {}, "x", -1, True, [[1.0], [2.0, 3.0]], {"sha256":
 @pytest.mark.parametrize("kind", ["rl", "digits"])
 def test_strings_of_an_evaluation(kind: str, runs: Path, tmp_path, outside, capsys) -> None:
     run = copy_of(runs / kind, tmp_path)
-    commands = [COMMANDS[kind][name] for name in ("compare", "results") if name in COMMANDS[kind]]
+    commands = [COMMANDS[kind][name] for name in ("compare", "report", "results") if name in COMMANDS[kind]]
     for number, _ in enumerate(each_string(run / "evaluation.json", HOSTILE[:-1:2])):
         given(commands[number % len(commands)](run, runs), outside, capsys)
 
@@ -338,7 +351,7 @@ def test_strings_of_an_evaluation(kind: str, runs: Path, tmp_path, outside, caps
 @pytest.mark.parametrize("file", ["config.json", "evaluation.json"])
 def test_values_of_a_record(kind: str, file: str, runs: Path, tmp_path, outside, capsys) -> None:
     run = copy_of(runs / kind, tmp_path)
-    commands = [COMMANDS[kind][name] for name in ("compare", "results") if name in COMMANDS[kind]]
+    commands = [COMMANDS[kind][name] for name in ("compare", "report", "results") if name in COMMANDS[kind]]
     original = (run / file).read_text()
     places = [place for place in places_of(json.loads(original), object) if 0 < len(place) < 5]
     for number, place in enumerate(places):

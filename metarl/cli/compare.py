@@ -54,7 +54,7 @@ def main(rest: list[str]) -> int:
         for entry in entries
     }
     metric = "return/post" if measure == "return" else "success/post"
-    training = {entry.label: curve for entry in entries if (curve := training_curve(entry, metric)) is not None}
+    training = {entry.label: curve for entry in entries if (curve := training_curve(entry.rows, metric)) is not None}
     plot_comparison(arguments.plot, curves, training, measure=measure.replace("_", ", "), metric=metric)
     say(f"drew {arguments.plot}")
     return 0

@@ -78,6 +78,7 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
     if behaviour.has_statistics:
         title += f", {explanation.mode} answers to {len(data.query.y)} queries"
     console.print(_scores(explanation, "mse" if source.spec.regression else "accuracy", title))
+    names = None
     if not source.spec.regression:
         name_of = source.class_name if isinstance(source, NamesClasses) else "class {}".format
         names = {label: name_of(c) for label, c in enumerate(data.task.params["classes"])}
@@ -86,7 +87,7 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
         console.print(_layers(explanation))
     out = arguments.out or output_in(arguments.run_dir, "explained", f"{suite}-{arguments.task}")
     try:
-        drawn = draw(explanation, behaviour, out, queries=arguments.queries)
+        drawn = draw(explanation, behaviour, out, queries=arguments.queries, names=names)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}; give another --out") from error
     if drawn:

@@ -25,7 +25,10 @@ PINNED = {"mujoco": "3.3.0", "metaworld": "3.1.1"}
 """Versions the recorded results were made with; mujoco's numerics change at nearly every minor one."""
 
 REQUIRED = ("torch", "numpy", "gymnasium", "mujoco", "metaworld", "safetensors", "stable-baselines3")
-OPTIONAL = {"tensorboard": "tensorboard", "imageio_ffmpeg": "video", "ray": "ray"}
+OPTIONAL = {
+    **{name: name for name in ("tensorboard", "wandb", "mlflow", "trackio", "ray")},
+    "imageio_ffmpeg": "video",
+}
 SHM_BYTES = 256 * 2**20
 
 _GL_CHECK = "import mujoco; context = mujoco.GLContext(64, 64); context.make_current(); context.free()"

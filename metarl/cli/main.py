@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "evaluate a run's newest checkpoint again",
     "compare": "runs beside each other: intervals, IQM, probability of improvement",
     "oracle": "stable-baselines3 from scratch on one held-out task, for comparison",
+    "report": "a page about runs: curves, tasks, videos, how to repeat them",
     "results": "store finished runs as records and remake the results table",
     "data": "build the few-shot data files",
     "classify": "a few-shot run names what you ask, by your own examples",

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import tyro
 from tyro.conf import Positional
 
-from metarl.cli.rendering import Frame, check_can_write, offscreen_gl, side_by_side, write_video
+from metarl.cli.rendering import check_can_write, offscreen_gl, side_by_side, write_video
 from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
-from metarl.progress import tell_progress
 from metarl.runs.log import say
 from metarl.runs.progress_bar import progress_bar
 from metarl.seeding import Stream
@@ -63,6 +61,7 @@ def main(rest: list[str]) -> int:
 
 def _play(arguments: PlayArguments, flags: list[tuple[str, str]], out: Path, backend: str | None) -> None:
     # imported here because mujoco reads at its import which GL to use
+    from metarl.cli.film import Film
     from metarl.runs.load import find_task, load_trained
     from metarl.runs.trust import Trust
     from metarl.scores.rl import adapt_and_test
@@ -72,7 +71,7 @@ def _play(arguments: PlayArguments, flags: list[tuple[str, str]], out: Path, bac
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation
     torch.set_num_threads(trained.config.trainer.threads)
     try:
-        tasks: Any = experiment.tasks
+        tasks = experiment.tasks
         if not isinstance(tasks, Replays):
             raise UserError(f"{tasks.name} has no picture of itself: its class has no method `replay`")
         task = find_task(experiment.tasks, arguments.task)
@@ -91,50 +90,13 @@ def _play(arguments: PlayArguments, flags: list[tuple[str, str]], out: Path, bac
             )
     finally:
         experiment.close()
+    film = Film(tasks, [task], result, mode, backend)
     with progress_bar("drawing, before"):
-        before = _frames(tasks, task, result, mode, 0, arguments, backend)
+        before = film.frames(0, round=0, size=arguments.size, every=arguments.every)
     with progress_bar("drawing, after"):
-        after = _frames(tasks, task, result, mode, -1, arguments, backend)
+        after = film.frames(0, round=-1, size=arguments.size, every=arguments.every)
     returns = result.returns(mode)
-    captions = (
-        f"before: return {returns[0]:.1f}{_success(tasks, result, mode, 0)}",
-        f"after round {len(returns) - 1}: return {returns[-1]:.1f}{_success(tasks, result, mode, -1)}",
-    )
+    captions = (f"before: {film.outcome(0, round=0)}", f"after round {len(returns) - 1}: {film.outcome(0, round=-1)}")
     frames = side_by_side(before, after, captions, printable(task.id))
     write_video(out, frames, frames_per_second=max(1.0, 30 / arguments.every))
     say(f"{task.id}: return {returns[0]:.2f} before adaptation, {returns[-1]:.2f} after; the video is {out}")
-
-
-def _success(tasks: Any, result: Any, mode: str, which: int) -> str:
-    """Of the episode that is shown, where success is measured."""
-    if not tasks.spec.measures_success:
-        return ""
-    step = int(result.tests[mode][which][0].steps_to_success()[0])
-    return f", success at step {step}" if step else ", no success"
-
-
-def _frames(
-    tasks: Any, task: Any, result: Any, mode: str, which: int, arguments: PlayArguments, backend: str | None
-) -> list[Frame]:
-    from metarl.runs.load import actions_of
-
-    actions = actions_of(result.tests[mode][which][0], 0)
-    try:
-        # a lane's seed: that of the first and only job, the episode, and 0 for the env's own luck
-        seed = (*result.test_seeds[mode][which], 0, 0, 0)
-        replay = tasks.replay(task, seed, actions, size=arguments.size, every=arguments.every)
-        frames = []
-        for frame in replay:
-            frames.append(frame)
-            tell_progress(min(1.0, len(frames) * arguments.every / len(actions)))
-    except UserError:
-        raise
-    except Exception as error:
-        where = "there is neither EGL nor OSMesa on this machine" if backend is None else f"MUJOCO_GL={backend}"
-        raise UserError(
-            f"{task.id} cannot be rendered ({where}): {type(error).__name__}: {error}; "
-            "install libegl1 (or libosmesa6 and set MUJOCO_GL=osmesa)"
-        ) from error
-    if not frames:
-        raise UserError(f"{task.id}: nothing was rendered; look at its `replay`")
-    return frames

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,16 @@ def _gif(frames: Sequence[Frame], frames_per_second: float) -> bytes:
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     content, milliseconds = io.BytesIO(), max(20, round(1000 / frames_per_second))
     images[0].save(content, "GIF", save_all=True, append_images=images[1:], duration=milliseconds, loop=0)
+    return content.getvalue()
+
+
+def webp(frames: Sequence[Frame], *, frames_per_second: float = 1.0, quality: int = 60) -> bytes:
+    """A picture, or of several frames a moving one: an eighth of a gif, and every browser shows it."""
+    images, content = [Image.fromarray(frame) for frame in frames], io.BytesIO()
+    moving: dict[str, Any] = {}
+    if len(images) > 1:
+        moving = {"save_all": True, "append_images": images[1:], "duration": round(1000 / frames_per_second), "loop": 0}
+    images[0].save(content, "WEBP", quality=quality, method=4, **moving)
     return content.getvalue()
 
 

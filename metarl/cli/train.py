@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -18,7 +19,10 @@ from rich.text import Text
 from tyro.conf import Positional
 
 from metarl.cli.evaluate import evaluate_both
+from metarl.cli.look import FRAMES_PER_SECOND
 from metarl.cli.machine import warn_if_busy
+from metarl.cli.rendering import write_video
+from metarl.cli.report import report_at_the_end
 from metarl.cli.words import HELP, is_help
 from metarl.config import (
     MAY_DIFFER,
@@ -34,13 +38,18 @@ from metarl.config import (
 from metarl.experiment import Preset, RLExperiment, find_preset, presets_of
 from metarl.runs.directory import RunDirectory
 from metarl.runs.find import load_experiment, stored_name
-from metarl.runs.log import Console, check_tensorboard, read_metrics, say
+from metarl.runs.log import Console, read_metrics, say
 from metarl.runs.own_experiment import read_experiment
+from metarl.runs.same_config import flatten
 from metarl.runs.stop import EXIT_CODE as STOPPED
 from metarl.runs.stop import Stopped, StopSignal
 from metarl.scores.plots import plot_training
 from metarl.scores.report import Report, save_report
+from metarl.trackers.registry import find_trackers
+from metarl.trackers.tracker import About, tracked
 from metarl.trainer import Trainer
+
+PICTURES = ("adaptation", "training")
 
 
 @dataclass(frozen=True)
@@ -56,8 +65,9 @@ class TrainArguments:
     """The run directory; runs/EXPERIMENT_seedN if not given."""
     resume: bool = False
     """Go on from the newest valid checkpoint in the run directory, bit for bit."""
-    tensorboard: bool = False
-    """Also write TensorBoard files into the run directory (needs the extra)."""
+    track: str = ""
+    """Tell the scores, and at the end the pictures, to tensorboard, wandb, mlflow or trackio (extras); several with
+    commas between them. All stay on this machine unless their own variables say otherwise."""
 
 
 def main(rest: list[str]) -> int:
@@ -75,8 +85,7 @@ def main(rest: list[str]) -> int:
         _print_presets(presets_of(module))
         return 0
     check_stored(config)  # what an experiment file sets has the types it is to have, and is what evaluate will read
-    if arguments.tensorboard:
-        check_tensorboard()
+    find_trackers(arguments.track)
     return _run_training(arguments, module.build, config)
 
 
@@ -97,8 +106,9 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
             may_differ=marked_names(config, MAY_DIFFER) | marked_names(config, WITHOUT_EFFECT),
             complete=lambda old: config_to_dict(config_from_dict(type(config), old)),
         )
-        with run:
-            trainer = Trainer(experiment, config.trainer, run, tensorboard=arguments.tensorboard)
+        about = About(run.path.name, run.path, flatten(config_to_dict(config)))
+        with run, TemporaryDirectory() as films, tracked(find_trackers(arguments.track), about) as trackers:
+            trainer = Trainer(experiment, config.trainer, run, trackers=trackers)
             if arguments.resume:
                 trainer.resume()
             with Console(
@@ -120,7 +130,17 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                 _report(run.path, experiment.report, results, trainer, config)
             if stop.requested:
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
+            with StopSignal(cleanup=experiment.close) as stop:
+                page, filmed = report_at_the_end(run.path, experiment, seed=config.trainer.seed)
+                for name in PICTURES:
+                    trackers.picture(name, run.path / f"{name}.png")
+                if arguments.track:
+                    for kind, film in filmed.items():
+                        write_video(path := Path(films, f"{kind}.gif"), film, frames_per_second=FRAMES_PER_SECOND)
+                        trackers.film(kind, path)
             say(_next_commands(run.path, experiment))
+            if page is not None:
+                say(f"the report is {page}")
     finally:
         experiment.close()
     return 0
@@ -130,7 +150,12 @@ def _next_commands(run: Path, experiment: Any) -> str:
     """What to do with the run now, to be copied."""
     place = shlex.quote(str(run))
     if isinstance(experiment, RLExperiment):
-        commands = (f"play {place}", f"adapt {place} --task 0", f"compare {place} OTHER_RUN")
+        commands = (
+            f"play {place}",
+            f"report {place}  # with videos",
+            f"adapt {place} --task 0",
+            f"compare {place} OTHER_RUN",
+        )
     else:
         commands = (f"explain {place}", f"classify {place} --help", f"evaluate {place}")
     return "next:\n" + "\n".join(f"  metarl {command}" for command in commands)
@@ -178,7 +203,7 @@ def _print_presets(presets: Mapping[str, Preset]) -> None:
 def _print_fields(name: str, config: Any) -> None:
     """Plain lines: a table of four columns would cut names off, or leave no room for what they mean."""
     width = shutil.get_terminal_size().columns
-    print("besides: --out RUN_DIR, --resume, --preset NAME, --tensorboard (metarl train --help)")
+    print("besides: --out RUN_DIR, --resume, --preset NAME, --track NAMES (metarl train --help)")
     print(f"settings of {name}: --NAME VALUE, by any unique end of the name\n")
     chosen = getattr(config, "method", None)
     if isinstance(chosen, str) and hasattr(config, "methods"):

@@ -19,6 +19,7 @@ from metarl.fewshot.interpret import (
     attention_map,
     linear_cka,
     nearest_supports,
+    plot_answers,
     plot_attention,
     plot_fit,
     plot_layers,
@@ -108,14 +109,25 @@ def answers_by_class(explanation: Explanation, names: Mapping[int, str]) -> list
     return table
 
 
-def draw(explanation: Explanation, behaviour: FewShotBehaviour, out: Path, *, queries: int = 10) -> list[Path]:
+def draw(
+    explanation: Explanation,
+    behaviour: FewShotBehaviour,
+    out: Path,
+    *,
+    queries: int = 10,
+    names: Mapping[int, str] | None = None,
+) -> list[Path]:
     """Writes the pictures that the learner and the data allow, with so many queries at most; their paths.
 
-    layers.png of methods with an inner loop, attention.png of Matching networks, nearest.png of metric methods, both
-    for images, and fit.png of a regression from one number to one.
+    answers.png of images, layers.png of methods with an inner loop, attention.png of Matching networks, nearest.png of
+    metric methods, both for images, and fit.png of a regression from one number to one.
     """
     out.mkdir(parents=True, exist_ok=True)
     drawn = []
+    if explanation.data.query.x.dim() == 4 and not explanation.data.query.y.is_floating_point():
+        drawn.append(out / "answers.png")
+        called = None if names is None else [names[label] for label in sorted(names)]
+        plot_answers(drawn[-1], explanation.data.supports[0], explanation.data.query, explanation.answers, names=called)
     if explanation.changes is not None:
         drawn.append(out / "layers.png")
         plot_layers(drawn[-1], explanation.changes)

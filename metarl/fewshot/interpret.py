@@ -12,14 +12,19 @@ import torch
 from torch import Tensor
 
 from metarl.errors import UserError
-from metarl.fewshot.examples import Examples
+from metarl.fewshot.examples import Examples, count_ways
 from metarl.fewshot.methods.matching import Attention, FullContext
 from metarl.fewshot.methods.metric import MetricBehaviour
 from metarl.scores.plots import COLORS, new_figure, save_figure
+from metarl.text import label as text_label
 from metarl.types import Params
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_MOST_SHOTS, _MOST_QUERIES = 3, 5
+"""Images of a class in a picture of answers."""
+_LONGEST_NAME = 14
 
 
 def relative_change(before: Params, after: Params) -> dict[str, float]:
@@ -112,6 +117,37 @@ def plot_nearest(
         for k, row in enumerate(rows[q]):
             _draw_image(panels[q][k + 1], support[int(row)])
             panels[q][k + 1].set_title(f"{k + 1}.", fontsize=7)
+    save_figure(figure, path)
+
+
+def plot_answers(
+    path: Path, support: Examples, query: Examples, answers: Tensor, *, names: Sequence[str] | None = None
+) -> None:
+    """A row a class of images: what was shown of it, then queries of it; what was taken for another says so in red.
+
+    `names` of the classes 0..ways-1; their numbers if not given.
+    """
+    ways = count_ways(support.y)
+    names = names or [f"class {label}" for label in range(ways)]
+    shots = min(_MOST_SHOTS, int((support.y == 0).sum()))
+    figure = new_figure(width=0.8 * (shots + _MOST_QUERIES), height=0.95 * ways + 0.3)
+    panels = figure.subplots(ways, shots + _MOST_QUERIES, squeeze=False)
+    for label in range(ways):
+        shown = support.x[support.y == label][:shots]
+        asked, answered = query.x[query.y == label], answers[query.y == label].tolist()
+        for axes in panels[label]:
+            axes.set_axis_off()
+        for axes, image in zip(panels[label], shown, strict=False):
+            axes.set_axis_on()
+            _draw_image(axes, image)
+            axes.set_title("shown", fontsize=7, color="#0072b2")
+        for axes, image, answer in zip(panels[label][shots:], asked, answered, strict=False):
+            axes.set_axis_on()
+            _draw_image(axes, image)
+            wrong = answer != label
+            title = f"as {text_label(names[answer])}"[:_LONGEST_NAME] if wrong else "right"
+            axes.set_title(title, fontsize=7, color="#d55e00" if wrong else "black")
+        panels[label][0].set_ylabel(text_label(names[label])[:_LONGEST_NAME], fontsize=7)
     save_figure(figure, path)
 
 

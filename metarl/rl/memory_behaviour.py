@@ -138,3 +138,12 @@ class MemoryBehaviour:
             raise NonFiniteError("NaN or infinity in the memory after the support episodes; lower reward_input_scale")
         last = transitions[torch.arange(len(states), device=device), trials.lengths.to(device) - 1]
         return P.unstack(P.to({"state": states, "previous": last}, CPU))
+
+    @torch.no_grad()
+    def memories(self, trials: Sequence[Episodes]) -> list[Tensor]:
+        """What the memory gives out after each step of a trial from the prior, (steps, H) of each task."""
+        joined, prior = checked_trials(stack_tasks(trials)), self.prior()
+        inputs, _ = trial_inputs(self.policy, joined, prior["previous"].expand(len(trials), -1))
+        theta = P.to(P.detach(self.theta), CPU)
+        outputs, _ = self.policy.sequence(theta, inputs.transpose(0, 1), prior["state"].expand(len(trials), -1))
+        return [outputs[:length, task] for task, length in enumerate(joined.lengths.tolist())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import UserError
+from metarl.fewshot.data.stored_episodes import digest, packed_episodes
 from metarl.files import inside
 from metarl.runs.compact import Seed
 from metarl.runs.directory import CONFIG
@@ -27,8 +28,23 @@ SAMPLES = 2000
 
 
 @dataclass(frozen=True)
+class Group:
+    """Runs of any kind that differ in nothing but their seed."""
+
+    label: str
+    paths: tuple[Path, ...]
+    """Run directories, one a seed."""
+    seeds: tuple[Seed, ...]
+
+    @property
+    def rows(self) -> tuple[Sequence[Mapping[str, Any]], ...]:
+        """Of metrics of training, of each seed."""
+        return tuple(seed.rows for seed in self.seeds)
+
+
+@dataclass(frozen=True)
 class Entry:
-    """The seeds of one experiment with one config."""
+    """The seeds of one meta-RL experiment with one config, and what they scored."""
 
     label: str
     paths: tuple[Path, ...]
@@ -36,8 +52,6 @@ class Entry:
     env_steps: tuple[int, ...]
     task_ids: tuple[str, ...]
     strata: tuple[str, ...]
-    tested_on: dict[str, Any]
-    """Settings of the held-out tasks."""
     scores: tuple[Scores, ...]
     """Of each seed."""
     rows: tuple[Sequence[Mapping[str, Any]], ...]
@@ -51,25 +65,33 @@ class Entry:
         return np.array([scores.of(condition, measure) for scores in self.scores])
 
 
-def read_entries(paths: Sequence[Path]) -> list[Entry]:
-    """Run directories, or folders of stored seeds, as entries; runs that differ in nothing but their seed are one.
+def read_groups(paths: Sequence[Path]) -> list[Group]:
+    """Run directories, records or folders of stored seeds; runs that differ in nothing but their seed are one group.
 
-    Raises UserError for a run that was not evaluated, is no meta-RL run, was given twice, or was evaluated on other
-    tasks than the rest.
+    Raises UserError for a run that was not evaluated at its end, was given twice, or was evaluated on other tasks than
+    the rest.
     """
-    groups: dict[str, list[tuple[Path, Seed]]] = {}
+    found: dict[str, list[tuple[Path, Seed]]] = {}
     for path, seed in (run for given in paths for run in _runs_in(given)):
         check_finished(seed.evaluation, seed.stored, path)
-        if POLICY not in seed.evaluation["policies"] or "" not in seed.suites(POLICY):
-            raise UserError(f"{path} is no meta-RL run; `metarl fewshot table` compares the supervised ones")
-        key = json.dumps(settings_of(seed.stored), sort_keys=True)
-        groups.setdefault(key, []).append((path, seed))
+        if POLICY not in seed.evaluation["policies"]:
+            raise UserError(f"{path} has no scores of a {POLICY} policy; evaluate the run again")
+        found.setdefault(json.dumps(settings_of(seed.stored), sort_keys=True), []).append((path, seed))
+    groups = _with_distinct_labels([_group(runs) for runs in found.values()])
+    _check_same_tasks(groups)
+    return groups
+
+
+def read_entries(paths: Sequence[Path]) -> list[Entry]:
+    """As `read_groups`. Raises UserError also for what is no meta-RL run."""
     entries = []
-    for runs in groups.values():
-        with same_scores(", ".join(str(path) for path, _ in runs)):
-            entries.append(_entry(runs))
-    _check_same_tasks(entries)
-    return _with_distinct_labels(entries)
+    for group in read_groups(paths):
+        for path, seed in zip(group.paths, group.seeds, strict=True):
+            if "" not in seed.suites(POLICY):
+                raise UserError(f"{path} is no meta-RL run; `metarl fewshot table` compares the supervised ones")
+        with same_scores(", ".join(map(str, group.paths))):
+            entries.append(_entry(group))
+    return entries
 
 
 def iqm_interval(values: NDArray, strata: Sequence[str], *, seed: int = 0) -> Interval:
@@ -115,11 +137,13 @@ def _interval(point: float, samples: Sequence[float], *, level: float = 0.95) ->
     return Interval(point, float(low), float(high))
 
 
-def training_curve(entry: Entry, metric: str) -> tuple[list[float], list[float]] | None:
+def training_curve(
+    rows_of_seeds: Sequence[Sequence[Mapping[str, Any]]], metric: str
+) -> tuple[list[float], list[float]] | None:
     """(env steps, mean over seeds) of a metric of training, at the iterations that all seeds logged it at, or None."""
     by_seed = [
         {row["iteration"]: (env_steps_of(row, metric), row[metric]) for row in rows if metric in row}
-        for rows in entry.rows
+        for rows in rows_of_seeds
     ]
     common = sorted(set.intersection(*map(set, by_seed)))
     if not common:
@@ -142,44 +166,71 @@ def _runs_in(given: Path) -> list[tuple[Path, Seed]]:
     return [(seed, read_seed(seed)) for seed in seeds]
 
 
-def _entry(runs: Sequence[tuple[Path, Seed]]) -> Entry:
+def _group(runs: Sequence[tuple[Path, Seed]]) -> Group:
     path, first = runs[0]
     numbers = [seed.number for _, seed in runs]
     if len(set(numbers)) < len(numbers):
         twice = ", ".join(str(run) for run, _ in runs)
         raise UserError(f"{twice} are of one experiment and of the seeds {sorted(numbers)}; give each seed once")
-    scores = tuple(seed.suites(POLICY)[""] for _, seed in runs)
     stored = path.name.startswith("seed")
-    return Entry(
+    return Group(
         label=path.parent.name if stored else Path(first.stored["experiment"]).stem,
         paths=tuple(run for run, _ in runs),
-        env_steps=tuple(seed.evaluation["training_env_steps"] for _, seed in runs),
-        task_ids=scores[0].tasks,
-        strata=scores[0].strata or ("",) * len(scores[0].tasks),
-        tested_on=tested_on(first.stored),
-        scores=scores,
-        rows=tuple(seed.rows for _, seed in runs),
+        seeds=tuple(seed for _, seed in runs),
     )
 
 
-def _check_same_tasks(entries: Sequence[Entry]) -> None:
-    first = entries[0]
-    for entry in entries:
-        if entry.task_ids != first.task_ids:
+def _entry(group: Group) -> Entry:
+    scores = tuple(seed.suites(POLICY)[""] for seed in group.seeds)
+    return Entry(
+        label=group.label,
+        paths=group.paths,
+        env_steps=tuple(seed.evaluation["training_env_steps"] for seed in group.seeds),
+        task_ids=scores[0].tasks,
+        strata=scores[0].strata or ("",) * len(scores[0].tasks),
+        scores=scores,
+        rows=group.rows,
+    )
+
+
+def _check_same_tasks(groups: Sequence[Group]) -> None:
+    first, *others = groups
+    for group in others:
+        tasks, theirs = (_tasks_of(g) for g in (first, group))
+        suite = next((suite for suite in tasks if suite in theirs), None)
+        if suite is None:
+            raise UserError(
+                f"{first.label} was evaluated on {', '.join(tasks)} and {group.label} on {', '.join(theirs)}; compare "
+                "runs on the same held-out tasks"
+            )
+        if tasks[suite] != theirs[suite]:
             told = [
-                f"{e.label} was evaluated on {len(e.task_ids)} tasks ({e.task_ids[0]}, ...)" for e in (first, entry)
+                f"{g.label} was evaluated on {len(of_suite)} tasks ({of_suite[0]}, ...)"
+                for g, of_suite in ((first, tasks[suite]), (group, theirs[suite]))
             ]
             raise UserError(f"{' and '.join(told)}; compare runs on the same held-out tasks")
-        if found := differences(first.tested_on, entry.tested_on):
+        if found := differences(tested_on(first.seeds[0].stored), tested_on(group.seeds[0].stored)):
             raise UserError(
-                f"the held-out tasks of {first.label} and {entry.label} have the same names and are not the same: "
+                f"the held-out tasks of {first.label} and {group.label} have the same names and are not the same: "
                 f"{'; '.join(found)}; compare runs on the same held-out tasks"
+            )
+        if any(_episodes_of(first).get(suite, key) != key for suite, key in _episodes_of(group).items()):
+            raise UserError(
+                f"{first.label} and {group.label} were scored on other episodes of the same data; compare runs with "
+                "the same --episodes-seed and --num-episodes"
             )
 
 
-def _with_distinct_labels(entries: Sequence[Entry]) -> list[Entry]:
-    labels = [entry.label for entry in entries]
-    return [
-        entry if labels.count(entry.label) == 1 else Entry(**{**vars(entry), "label": str(entry.paths[0])})
-        for entry in entries
-    ]
+def _tasks_of(group: Group) -> dict[str, tuple[str, ...]]:
+    return {suite: scores.tasks for suite, scores in group.seeds[0].suites(POLICY).items()}
+
+
+def _episodes_of(group: Group) -> dict[str, str]:
+    """A digest of the held-out episodes of each few-shot suite."""
+    packed = packed_episodes(group.seeds[0].evaluation["policies"][POLICY])
+    return {suite: digest(episodes) for suite, episodes in packed.items()}
+
+
+def _with_distinct_labels(groups: Sequence[Group]) -> list[Group]:
+    labels = [group.label for group in groups]
+    return [group if labels.count(group.label) == 1 else replace(group, label=str(group.paths[0])) for group in groups]

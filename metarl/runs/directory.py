@@ -26,9 +26,10 @@ from metarl.runs.same_config import differences, experiment_key, flatten
 from metarl.runs.versions import environment
 
 CONFIG, VERSIONS, LOCK = "config.json", "versions.json", "run.lock"
+REPORT = "report.html"
 METRICS, CHECKPOINTS, EVALUATION, TENSORBOARD = "metrics.jsonl", "checkpoints", "evaluation.json", "tensorboard"
 REPLAY = "replay"
-WRITTEN = (CONFIG, VERSIONS, LOCK, METRICS, CHECKPOINTS, DIRECTORY, EVALUATION, TENSORBOARD, REPLAY)
+WRITTEN = (CONFIG, VERSIONS, LOCK, METRICS, CHECKPOINTS, DIRECTORY, EVALUATION, TENSORBOARD, REPLAY, REPORT)
 MAX_CONFIG_BYTES = 2**20
 Complete = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 

@@ -92,6 +92,20 @@ def listed() -> dict[str, str]:
     return found
 
 
+def about(name: str) -> str:
+    """What an experiment is, by its own words; of one of several in a file, the file's and its own.
+
+    Empty for a file of your own, which is not imported for this, and for an experiment that is no more.
+    """
+    place = _places().get(stored_name(name))
+    if place is None:
+        return ""
+    line = first_line_of(place.path)
+    if not place.variant:
+        return line
+    return f"{line} {(load_experiment(name).__doc__ or '').partition(chr(10))[0]}"
+
+
 def first_line_of(path: Path) -> str:
     """Of a module's docstring, read without importing it."""
     tree = ast.parse(path.read_bytes())

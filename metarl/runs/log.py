@@ -1,4 +1,4 @@
-"""What a run says: metrics.jsonl for programs, a bar or plain lines for people, TensorBoard if wanted."""
+"""What a run says: metrics.jsonl for programs, a bar or plain lines for people, trackers if wanted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from metarl.files import open_plain, read_plain, replace_file
 from metarl.text import printable, printable_lines
 
 if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+    from metarl.trackers.tracker import Trackers
 
 
 EVALUATED_AT = "eval/env_steps"
@@ -46,9 +46,9 @@ class MetricsLog:
         *,
         resume_at: int | None = None,
         expected_rows: int | None = None,
-        tensorboard: SummaryWriter | None = None,
+        trackers: Trackers | None = None,
     ) -> None:
-        self._tensorboard = tensorboard
+        self._trackers = trackers
         self.rows = 0
         """In the file."""
         if resume_at is not None:
@@ -72,11 +72,15 @@ class MetricsLog:
             self.rows += 1
         except OSError as error:
             raise UserError(f"cannot write {self._file.name}: {error.strerror}; free space and resume") from error
-        if self._tensorboard is not None:
+        if self._trackers is not None:
+            by_step: dict[int, dict[str, float]] = {}
             for name, value in row.items():
                 # supervised data have no env steps
                 step = int(env_steps_of(row, name)) if env_steps else iteration
-                self._tensorboard.add_scalar(name, value, global_step=step)
+                if math.isfinite(value):
+                    by_step.setdefault(step, {})[name] = value
+            for step, values in by_step.items():
+                self._trackers.scores(values, step=step)
 
     def sync(self) -> None:
         """Wait until all rows lie on the disk. Raises UserError."""
@@ -87,8 +91,6 @@ class MetricsLog:
 
     def close(self) -> None:
         self._file.close()
-        if self._tensorboard is not None:
-            self._tensorboard.close()
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -144,22 +146,6 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def check_tensorboard() -> None:
-    """Raise UserError if the extra is not installed."""
-    try:
-        import torch.utils.tensorboard  # noqa: F401
-    except ImportError as error:
-        raise UserError("TensorBoard is missing; pip install tensorboard") from error
-
-
-def tensorboard_writer(path: Path) -> SummaryWriter:
-    """Raises UserError if the extra is not installed."""
-    check_tensorboard()
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(path))
 
 
 class Console:

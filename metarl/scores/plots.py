@@ -105,10 +105,12 @@ def plot_comparison(
     save_figure(figure, path)
 
 
-def draw_curves(axes: Axes, curves: Curves) -> None:
+def draw_curves(axes: Axes, curves: Curves, *, numbers: Mapping[str, int] | None = None) -> None:
+    """`numbers`: by curve, that of its colour and marker; their order if not given."""
     from matplotlib.ticker import MaxNLocator
 
     for index, (name, points) in enumerate(curves.items()):
+        number = index if numbers is None else numbers[name]
         offset = 0.06 * (index - (len(curves) - 1) / 2)  # side by side, or the bars hide each other
         means = [mean for mean, _, _ in points]
         below = [max(mean - low, 0.0) for mean, low, _ in points]
@@ -118,8 +120,8 @@ def draw_curves(axes: Axes, curves: Curves) -> None:
             means,
             yerr=[below, above],
             label=text_label(name),
-            color=COLORS[index % len(COLORS)],
-            marker=MARKERS[index % len(MARKERS)],
+            color=COLORS[number % len(COLORS)],
+            marker=MARKERS[number % len(MARKERS)],
             capsize=4,
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

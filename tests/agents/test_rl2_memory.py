@@ -195,3 +195,16 @@ def test_nor_where_one_task_is_adapted_to():
     for (episodes,) in tests:
         returns = episodes.returns_undiscounted()
         torch.testing.assert_close(returns, returns[:1].expand(3), rtol=1e-5, atol=0)
+
+
+def test_memories_of_a_trial_end_where_adapting_to_it_does():
+    """Of a GRU, whose output is its state; trials of different lengths, each without its padding."""
+    tasks, learner = Scripted(), perturbed(make(Scripted(), memory="gru"))
+    behaviour = learner.behaviour()
+    prior = behaviour.prior()
+    trials = collect(learner, tasks, ENDS, phis=[prior] * 3)
+    memories = behaviour.memories(trials)
+    assert [len(memory) for memory in memories] == [int(trial.mask.sum()) for trial in trials]
+    assert len({len(memory) for memory in memories}) > 1
+    for memory, phi in zip(memories, behaviour.adapt([prior] * 3, trials), strict=True):
+        torch.testing.assert_close(memory[-1], phi["state"])

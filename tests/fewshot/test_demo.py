@@ -21,7 +21,7 @@ def test_the_demo_prints_a_table_and_leaves_pictures(
     monkeypatch.setattr(_few_shot_demo, "EVALUATION", few)
     monkeypatch.setattr(sys, "argv", ["demo", "--iterations", "1", "--out", str(tmp_path)])
     _few_shot_demo.main()
-    assert {path.name for path in tmp_path.iterdir()} == {"attention.png", "nearest.png", "layers.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"answers.png", "attention.png", "nearest.png", "layers.png"}
     printed = capsys.readouterr().out
     assert all(name in printed for name in _few_shot_demo.CONFIGS)
 

@@ -25,10 +25,10 @@ CONFIGS = {
     "siamese": SiameseConfig(net=SMALL_IMAGE_NET),
 }
 PICTURES = {
-    "maml": {"layers.png"},
-    "matching": {"attention.png", "nearest.png"},
-    "siamese": {"nearest.png"},
-    "nearest_centroid": set(),
+    "maml": {"answers.png", "layers.png"},
+    "matching": {"answers.png", "attention.png", "nearest.png"},
+    "siamese": {"answers.png", "nearest.png"},
+    "nearest_centroid": {"answers.png"},
 }
 
 

@@ -102,7 +102,10 @@ def test_a_record_is_compared_by_its_name_or_its_file(tmp_path):
     (record,) = add_result(tmp_path, run)
     for given in (record, tmp_path / "maml"):
         (entry,) = read_entries([given])
-        assert entry.label == "maml" and training_curve(entry, "return/post") == ([0.0, 100.0, 200.0], [0.0, 1.0, 2.0])
+        assert entry.label == "maml" and training_curve(entry.rows, "return/post") == (
+            [0.0, 100.0, 200.0],
+            [0.0, 1.0, 2.0],
+        )
     with pytest.raises(UserError, match="holds neither a run nor a record"):
         read_entries([tmp_path / "maaml"])
 
@@ -139,9 +142,9 @@ def test_a_training_curve_joins_the_same_iterations(tmp_path):
         ]
         (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (entry,) = read_entries(paths)
-    assert training_curve(entry, "return/post") == ([100.0, 300.0, 500.0], [0.0, 2.0, 4.0])
-    assert training_curve(entry, "eval/x") == ([0.0, 200.0, 400.0], [1.0] * 3)
-    assert training_curve(entry, "return/pre") is None
+    assert training_curve(entry.rows, "return/post") == ([100.0, 300.0, 500.0], [0.0, 2.0, 4.0])
+    assert training_curve(entry.rows, "eval/x") == ([0.0, 200.0, 400.0], [1.0] * 3)
+    assert training_curve(entry.rows, "return/pre") is None
 
 
 def test_the_command_prints_a_table_and_draws_a_picture(tmp_path, capsys):

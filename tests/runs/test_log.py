@@ -3,7 +3,6 @@
 import io
 import json
 import math
-import sys
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from metarl.errors import UserError
 from metarl.runs import log
-from metarl.runs.log import EVALUATED_AT, Console, MetricsLog, format_pace, read_metrics, tensorboard_writer
+from metarl.runs.log import EVALUATED_AT, Console, MetricsLog, format_pace, read_metrics
 
 
 def write_rows(path, iterations, resume_at=None):
@@ -93,24 +92,22 @@ def test_lost_and_doubled_rows_are_noticed(tmp_path, capsys):
     assert "has 0 rows before iteration 4 and had 4" in capsys.readouterr().err
 
 
-def test_tensorboard_has_scores_at_the_steps_behind_their_theta(tmp_path):
-    class Writer:
+def test_trackers_are_told_scores_at_the_steps_behind_their_theta(tmp_path):
+    class Told:
         def __init__(self):
             self.steps = {}
 
-        def add_scalar(self, name, value, global_step):
-            self.steps[name] = global_step
+        def scores(self, values, *, step):
+            self.steps |= dict.fromkeys(values, step)
 
-        def close(self):
-            pass
-
-    writer = Writer()
+    told = Told()
     scores = {EVALUATED_AT: 100, "eval/stochastic/return/0": 1.0}
-    with MetricsLog(tmp_path / "m", tensorboard=writer) as log:
-        log.write(1, env_steps=200, seconds=1.0, metrics={"kl": 0.1, **scores})
-        assert (writer.steps["kl"], writer.steps["eval/stochastic/return/0"]) == (200, 100)
+    with MetricsLog(tmp_path / "m", trackers=told) as log:
+        log.write(1, env_steps=200, seconds=1.0, metrics={"kl": 0.1, "nan": math.nan, **scores})
+        assert (told.steps["kl"], told.steps["eval/stochastic/return/0"]) == (200, 100)
+        assert "nan" not in told.steps
         log.write(2, env_steps=0, seconds=1.0, metrics={"eval/5w1s": 0.5})
-        assert writer.steps["eval/5w1s"] == 2
+        assert told.steps["eval/5w1s"] == 2
 
 
 def test_torn_last_line_is_dropped_and_damage_in_the_middle_is_not(tmp_path):
@@ -138,20 +135,6 @@ def test_full_disk_is_one_sentence(tmp_path):
         finally:
             with pytest.raises(OSError):
                 metrics_log.close()
-
-
-def test_tensorboard_missing_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UserError, match=r"pip install tensorboard"):
-        tensorboard_writer(tmp_path)
-
-
-def test_tensorboard_writes_events(tmp_path):
-    pytest.importorskip("tensorboard")
-    writer = tensorboard_writer(tmp_path)
-    writer.add_scalar("loss", 1.0, 0)
-    writer.close()
-    assert list(tmp_path.glob("events.*"))
 
 
 class Terminal(io.StringIO):
