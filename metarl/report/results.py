@@ -44,7 +44,7 @@ def curves_of(groups: Sequence[Group]) -> list[Curve]:
 
 def adaptation_section(groups: Sequence[Group]) -> Section:
     return Section(
-        title="Adaptation to held-out tasks" if _adapts(groups) else "Scores on held-out tasks",
+        title="Adaptation to the test tasks" if _adapts(groups) else "Scores on the test tasks",
         text=how_to_read(groups),
         figures=list(_figures(groups))[:MOST_FIGURES],
     )

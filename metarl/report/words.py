@@ -86,14 +86,14 @@ def sentence(groups: Sequence[Group]) -> str:
     evaluation, scores = first.seeds[0].evaluation, next(iter(first.seeds[0].suites(POLICY).values()))
     if len(groups) > 1:
         names = ", ".join(group.label for group in groups)
-        return f"{len(groups)} experiments side by side on the same {len(scores.tasks)} held-out tasks: {names}."
+        return f"{len(groups)} experiments side by side on the same {len(scores.tasks)} test tasks: {names}."
     seeds = ", ".join(str(seed.number) for seed in first.seeds[:20])
     times = duration(float(np.mean([seed.evaluation["training_seconds"] for seed in first.seeds])))
     numbers = f"seed{'s' if len(first.seeds) > 1 else ''} {seeds}"
     adapted = f" after {', '.join(map(str, scores.steps[:12]))} adaptation steps" if len(scores.steps) > 1 else ""
     return (
         f"Meta-trained for {amount(evaluation)} ({times}, {numbers}), then tested on {len(scores.tasks)} "
-        f"tasks that it had never seen{adapted}."
+        f"test tasks{adapted}."
     )
 
 
@@ -120,7 +120,7 @@ def how_to_read(groups: Sequence[Group]) -> list[str]:
     condition = CONDITIONS.get(chosen.condition, chosen.condition)
     scores = of_seeds(groups[0], POLICY, chosen.suite)
     of = "queries" if "return" not in scores[0].values else "actions"
-    over = "held-out tasks and seeds" if len(scores) > 1 else "held-out tasks"
+    over = "test tasks and seeds" if len(scores) > 1 else "test tasks"
     lines = [f"Mean and 95 % interval over {over}; {condition} {of} unless it says otherwise."]
     if len(groups) == 1 and len(scores[0].steps) > 1 and "return" in scores[0].values:
         values = list(np.array([s.of(chosen.condition, "return") for s in scores]).swapaxes(0, 1))
