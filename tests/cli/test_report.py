@@ -77,7 +77,7 @@ def test_a_run_ends_with_a_report_and_says_where_it_is(runs: Runs, capsys) -> No
     out = runs / "a"
     assert capsys.readouterr().out.rstrip().endswith(f"the report is {out / 'report.html'}")
     page = (out / "report.html").read_text()
-    assert "2D navigation" in page and "Adaptation to held-out tasks" in headings(page)
+    assert "2D navigation" in page and "Adaptation to the test tasks" in headings(page)
 
 
 def test_a_run_whose_report_fails_has_ended_all_the_same(tmp_path: Path, monkeypatch, capsys) -> None:
@@ -92,7 +92,7 @@ def test_a_run_whose_report_fails_has_ended_all_the_same(tmp_path: Path, monkeyp
 def test_a_report_tells_all_of_a_run(runs: Runs, tmp_path: Path) -> None:
     page = made([runs / "a"], tmp_path / "page.html")
     assert headings(page) == [
-        *("Adaptation to held-out tasks", "Before and after", "Tasks, worst first", "Training"),
+        *("Adaptation to the test tasks", "Before and after", "Tasks, worst first", "Training"),
         *("Where the time went", "How to repeat it", "All scores", "Settings", "Versions and machine"),
     ]
     assert re.findall(r"<h3>(best|median|worst): navigation\[", page) == ["best", "median", "worst"]
@@ -127,7 +127,7 @@ def test_a_memory_is_shown_over_a_trial(runs: Runs, tmp_path: Path) -> None:
 
 def test_a_few_shot_run_shows_an_episode_with_its_answers(runs: Runs, tmp_path: Path) -> None:
     page = made([runs / "digits"], tmp_path / "page.html")
-    assert "One episode of few-shot learning" in headings(page) and "Scores on held-out tasks" in headings(page)
+    assert "One episode of few-shot learning" in headings(page) and "Scores on the test tasks" in headings(page)
     assert page.count('src="data:image/png;base64,') == 2  # the answers, and what is nearest
 
 
