@@ -15,6 +15,8 @@ from tyro.conf import Positional, subcommand
 
 from metarl.cli.evaluate import evaluate_both
 from metarl.errors import UserError
+from metarl.report.repeat import train_command
+from metarl.runs.directory import read_run_config
 from metarl.runs.log import say
 from metarl.text import cell, printable
 from metarl.zoo.add import add_entry
@@ -102,7 +104,7 @@ def main(rest: list[str]) -> int:
         case ListArguments():
             _list()
         case ShowArguments(name, scores):
-            _show(find_entry(name.removeprefix(SCHEME))[1], scores)
+            _show(*find_entry(name.removeprefix(SCHEME)), scores)
         case GetArguments(name, out):
             _get(name.removeprefix(SCHEME), out)
         case AddArguments() as arguments:
@@ -139,14 +141,15 @@ def headline(card: Card) -> str:
     return f"{suite}{measure.replace('_', ' ')} {number(score, score.mean)}"
 
 
-def _show(card: Card, which: str) -> None:
+def _show(folder: Path, card: Card, which: str) -> None:
     console = RichConsole(highlight=False)
+    stored = read_run_config(folder)
+    command = train_command({"experiment": stored.experiment, "config": stored.config})
     lines = [
         f"{SCHEME}{card.name}: {card.about}",
-        f"trained by `metarl train {card.experiment} --seed {card.seed}` or such: {card.iterations} meta-updates, "
-        f"{card.training_env_steps:,} env steps, {card.training_seconds / 60:.0f} minutes",
-        f"the scores are made again by `metarl evaluate {SCHEME}{card.name}`; weights are in 16 bits; {card.licence} "
-        "licence",
+        f"trained in {card.training_seconds / 60:.0f} minutes ({card.iterations} meta-updates, "
+        f"{card.training_env_steps:,} env steps) by: {command}",
+        f"scored by: metarl evaluate {SCHEME}{card.name}; weights are in 16 bits; {card.licence} licence",
     ]
     for line in (*lines, *card.notes):
         console.print(printable(line), markup=False)
@@ -174,20 +177,21 @@ def _get(name: str, out: Path | None) -> None:
 
 
 def _add(arguments: AddArguments) -> None:
+    folder = arguments.into or own_folder()
     card = add_entry(
         arguments.run_dir,
-        arguments.into or own_folder(),
+        folder,
         name=arguments.name,
         about=arguments.about,
         licence=arguments.licence,
         evaluate=evaluate_both,
     )
-    _show(card, "after")
+    _show(folder / card.name, card, "after")
     say(f"added {SCHEME}{card.name}")
 
 
 def _pull(arguments: PullArguments) -> None:
     folder = arguments.into or own_folder()
     pulled = pull(arguments.repository, folder, revision=arguments.revision, digest=arguments.digest)
-    _show(pulled.card, "after")
+    _show(pulled.folder, pulled.card, "after")
     say(f"pulled into {pulled.folder}; the same again: --revision {pulled.revision} --digest {pulled.digest}")
