@@ -99,7 +99,8 @@ def test_a_record_that_contradicts_itself_is_refused(change: str, tmp_path) -> N
 
 
 def test_all_together_they_are_small() -> None:
-    assert len(NAMES) > 70 and sum((RESULTS / f"{name}.json").stat().st_size for name in NAMES) < 1_500_000
+    """20 KB each in the mean: those of Meta-World's 500 tasks are larger, most others smaller."""
+    assert len(NAMES) > 70 and sum((RESULTS / f"{name}.json").stat().st_size for name in NAMES) < 20_000 * len(NAMES)
 
 
 @pytest.fixture(scope="module")
