@@ -28,6 +28,7 @@ REQUIRED = ("torch", "numpy", "gymnasium", "mujoco", "metaworld", "safetensors",
 OPTIONAL = {
     **{name: name for name in ("tensorboard", "wandb", "mlflow", "trackio", "ray")},
     "imageio_ffmpeg": "video",
+    "optuna": "search",
 }
 SHM_BYTES = 256 * 2**20
 
@@ -102,16 +103,16 @@ def _own_packages() -> Iterator[Row]:
 
 def warn_if_busy() -> None:
     """Say so where as many processes run already as there are CPUs: every time will be longer than it need be."""
-    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) >= (cpus := _usable_cpus()):
+    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) >= (cpus := usable_cpus()):
         say(f"this machine is busy: in the last minute {load:.1f} processes ran or waited for its {cpus} CPUs")
 
 
-def _usable_cpus() -> int:
+def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpus() -> Iterator[Row]:
-    usable = f"{_usable_cpus()} of {os.cpu_count()} usable"
+    usable = f"{usable_cpus()} of {os.cpu_count()} usable"
     yield "CPUs", f"{usable}; one for each worker, and one for the learner unless --trainer.threads says more", "ok"
 
 

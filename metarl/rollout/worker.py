@@ -5,7 +5,6 @@ They talk over a pipe, a few messages for a group, never one for a step; episode
 
 from __future__ import annotations
 
-import ctypes
 import io
 import multiprocessing
 import os
@@ -29,12 +28,12 @@ from metarl.rollout.buffer import Arrays, arrays_in, episodes_by_job, num_bytes
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
 from metarl.rollout.shared_block import SharedBlock, new_block, receive_block
+from metarl.runs.die_with_parent import die_with_parent
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes
 
 # spawn: safe with threads and the same on every platform; fork under torch's threads can deadlock
 _CONTEXT = multiprocessing.get_context("spawn")
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -95,10 +94,7 @@ def _die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent.pid:  # it died before the call: no signal will come
-            os._exit(1)
+    die_with_parent(parent.pid or 0)
     threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
 
 
