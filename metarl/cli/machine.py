@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 import metarl
+from metarl.errors import UserError
+from metarl.rollout.ray_cluster import ADDRESS, check_answers
 from metarl.rollout.shared_block import HAS_ANONYMOUS
 from metarl.runs.log import say
 
@@ -43,6 +45,7 @@ def report(*, gl_timeout_seconds: float = 30.0) -> list[tuple[str, str, str]]:
         ("top-level packages", _own_packages),
         ("threads", _cpus),
         ("GPU", _gpu),
+        ("Ray", _ray),
         ("start methods", _start_methods),
         ("/dev/shm", _shared_memory),
         ("GL backend", lambda: _gl_backend(gl_timeout_seconds)),
@@ -121,6 +124,21 @@ def _gpu() -> Iterator[Row]:
 
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     yield "GPU", ", ".join(names) or "none; --device cpu is used", "ok"
+
+
+def _ray() -> Iterator[Row]:
+    """What `--runner ray` would run on; nothing is started."""
+    if _version("ray") is None:
+        return  # said among the packages
+    if (address := os.environ.get(ADDRESS)) in (None, "", "local", "auto"):
+        yield "Ray", f"{ADDRESS}={address}" if address else f"no {ADDRESS}: --runner ray starts one here", "ok"
+        return
+    try:
+        check_answers(address)
+    except UserError as error:
+        yield "Ray", str(error), "warn"
+    else:
+        yield "Ray", f"answers at {ADDRESS}={address}", "ok"
 
 
 def _start_methods() -> Iterator[Row]:
