@@ -7,17 +7,18 @@ for adapting, only one that is good on average.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 
 from metarl.agents.multi_task_ppo import CPU, MultiTaskPPO, PPOAdaptation, PPOConfig
 from metarl.types import EnvSpec
-from metarl.validate import Count, Positive
+from metarl.validate import Count, Positive, Search
 
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuneConfig(PPOConfig):
-    adaptation_lr: Positive = 1e-3
+    adaptation_lr: Annotated[Positive, Search(1e-4, 1e-1)] = 1e-3
     adaptation_epochs: Count = 20
     """Full-batch steps of Adam on one round's support episodes."""
 

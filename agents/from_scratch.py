@@ -9,11 +9,12 @@ import torch
 from metarl.agents.fine_tune import FineTuneConfig
 from metarl.agents.multi_task_ppo import CPU, MultiTaskPPO
 from metarl.types import EnvSpec
+from metarl.validate import Positive
 
 
 @dataclass(frozen=True, kw_only=True)
 class FromScratchConfig(FineTuneConfig):
-    pass
+    lr: Positive = 3e-4  # of meta-training, which there is not: of no effect, and so not searched
 
 
 def from_scratch(

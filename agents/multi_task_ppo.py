@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -28,14 +28,14 @@ from metarl.rl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
 from metarl.seeding import Stream, numpy_rng
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData
-from metarl.validate import Bounds, Checked, Count, NotNegative, Positive, Share
+from metarl.validate import Bounds, Checked, Count, NotNegative, Positive, Search, Share
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig(Checked):
-    lr: Positive = 3e-4
+    lr: Annotated[Positive, Search(1e-4, 1e-2)] = 3e-4
     clip: Positive = 0.2
     epochs: Count = 10
     minibatches: Count = 8

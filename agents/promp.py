@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -23,15 +23,15 @@ from metarl.rl.policies import Policy
 from metarl.rl.ppo import ratio_metrics
 from metarl.rl.returns import masked_mean
 from metarl.types import EnvSpec, Metrics, Params
-from metarl.validate import Count, NotNegative, OpenShare, Positive
+from metarl.validate import Count, NotNegative, OpenShare, Positive, Search
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProMPConfig(FastWeightsConfig):
-    lr: Positive = 1e-3
+    lr: Annotated[Positive, Search(1e-4, 1e-2)] = 1e-3
     adam_steps: Count = 5
     """Of Adam on one meta-batch."""
-    clip: OpenShare = 0.3
+    clip: Annotated[OpenShare, Search(0.1, 0.5, log=False)] = 0.3
     inner_kl_penalty: NotNegative = 5e-4
 
 

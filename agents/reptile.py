@@ -17,12 +17,12 @@ from metarl.learn.gradient_learner import CPU, GradientLearner, MetaBatch
 from metarl.learn.meta_optimizer import Interpolation
 from metarl.rl.fast_weights import FastWeights, FastWeightsConfig, PolicyProblem, policy_learner
 from metarl.types import EnvSpec, Metrics, Params
-from metarl.validate import Bounds
+from metarl.validate import Bounds, Search
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReptileConfig(FastWeightsConfig):
-    meta_lr: Annotated[float, Bounds(above=0, most=1)] = 0.5
+    meta_lr: Annotated[float, Bounds(above=0, most=1), Search(0.05, 1.0)] = 0.5
     """The share of the way from theta to the mean phi that a meta-step goes."""
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 
@@ -35,7 +35,7 @@ from metarl.rl.trial_batch import TrialBatch
 from metarl.rl.trial_ppo import TrialPPO
 from metarl.seeding import Stream, numpy_rng
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData
-from metarl.validate import Bounds, Checked, Count, NotNegative, Positive, Share
+from metarl.validate import Bounds, Checked, Count, NotNegative, Positive, Search, Share
 
 CPU = torch.device("cpu")
 
@@ -63,14 +63,14 @@ class RL2Config(Checked):
     input_changes: bool = True
     """Also feed how observation and reward changed in the last step: which way is better, with no need to subtract."""
     gamma: Share = 0.99
-    gae_lambda: Share = 0.95
+    gae_lambda: Annotated[Share, Search(0.9, 1.0, log=False)] = 0.95
     episode_ends: Literal["across", "cut"] = "across"
     """Advantages run across the episodes of a trial, as in RL², or stop at the end of each."""
     baseline: Literal["value_head", "linear"] = "value_head"
     """A head on the memory's output, or LinearFeatureBaseline fitted to each trial."""
-    lr: Positive = 1e-3
+    lr: Annotated[Positive, Search(1e-4, 1e-2)] = 1e-3
     clip: Positive = 0.2
-    epochs: Count = 4
+    epochs: Annotated[Count, Search(1, 10)] = 4
     minibatches: Count = 4
     """Of whole trials, in each epoch."""
     chunk_steps: Count = 250

@@ -39,7 +39,7 @@ from metarl.rl.task_scales import ObsScales, largest_reward
 from metarl.rl.value_heads import BinnedValue, ScalarValue, ValueHead
 from metarl.seeding import Stream, torch_rng
 from metarl.types import EnvSpec, Metrics, Params, TaskData
-from metarl.validate import Bounds, Checked, Count, Natural, OpenShare, Positive, Share
+from metarl.validate import Bounds, Checked, Count, Natural, OpenShare, Positive, Search, Share
 
 CPU = torch.device("cpu")
 
@@ -66,7 +66,7 @@ class SACConfig(Checked):
     normalize_obs_steps: Natural = 20_000
     """Observations are scaled to mean 0 and std 1 over this many env steps of each task, and no longer after that; 0:
     never. An id's entries stay 0 and 1."""
-    lr: Positive = 5e-4
+    lr: Annotated[Positive, Search(1e-4, 2e-3)] = 5e-4
     batch_size: Count = 512
     replay_ratio: Positive = 16.0
     """How often a step is learned from: gradient steps times batch_size, by env steps."""
@@ -79,13 +79,13 @@ class SACConfig(Checked):
     from_best: Share = 0.0
     """This share of a task's part of each batch is from the tenth of its episodes that returned most: what was found
     once, and would else be one episode among hundreds, is learned from."""
-    n_step: Count = 8
+    n_step: Annotated[Count, Search(1, 16)] = 8
     gamma: OpenShare = 0.99
-    target_step: Annotated[float, Bounds(above=0, most=1)] = 0.01
+    target_step: Annotated[float, Bounds(above=0, most=1), Search(0.002, 0.05)] = 0.01
     """tau: how far the target critics move towards the critics in each gradient step."""
     actor_every: Count = 2
     """Gradient steps of the critics for each one of the actor."""
-    first_temperature: Positive = 0.005
+    first_temperature: Annotated[Positive, Search(0.001, 1.0)] = 0.005
     """alpha, in units of scaled reward."""
     target_entropy: float = -1.0
     """Nats for each dimension of an action: at -1 its std before tanh is about 0.09."""

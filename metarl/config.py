@@ -36,10 +36,12 @@ __all__ = [
     "is_one_of",
     "marked_names",
     "marked_values",
+    "marks_of_types",
     "parse_flags",
 ]
 
 Config = TypeVar("Config")
+Mark = TypeVar("Mark")
 
 NAMES_CODE = "names_code"
 """Mark of a field, `field(metadata={NAMES_CODE: True})`, whose value is imported or called, or given to what is: a
@@ -183,6 +185,25 @@ def describe_fields(config: Any) -> list[tuple[str, str, str, str]]:
         kind = get_type_hints(type(owner), include_extras=True)[leaf]
         described.append((name, _type_text(kind), _value_text(value), _docstrings(type(owner)).get(leaf, "")))
     return described
+
+
+def marks_of_types(config: Any, mark: type[Mark]) -> dict[str, tuple[Any, Mark]]:
+    """(type, mark) by dotted name of every field whose type carries a mark of that class: `Annotated[float, mark]`.
+
+    Of a config with a `method` and the settings of each in `methods`, those of the chosen one alone.
+    """
+    chosen = getattr(config, "method", None)
+    found = {}
+    for name in _leaves(config):
+        if name.startswith("methods.") and not name.startswith(f"methods.{chosen}."):
+            continue
+        *parents, leaf = name.split(".")
+        owner = functools.reduce(getattr, parents, config)
+        kind, *marks = get_args(get_type_hints(type(owner), include_extras=True)[leaf]) or (None,)
+        for one in marks:
+            if isinstance(one, mark):
+                found[name] = kind, one
+    return found
 
 
 def fields_named(config: Any, pairs: Sequence[tuple[str, str]]) -> set[str]:

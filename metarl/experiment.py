@@ -21,7 +21,7 @@ from metarl.scores.report import Report
 from metarl.scores.rl import EvaluationConfig, meta_evaluate
 from metarl.scores.table import Evaluation
 from metarl.seeding import SeedKey, Stream, numpy_rng
-from metarl.tasks import TaskDistribution, check_fits
+from metarl.tasks import TaskDistribution, check_fits, val_tasks
 from metarl.types import Episodes, Metrics, Task, TaskData
 from metarl.validate import Checked, Count, Natural
 
@@ -160,7 +160,7 @@ class RLExperiment:
         _check_fit(behaviour, tasks, settings)
         self.pool = RolloutPool(tasks, settings.pool)
         self._busy_before = 0.0
-        self.report = REPORT
+        self.report = REPORT if settings.evaluation.held_out == "test" else replace(REPORT, note=" (validation tasks)")
 
     def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         return self.tasks.sample(num_tasks, rng=rng)
@@ -199,10 +199,10 @@ class RLExperiment:
         return metrics | self.references(batch)
 
     def evaluate(self, *, seed: SeedKey) -> Evaluation:
-        return self._evaluate(self.learner, self.tasks.meta_test(), seed)
+        return self._evaluate(self.learner, seed)
 
     def evaluate_untrained(self, *, seed: SeedKey) -> Evaluation:
-        return self._evaluate(self._make_learner(), self.tasks.meta_test(), seed)
+        return self._evaluate(self._make_learner(), seed)
 
     def evaluate_on_training_tasks(self, *, seed: SeedKey) -> Evaluation | None:
         num_tasks = self.settings.evaluation.training_tasks
@@ -214,8 +214,11 @@ class RLExperiment:
         evaluation = replace(evaluation, first_come_envs=evaluation.first_come_training_envs, also_without=())
         return meta_evaluate(self.pool, self.learner.behaviour(), tasks, evaluation, seed=(*seed, len(tasks)))
 
-    def _evaluate(self, learner: RLMetaLearner, tasks: Sequence[Task], seed: SeedKey) -> Evaluation:
-        return meta_evaluate(self.pool, learner.behaviour(), tasks, self.settings.evaluation, seed=seed)
+    def _evaluate(self, learner: RLMetaLearner, seed: SeedKey) -> Evaluation:
+        tasks, evaluation = self.tasks.meta_test(), self.settings.evaluation
+        if evaluation.held_out == "val":  # what counts as metaworld does, or without a class, is of the test alone
+            tasks, evaluation = val_tasks(self.tasks), replace(evaluation, first_come_envs=None, also_without=())
+        return meta_evaluate(self.pool, learner.behaviour(), tasks, evaluation, seed=seed)
 
     def close(self) -> None:
         self.pool.close()
@@ -231,6 +234,8 @@ def _check_fit(behaviour: RLBehaviour, tasks: TaskDistribution, settings: RLSett
         )
     if not tasks.meta_test():
         raise UserError(f"{tasks.name} has no held-out tasks (its meta_test() is empty); give it some")
+    if settings.evaluation.held_out == "val":
+        val_tasks(tasks)
 
 
 def _mean_return(episodes: Sequence[Episodes]) -> float:

@@ -25,6 +25,8 @@ class Stream(IntEnum):
     COLLECT = 2
     EVALUATE = 3
     LEARN = 4
+    VALIDATE = 5
+    SEARCH = 6
 
     __repr__ = int.__repr__  # a seed in an error message can be pasted back
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import UserError
-from metarl.seeding import SeedKey
+from metarl.seeding import SeedKey, Stream, numpy_rng
 from metarl.types import EnvSpec, Task
 
 if TYPE_CHECKING:
@@ -82,13 +82,13 @@ def params_key(task: Task) -> str:
     return json.dumps(task.params, sort_keys=True)
 
 
-def check_disjoint(meta_train: Sequence[Task], meta_test: Sequence[Task]) -> None:
+def check_disjoint(others: Sequence[Task], meta_test: Sequence[Task], *, split: str = "meta-train") -> None:
     """Raise UserError naming a task that stands in both lists: its score would be memory, not adaptation."""
-    seen = {params_key(task): task.id for task in meta_train}
+    seen = {params_key(task): task.id for task in others}
     for task in meta_test:
         if (twin := seen.get(params_key(task))) is not None:
             raise UserError(
-                f"meta-test task {task.id!r} equals meta-train task {twin!r} ({params_key(task)}); "
+                f"meta-test task {task.id!r} equals {split} task {twin!r} ({params_key(task)}); "
                 "the splits must be disjoint: remove it from one of them"
             )
 
@@ -98,6 +98,38 @@ class HasMetaTrain(Protocol):
     def meta_train(self) -> list[Task]:
         """The fixed training tasks, the same list at every call; empty where each is a new draw."""
         ...
+
+
+@runtime_checkable
+class HasVal(Protocol):
+    def meta_val(self) -> list[Task]:
+        """Tasks to choose settings by, the same list at every call: none that is trained or tested on."""
+        ...
+
+
+VAL_TASKS = 50
+"""Of a distribution whose training tasks are new draws each time."""
+
+
+def val_tasks(tasks: TaskDistribution) -> list[Task]:
+    """What settings are chosen by, so that the held-out tasks stay what nothing was chosen by.
+
+    Without a `meta_val()` of its own they are draws that meta-training does not make again. Raises UserError where the
+    tasks are so few that it would, or where one is tested on.
+    """
+    if isinstance(tasks, HasVal):
+        found = tasks.meta_val()
+    elif isinstance(tasks, HasMetaTrain) and tasks.meta_train():
+        found = []
+    else:
+        found = tasks.sample(VAL_TASKS, rng=numpy_rng((0, Stream.VALIDATE)))
+    if not found or len({params_key(task) for task in found}) < len(found):
+        raise UserError(
+            f"{tasks.name} has no tasks to choose settings by, since those that it has are all trained or tested on; "
+            "give it a meta_val() that returns some others, or choose on another distribution"
+        )
+    check_disjoint(found, tasks.meta_test(), split="validation")
+    return found
 
 
 @runtime_checkable

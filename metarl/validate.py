@@ -51,6 +51,19 @@ class Bounds:
         return " and ".join(f"{sign} {bound}" for sign, bound in signs.items() if bound is not None)
 
 
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """Of a number, as a mark of its type: a sweep may search it, from `low` to `high`, which are both included."""
+
+    low: float
+    high: float
+    log: bool = True
+    """Over its logarithm: 0.01 to 0.1 is then as wide as 0.1 to 1."""
+
+    def __str__(self) -> str:
+        return f"(search {self.low:g} to {self.high:g})"
+
+
 Positive = Annotated[float, Bounds(above=0)]
 NotNegative = Annotated[float, Bounds(least=0)]
 Share = Annotated[float, Bounds(least=0, most=1)]

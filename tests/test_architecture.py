@@ -19,8 +19,8 @@ ENTRY_POINT_GROUPS = ("metarl.envs", "metarl.agents", "metarl.experiments")
 FILES = sorted(
     path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if (ROOT / folder) in path.resolve().parents
 )
-WITH_PICKLE = ("metarl/rollout/worker.py", "envs/metaworld/")
-"""A pipe to our own child, and metaworld's own tasks in memory: never a file."""
+WITH_PICKLE = ("metarl/rollout/message.py", "envs/metaworld/")
+"""Messages to our own workers, and metaworld's own tasks in memory: never a file."""
 WITH_WEIGHTS = "agents/sb3_policy.py"
 """Reads SB3's files by torch.load(weights_only=True), which runs nothing."""
 GLOBAL_STATE = ("get_state", "set_state")

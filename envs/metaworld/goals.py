@@ -15,6 +15,7 @@ import pickle
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,9 @@ from metarl.types import Task
 FORMAT = 2
 MUJOCO = "3.3.0"
 """metaworld 3.1.1's own pin. Nearly every other version gives other numbers, and some break tasks."""
+
+UNUSED_SEED = 2
+"""More than a benchmark's own: metaworld draws ML1's meta-train goals from that, its meta-test goals from the next."""
 
 
 class Split(NamedTuple):
@@ -77,6 +81,16 @@ def custom_goals(train_names: tuple[str, ...], test_names: tuple[str, ...], *, s
         [task for name in train_names for task in ml1_goals(name, seed=seed).train],
         [task for name in test_names for task in ml1_goals(name, seed=seed).test],
     )
+
+
+def other_goals(drawn: list[Task], *, per_class: int = 50) -> list[Task]:
+    """The first so many goals of each class of another seed's draw, as tasks to choose settings by."""
+    kept: dict[str, list[Task]] = {}
+    for task in drawn:
+        of_class = kept.setdefault(task.stratum, [])
+        if len(of_class) < per_class:
+            of_class.append(replace(task, id=f"{task.stratum}/val/{len(of_class)}"))
+    return [task for of_class in kept.values() for task in of_class]
 
 
 def check_task_name(env_name: str) -> None:

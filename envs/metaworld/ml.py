@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.config import OF_TRAINING
-from metarl.envs.metaworld.goals import Split, benchmark_goals, check_task_name, custom_goals
+from metarl.envs.metaworld.goals import (
+    UNUSED_SEED,
+    Split,
+    benchmark_goals,
+    check_task_name,
+    custom_goals,
+    other_goals,
+)
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class, task_like
 from metarl.errors import UserError
 from metarl.rollout.lanes import LoopedLanes
@@ -86,6 +93,13 @@ class ML(Checked):
             if count <= self.goals_per_test_class:
                 kept.append(task)
         return kept
+
+    def meta_val(self) -> list[Task]:
+        """Other goals of the classes that are trained on: no class and no goal of the test."""
+        seed = self.goals_seed + UNUSED_SEED
+        if self.benchmark == "custom":
+            return other_goals(custom_goals(self.train_names, (), seed=seed).train, per_class=10)
+        return other_goals(benchmark_goals(self.benchmark, seed=seed).train, per_class=10)
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         """Meta-train goals, each class the same number of times as far as that divides."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.config import OF_TRAINING
-from metarl.envs.metaworld.goals import Split, check_task_name, ml1_goals
+from metarl.envs.metaworld.goals import UNUSED_SEED, Split, check_task_name, ml1_goals, other_goals
 from metarl.envs.metaworld.misplaced import PARAM, misplace
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class, task_like
 from metarl.rollout.lanes import LoopedLanes
@@ -61,6 +61,10 @@ class ML1(Checked):
 
     def meta_test(self) -> list[Task]:
         return list(self._split.test)
+
+    def meta_val(self) -> list[Task]:
+        """Goals of another draw from the same place, which are neither trained nor tested on."""
+        return other_goals(ml1_goals(self.env_name, seed=self.goals_seed + UNUSED_SEED).train)
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         """Different meta-train goals, uniformly."""

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 import metarl
+from metarl.errors import UserError
+from metarl.rollout.ray_cluster import ADDRESS, check_answers
 from metarl.rollout.shared_block import HAS_ANONYMOUS
 from metarl.runs.log import say
 
@@ -28,6 +30,7 @@ REQUIRED = ("torch", "numpy", "gymnasium", "mujoco", "metaworld", "safetensors",
 OPTIONAL = {
     **{name: name for name in ("tensorboard", "wandb", "mlflow", "trackio", "ray")},
     "imageio_ffmpeg": "video",
+    "optuna": "search",
 }
 SHM_BYTES = 256 * 2**20
 
@@ -42,6 +45,7 @@ def report(*, gl_timeout_seconds: float = 30.0) -> list[tuple[str, str, str]]:
         ("top-level packages", _own_packages),
         ("threads", _cpus),
         ("GPU", _gpu),
+        ("Ray", _ray),
         ("start methods", _start_methods),
         ("/dev/shm", _shared_memory),
         ("GL backend", lambda: _gl_backend(gl_timeout_seconds)),
@@ -102,16 +106,16 @@ def _own_packages() -> Iterator[Row]:
 
 def warn_if_busy() -> None:
     """Say so where as many processes run already as there are CPUs: every time will be longer than it need be."""
-    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) >= (cpus := _usable_cpus()):
+    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) >= (cpus := usable_cpus()):
         say(f"this machine is busy: in the last minute {load:.1f} processes ran or waited for its {cpus} CPUs")
 
 
-def _usable_cpus() -> int:
+def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpus() -> Iterator[Row]:
-    usable = f"{_usable_cpus()} of {os.cpu_count()} usable"
+    usable = f"{usable_cpus()} of {os.cpu_count()} usable"
     yield "CPUs", f"{usable}; one for each worker, and one for the learner unless --trainer.threads says more", "ok"
 
 
@@ -120,6 +124,21 @@ def _gpu() -> Iterator[Row]:
 
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     yield "GPU", ", ".join(names) or "none; --device cpu is used", "ok"
+
+
+def _ray() -> Iterator[Row]:
+    """What `--runner ray` would run on; nothing is started."""
+    if _version("ray") is None:
+        return  # said among the packages
+    if (address := os.environ.get(ADDRESS)) in (None, "", "local", "auto"):
+        yield "Ray", f"{ADDRESS}={address}" if address else f"no {ADDRESS}: --runner ray starts one here", "ok"
+        return
+    try:
+        check_answers(address)
+    except UserError as error:
+        yield "Ray", str(error), "warn"
+    else:
+        yield "Ray", f"answers at {ADDRESS}={address}", "ok"
 
 
 def _start_methods() -> Iterator[Row]:

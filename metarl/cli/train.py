@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -35,7 +36,9 @@ from metarl.config import (
     marked_names,
     parse_flags,
 )
+from metarl.errors import UserError
 from metarl.experiment import Preset, RLExperiment, find_preset, presets_of
+from metarl.rollout.ray_cluster import ADDRESS
 from metarl.runs.directory import RunDirectory
 from metarl.runs.find import load_experiment, stored_name
 from metarl.runs.log import Console, read_metrics, say
@@ -65,6 +68,8 @@ class TrainArguments:
     """The run directory; runs/EXPERIMENT_seedN if not given."""
     resume: bool = False
     """Go on from the newest valid checkpoint in the run directory, bit for bit."""
+    ray_address: str | None = None
+    """Of `--runner ray`: auto, or HOST:PORT of the head node; one is started here if not given, nor in RAY_ADDRESS."""
     track: str = ""
     """Tell the scores, and at the end the pictures, to tensorboard, wandb, mlflow or trackio (extras); several with
     commas between them. All stay on this machine unless their own variables say otherwise."""
@@ -86,6 +91,8 @@ def main(rest: list[str]) -> int:
         return 0
     check_stored(config)  # what an experiment file sets has the types it is to have, and is what evaluate will read
     find_trackers(arguments.track)
+    if arguments.ray_address is not None:
+        _name_ray(arguments.ray_address, config)
     return _run_training(arguments, module.build, config)
 
 
@@ -144,6 +151,14 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
     finally:
         experiment.close()
     return 0
+
+
+def _name_ray(address: str, config: Any) -> None:
+    """As Ray's own variable, and not in the config: a run that says where to connect to would be obeyed."""
+    runners = [value for name, value in flatten(config_to_dict(config)).items() if name.endswith("pool.runner")]
+    if runners != ["ray"]:
+        raise UserError(f"--ray-address {address} goes with --runner ray; give both, or neither")
+    os.environ[ADDRESS] = address
 
 
 def _next_commands(run: Path, experiment: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from metarl.rl.distributions import ActionDistribution
 from metarl.rl.fast_weights import FastWeightsConfig, PolicyProblem
 from metarl.rl.losses import surrogate_loss
 from metarl.types import Metrics, Params
-from metarl.validate import Count, NotNegative, Positive
+from metarl.validate import Count, NotNegative, Positive, Search
 
 ExtraLoss = Callable[[MetaBatch, Sequence[Params]], Tensor]
 """(batch, [phi_0, ..., phi_K] as functions of theta) -> what is added to MAML's meta-loss, scalar."""
@@ -25,7 +25,7 @@ ExtraLoss = Callable[[MetaBatch, Sequence[Params]], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class TrustRegionConfig(FastWeightsConfig):
-    max_kl: Positive = 0.01
+    max_kl: Annotated[Positive, Search(0.003, 0.1)] = 0.01
     """Trust region of the outer step, nats per state."""
     cg_iterations: Count = 10
     cg_damping: NotNegative = 1e-5

@@ -27,7 +27,7 @@ from metarl.rl.policies import MAX_STD, Policy
 from metarl.rl.returns import masked_mean
 from metarl.rollout.actor import PolicyActor
 from metarl.types import EnvSpec, Episodes, Params, TaskData
-from metarl.validate import Bounds, Checked, Count, Positive, Share
+from metarl.validate import Bounds, Checked, Count, Positive, Search, Share
 
 STEPS_TAKEN = "steps_taken"
 """In a phi, beside its weights: the inner steps behind it, since a step's size may depend on which one it is."""
@@ -38,7 +38,7 @@ InnerLoss = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class FastWeightsConfig(Checked):
-    inner_lr: Positive = 0.1
+    inner_lr: Annotated[Positive, Search(0.01, 1.0)] = 0.1
     """Step size on a loss of advantages standardised by their standard deviation."""
     inner_lr_decay: Annotated[float, Bounds(above=0, most=1)] = 1.0
     """Each inner step's size is this times the one before. The MAML paper halves it at test time; advantages are

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import torch
 
 from metarl.config import WITHOUT_EFFECT
-from metarl.errors import UserError, WorkerError
+from metarl.errors import SettingError, UserError, WorkerError
 from metarl.learner import Actor
 from metarl.rollout.buffer import episodes_by_job, new_arrays
 from metarl.rollout.jobs import RolloutJob, cut_groups
 from metarl.rollout.lockstep import GroupRunner, NonFinite
-from metarl.rollout.process_runner import CLOSED, Group, GroupResult, ProcessRunner, Waits
+from metarl.rollout.orders import CLOSED, Group, GroupResult, Waits
+from metarl.rollout.process_runner import ProcessRunner
+from metarl.rollout.ray_runner import RayRunner
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes
 from metarl.validate import Bounds, Checked, Count, Positive
@@ -29,6 +31,8 @@ class PoolConfig(Checked):
         default=2, metadata={WITHOUT_EFFECT: True}
     )
     """Worker processes; 0 runs everything in this process. Results do not depend on it."""
+    runner: Literal["processes", "ray"] = field(default="processes", metadata={WITHOUT_EFFECT: True})
+    """Where the workers run: processes of this machine, or Ray's, on any machine of its cluster (docs/scale.md)."""
     lanes_per_group: Annotated[int, Bounds(least=1, remedy="50 is a good value")] = 50
     """Episodes stepped in lockstep. Changes how batched products round, so results depend on it."""
     deadline_seconds: Positive = field(default=600.0, metadata={WITHOUT_EFFECT: True})
@@ -38,6 +42,11 @@ class PoolConfig(Checked):
     """Tries at one group before the run stops with the last failure's traceback."""
     non_finite: NonFinite = "raise"
     """What a NaN in obs or reward does: stop the run, or leave the episode out."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.runner == "ray" and self.workers == 0:
+            raise SettingError("workers=0 runs in this process, and runner='ray' in others; give --workers 1 or more")
 
 
 @dataclass
@@ -95,17 +104,17 @@ class RolloutPool:
         self.spec, self.config = tasks.spec, config
         self.stats = PoolStats()
         self._pending: Pending | None = None
-        self._runner: Runner = (
-            InProcessRunner(tasks, config)
-            if config.workers == 0
-            else ProcessRunner(
+        if config.workers == 0:
+            self._runner: Runner = InProcessRunner(tasks, config)
+        else:
+            make = RayRunner if config.runner == "ray" else ProcessRunner
+            self._runner = make(
                 tasks,
                 workers=config.workers,
                 deadline_seconds=config.deadline_seconds,
                 max_tries=config.max_tries,
                 non_finite=config.non_finite,
             )
-        )
 
     def collect(self, jobs: Sequence[RolloutJob], actor: Actor) -> list[Episodes]:
         """`submit(jobs, actor).wait()`."""

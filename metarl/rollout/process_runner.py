@@ -10,48 +10,23 @@ started it (PR_SET_PDEATHSIG, prctl(2)).
 
 from __future__ import annotations
 
-import threading
 import time
-import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from queue import SimpleQueue
 
 from metarl.errors import WorkerError
 from metarl.learner import Actor
-from metarl.rollout.jobs import RolloutJob
-from metarl.rollout.lockstep import GroupTimes, NonFinite
+from metarl.rollout.lockstep import NonFinite
+from metarl.rollout.orders import Cancelled, Group, GroupResult, Order, OrderThread, Waits
 from metarl.rollout.worker import Began, Failed, Finished, Ready, Worker
 from metarl.tasks import TaskDistribution
-from metarl.types import Episodes
-
-Group = list[RolloutJob]
-GroupResult = tuple[list[Episodes], GroupTimes]
-Waits = Callable[[], tuple[list[GroupResult], float]]
-"""Waits for groups that were started: their results, in order, and the seconds that they took in all."""
-
-CLOSED = "the pool was closed before the episodes of a submission were there; wait for them before closing it"
 
 START_SECONDS = 600.0
 """A worker that is not ready by then is taken for hung. Imports alone take 10 s and more on a busy machine."""
 CLOSE_SECONDS = 2.0
 """What idle workers are given to close their environments."""
-
-
-class _Cancelled(Exception):
-    """The caller no longer waits for the order."""
-
-
-class _Order:
-    """Groups to run, and what becomes of them: texts of warnings, at last results and seconds, or what was raised."""
-
-    def __init__(self, groups: Sequence[Group], actor: Actor) -> None:
-        self.groups, self.actor = groups, actor
-        self.outcomes: SimpleQueue[str | tuple[list[GroupResult], float] | BaseException] = SimpleQueue()
-        self.began_at = time.monotonic()
-        self.is_cancelled = False
 
 
 class _Running:
@@ -78,74 +53,31 @@ class ProcessRunner:
         self._deadline_seconds, self._max_tries = deadline_seconds, max_tries
         self.restarts = 0
         self._workers: list[Worker] = []
-        self._thread: threading.Thread | None = None
-        self._order: _Order | None = None
-        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
         self._wake_up: tuple[Connection, Connection] | None = None
+        self._orders = OrderThread(self._run, self._end, wake=self._wake)
 
     # ---- in the caller's thread
 
     def start(self, groups: Sequence[Group], actor: Actor) -> Waits:
-        """Begin to run the groups; the function returned waits for them, and raises what made them fail, after which
-        the runner can be used again.
-        """
-        if self._thread is None:
+        """As `OrderThread.start`."""
+        if self._wake_up is None:
             self._wake_up = Pipe(duplex=False)
-            self._thread = threading.Thread(target=self._serve, name="metarl rollouts", daemon=True)
-            self._thread.start()
-        order = self._order = _Order(groups, actor)
-        self._orders.put(order)
-        return lambda: self._wait_for(order)
-
-    def _wait_for(self, order: _Order) -> tuple[list[GroupResult], float]:
-        try:
-            while isinstance(outcome := order.outcomes.get(), str):
-                warnings.warn(outcome, RuntimeWarning, stacklevel=6)  # who called collect
-        except BaseException:  # Ctrl-C, or a warning that is an error: nobody will ask for the rest
-            self._cancel(order)
-            raise
-        finally:
-            self._order = None
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
-    def _cancel(self, order: _Order) -> None:
-        order.is_cancelled = True
-        self._wake()
+        return self._orders.start(groups, actor)
 
     def _wake(self) -> None:
         if self._wake_up is not None:
             self._wake_up[1].send_bytes(b"!")
 
     def close(self) -> None:
-        """Workers close their environments and end; those in the middle of a group are killed. Safe to call twice."""
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        self._orders.put(None)
-        if self._order is not None:
-            self._cancel(self._order)
-        thread.join()
+        """As `OrderThread.close`."""
+        self._orders.close()
         for end in self._wake_up or ():
             end.close()
         self._wake_up = None
 
     # ---- in the thread of its own
 
-    def _serve(self) -> None:
-        while (order := self._orders.get()) is not None:
-            results = None
-            try:
-                results = self._run(order)
-                order.outcomes.put((results, time.monotonic() - order.began_at))
-            except BaseException as error:
-                self._end_workers(idle=[])  # one in the middle of a group would answer what nobody asks any more
-                order.outcomes.put(WorkerError(CLOSED) if isinstance(error, _Cancelled) else error)
-            order = results = None  # they are the caller's: here they would stay until the next order
-        self._end_workers(idle=[worker for worker in self._workers if worker.is_ready])
-
-    def _run(self, order: _Order) -> list[GroupResult]:
+    def _run(self, order: Order) -> list[GroupResult]:
         groups = order.groups
         results: dict[int, GroupResult] = {}
         tries, lost = [0] * len(groups), Counter[bool]()
@@ -177,12 +109,12 @@ class ProcessRunner:
                         waiting.appendleft(now.index)
                     if now is not None and begun:
                         tries[now.index] += 1
-                        self._on_failure(order, answer, groups[now.index], tries[now.index])
+                        order.tell_failure(answer, groups[now.index], tries=tries[now.index], max_tries=self._max_tries)
                     else:
                         self._on_lost(order, answer, worker, lost)
                     self._replace(worker)
             if order.is_cancelled:
-                raise _Cancelled
+                raise Cancelled
         return [results[index] for index in range(len(groups))]
 
     def _replace_dead(self, idle: Sequence[Worker]) -> None:
@@ -229,17 +161,7 @@ class ProcessRunner:
             return Failed(f"worker {worker.pid} hung: not ready within {START_SECONDS:g} s of its start")
         return Failed(f"worker {worker.pid} hung: no answer within deadline_seconds={self._deadline_seconds}")
 
-    def _on_failure(self, order: _Order, failed: Failed, jobs: Group, tries: int) -> None:
-        if failed.for_people is not None:
-            raise failed.for_people
-        told = f"{failed.traceback.rstrip()}\nThe group held: {_names(jobs)}"
-        if tries >= self._max_tries:
-            raise WorkerError(f"a rollout group failed {tries} times (max_tries={self._max_tries}).\n{told}")
-        order.outcomes.put(
-            f"a rollout group failed (try {tries} of {self._max_tries}) and is run again with the same seeds: {told}"
-        )
-
-    def _on_lost(self, order: _Order, failed: Failed, worker: Worker, lost: Counter[bool]) -> None:
+    def _on_lost(self, order: Order, failed: Failed, worker: Worker, lost: Counter[bool]) -> None:
         """No group's fault, but it cannot go on for ever: `lost` counts workers in a row of which none began a group,
         those that died while they stood idle apart from those that did not start.
         """
@@ -259,7 +181,8 @@ class ProcessRunner:
         self._workers.remove(worker)
         self.restarts += 1
 
-    def _end_workers(self, *, idle: Sequence[Worker]) -> None:
+    def _end(self, gently: bool) -> None:
+        idle = [worker for worker in self._workers if worker.is_ready] if gently else []
         for worker in idle:
             worker.ask_to_close()
         end, left = time.monotonic() + CLOSE_SECONDS, {worker.sentinel for worker in idle}
@@ -268,9 +191,3 @@ class ProcessRunner:
         for worker in self._workers:
             worker.kill()
         self._workers = []
-
-
-def _names(jobs: Group, *, most: int = 3) -> str:
-    """The first few of a group's jobs, and how many there are besides."""
-    named = "; ".join(f"task {job.task.id!r}, seed {job.seed}" for job in jobs[:most])
-    return named if len(jobs) <= most else f"{named}; and {len(jobs) - most} more"

@@ -5,11 +5,8 @@ They talk over a pipe, a few messages for a group, never one for a step; episode
 
 from __future__ import annotations
 
-import ctypes
-import io
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -20,7 +17,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import NoReturn
 
-import numpy as np
 import torch
 
 from metarl.errors import UserError
@@ -28,13 +24,14 @@ from metarl.learner import Actor
 from metarl.rollout.buffer import Arrays, arrays_in, episodes_by_job, num_bytes
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
+from metarl.rollout.message import from_bytes, to_bytes
 from metarl.rollout.shared_block import SharedBlock, new_block, receive_block
+from metarl.runs.die_with_parent import die_with_parent
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes
 
 # spawn: safe with threads and the same on every platform; fork under torch's threads can deadlock
 _CONTEXT = multiprocessing.get_context("spawn")
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -64,27 +61,12 @@ class Failed:
 Answer = Ready | Began | Finished | Failed
 
 
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(array)
-
-
-class _Pickler(pickle.Pickler):
-    """Tensors go as their bytes: torch's own reducers would open a shared-memory file for each of them."""
-
-    def reducer_override(self, obj: object) -> object:
-        if isinstance(obj, torch.Tensor):
-            return _tensor, (obj.detach().cpu().contiguous().numpy(),)
-        return NotImplemented
-
-
 def _send(connection: Connection, message: object) -> None:
-    buffer = io.BytesIO()
-    _Pickler(buffer, protocol=5).dump(message)
-    connection.send_bytes(buffer.getbuffer())
+    connection.send_bytes(to_bytes(message))
 
 
 def _receive(connection: Connection) -> object:
-    return pickle.loads(connection.recv_bytes())  # from our own child or parent, never from a file
+    return from_bytes(connection.recv_bytes())
 
 
 # ---- in the worker
@@ -95,10 +77,7 @@ def _die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent.pid:  # it died before the call: no signal will come
-            os._exit(1)
+    die_with_parent(parent.pid or 0)
     threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
 
 
@@ -107,11 +86,11 @@ def _exit_after(sentinel: int) -> NoReturn:
     os._exit(1)
 
 
-def _of_its_text(error: UserError) -> UserError:
+def of_its_text(error: UserError) -> UserError:
     """The error without its cause, which may hold what cannot be pickled, and of its own class if text makes one."""
     try:
         copy = type(error)(str(error))
-        if str(pickle.loads(pickle.dumps(copy))) == str(error):
+        if str(from_bytes(to_bytes(copy).tobytes())) == str(error):
             return copy
     except Exception:  # its constructor wants something else, or its class cannot be found by name
         pass
@@ -162,7 +141,7 @@ def _run(runner: GroupRunner, jobs: Sequence[RolloutJob], actor: Actor, arrays: 
     try:
         return Finished(runner.run(jobs, actor, arrays))
     except UserError as error:  # a NonFiniteError is one
-        return Failed(traceback.format_exc(), for_people=_of_its_text(error))
+        return Failed(traceback.format_exc(), for_people=of_its_text(error))
     except Exception:
         return Failed(traceback.format_exc())
 

@@ -17,7 +17,7 @@ from metarl.files import inside, read_plain, remove_stale, replace_file
 from metarl.runs.compact import Means, Record, Seed, record_of, to_json
 from metarl.runs.directory import CONFIG, EVALUATION, METRICS, VERSIONS
 from metarl.runs.finished import check_finished
-from metarl.runs.same_config import differences, settings_of
+from metarl.runs.same_config import differences, flatten, settings_of
 from metarl.runs.side_by_side import side_by_side
 from metarl.runs.stored import (
     MAX_EVALUATION_BYTES,
@@ -105,14 +105,14 @@ def _check_versions(run: Path) -> None:
 
 
 def _check_is_of_test(stored: dict[str, Any], run: Path) -> None:
-    """A few-shot run may be scored on the classes that settings are chosen by: those are no result."""
-    evaluation = stored["config"].get("evaluation")
-    held_out = evaluation.get("held_out", "test") if isinstance(evaluation, dict) else "test"
-    if held_out != "test":
-        raise UserError(
-            f"{run} was scored on {held_out} classes, by which settings are chosen; score it on those of "
-            "the test with `metarl train ... --resume --held-out test`, then store it"
-        )
+    """A run may be scored on the classes or tasks that settings are chosen by: those are no result."""
+    for name, value in flatten(stored["config"]).items():
+        if name.endswith("evaluation.held_out") and value != "test":
+            kind = "classes" if name == "evaluation.held_out" else "tasks"
+            raise UserError(
+                f"{run} was scored on {value} {kind}, by which settings are chosen; score it on those of "
+                "the test with `metarl train ... --resume --held-out test`, then store it"
+            )
 
 
 def _check_same_settings(stored: dict[str, Any], run: Path, other: Seed, target: Path) -> None:

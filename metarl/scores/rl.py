@@ -54,6 +54,8 @@ class EvaluationConfig(Checked):
     given without them."""
     training_tasks: Natural = 0
     """Meta-train tasks, drawn once, that the final evaluation covers as well, in rows of their own."""
+    held_out: Literal["test", "val"] = "test"
+    """Which are scored: choose settings by val (`tasks.val_tasks`), that test stays what nothing was chosen by."""
     max_tasks: Count | None = None
     """Evaluate on so many tasks only, evenly from their classes: for a quick look, not for a result."""
 

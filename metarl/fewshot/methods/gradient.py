@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
@@ -30,14 +30,14 @@ from metarl.learn.gradient_learner import Batch, MetaBatch
 from metarl.learn.inner_loop import Backend, InnerLoop
 from metarl.learn.step_sizes import StepSizes
 from metarl.types import Metrics, Params
-from metarl.validate import Count, Natural, Positive
+from metarl.validate import Count, Natural, Positive, Search
 
 BackendChoice = Literal["auto", "vmap", "loop", "batched"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GradientConfig(ScheduleConfig):
-    inner_lr: Positive = 0.4
+    inner_lr: Annotated[Positive, Search(0.001, 1.0)] = 0.4
     inner_steps: Count = 1
     """Of meta-training."""
     test_steps: tuple[Natural, ...] = field(default=(1, 5, 10), metadata={MAY_DIFFER: True})

@@ -27,21 +27,22 @@ from metarl.learn.inner_loop import LossFn, once
 from metarl.learn.meta_optimizer import Interpolation
 from metarl.learn.params import check_tensors_match
 from metarl.types import Metrics, Params
-from metarl.validate import Bounds, Count, Natural, Positive, check_unused
+from metarl.validate import Bounds, Count, Natural, Positive, Search, check_unused
 
 BETA2, EPS = 0.999, 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReptileConfig(GradientConfig):
-    inner_lr: Positive = 1e-3
+    lr: Positive = 1e-3  # of no effect, and so not searched
+    inner_lr: Annotated[Positive, Search(1e-4, 1.0)] = 1e-3
     """Of Adam without momentum (beta1 = 0), whose second moments are kept from task to task."""
     inner_steps: Count = 5
     inner_batch: Count = 10
     """Examples of an inner step of meta-training."""
     test_steps: tuple[Natural, ...] = field(default=(5, 50), metadata={MAY_DIFFER: True})
     test_batch: Count = 5
-    meta_lr: Annotated[float, Bounds(above=0, most=1)] = 1.0
+    meta_lr: Annotated[float, Bounds(above=0, most=1), Search(0.05, 1.0)] = 1.0
     """Share of the way to the mean phi at the first meta-update; it falls linearly to 0."""
     meta_lr_iterations: Count = 100_000
     """Meta-updates until it is 0, so at least those of the run."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from metarl.learn.meta_optimizer import Adam
 from metarl.types import Metrics, Params
-from metarl.validate import Checked, Natural, Positive
+from metarl.validate import Checked, Natural, Positive, Search
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig(Checked):
-    lr: Positive = 1e-3
+    lr: Annotated[Positive, Search(1e-4, 1e-2)] = 1e-3
     """Adam's step size on theta."""
     lr_halve_every_iterations: Natural = 0
     """Halve `lr` after every so many meta-updates (Snell et al. 2017: 2,000); 0: never."""

@@ -1,0 +1,16 @@
+"""One run of `metarl sweep`, in a process of its own that ends with the sweep: no command of its own."""
+
+from __future__ import annotations
+
+import os
+
+from metarl.cli.main import main as metarl
+from metarl.runs.die_with_parent import die_with_parent
+
+
+def main(words: list[str]) -> int:
+    """The sweep's process id, how nice to be, and the words of a `metarl` command."""
+    parent, niceness, *command = words
+    die_with_parent(int(parent))
+    os.nice(int(niceness))
+    return metarl(command)

@@ -1,0 +1,33 @@
+"""What goes between a runner and its workers, as bytes: from our own child or parent, never from a file."""
+
+from __future__ import annotations
+
+import io
+import pickle
+
+import numpy as np
+import torch
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array)
+
+
+class _Pickler(pickle.Pickler):
+    """Tensors go as their bytes: torch's own reducers would open a shared-memory file for each of them."""
+
+    def reducer_override(self, obj: object) -> object:
+        if isinstance(obj, torch.Tensor):
+            return _tensor, (obj.detach().cpu().contiguous().numpy(),)
+        return NotImplemented
+
+
+def to_bytes(message: object) -> memoryview:
+    """Raises what pickle does for what it cannot take: PicklingError, AttributeError, TypeError, ..."""
+    buffer = io.BytesIO()
+    _Pickler(buffer, protocol=5).dump(message)
+    return buffer.getbuffer()
+
+
+def from_bytes(data: bytes) -> object:
+    return pickle.loads(data)

@@ -1,0 +1,67 @@
+"""What runs on a node of Ray: groups of jobs, one after another, as in a worker process."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+
+from metarl.errors import UserError
+from metarl.learner import Actor
+from metarl.rollout.buffer import Arrays, new_arrays
+from metarl.rollout.jobs import RolloutJob
+from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
+from metarl.rollout.message import from_bytes
+from metarl.rollout.worker import Failed, of_its_text
+from metarl.runs.versions import environment
+from metarl.tasks import TaskDistribution
+
+MAY_DIFFER = ("platform", "cpu_count", "git_dirty")
+"""Between nodes: the rest of the environment decides the numbers, or whether messages can be read at all."""
+
+
+class Finished(NamedTuple):
+    times: GroupTimes
+    arrays: Arrays
+
+
+class RayMember:
+    """An actor of Ray, in a process of its own."""
+
+    def __init__(self, path: Sequence[str]) -> None:
+        """`path`: the driver's sys.path, on which the user's own modules lie."""
+        sys.path += [place for place in path if place not in sys.path]
+        torch.set_num_threads(1)
+        self._runner: GroupRunner | None = None
+
+    def versions(self) -> dict[str, Any]:
+        return code_versions()
+
+    def prepare(self, tasks: bytes, non_finite: NonFinite) -> None:
+        """To be called before `run`. Raises whatever the modules of the tasks do at their import."""
+        self._tasks = cast(TaskDistribution, from_bytes(tasks))
+        self._runner = GroupRunner(self._tasks, non_finite=non_finite)
+
+    def run(self, jobs: bytes, actor: bytes) -> Finished | Failed:
+        """A group; its arrays go through the node's object store, without another copy."""
+        assert self._runner is not None, "prepare comes before run"
+        try:
+            group, behaviour = cast(list[RolloutJob], from_bytes(jobs)), cast(Actor, from_bytes(actor))
+            arrays = new_arrays(self._tasks.spec, sum(job.num_episodes for job in group))
+            return Finished(self._runner.run(group, behaviour, arrays), arrays)
+        except UserError as error:  # a NonFiniteError is one
+            return Failed(traceback.format_exc(), for_people=of_its_text(error))
+        except Exception:
+            return Failed(traceback.format_exc())
+
+    def close(self) -> None:
+        if self._runner is not None:
+            self._runner.close()
+
+
+def code_versions() -> dict[str, Any]:
+    """Of this process."""
+    return {name: value for name, value in environment().items() if name not in MAY_DIFFER}
