@@ -51,6 +51,15 @@ def nothing_is_left_behind(metarl_cache: dict[str, Any]):
         pytest.fail(f"the test left the process changed (before, after): {changed}; restore what it sets")
 
 
+@pytest.fixture(autouse=True)
+def no_report_at_the_end(request: pytest.FixtureRequest):
+    """A second of drawing for each of some hundred trainings; the tests of reports have it."""
+    with pytest.MonkeyPatch.context() as patch:  # the fixture of this name would be undone behind all others
+        if not request.path.name.startswith("test_report"):
+            patch.setattr("metarl.cli.train.report_at_the_end", lambda *_, **__: (None, {}))
+        yield
+
+
 def restore(state: dict[str, Any]) -> None:
     torch.set_num_threads(state["torch threads"])
     os.chdir(state["working directory"])

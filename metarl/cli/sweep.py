@@ -174,7 +174,7 @@ def _words(arguments: SweepArguments, flags: Sequence[str], run: Run, place: Pat
     """Of `metarl`, for a run from its beginning."""
     preset = [] if arguments.preset is None else [f"--preset={arguments.preset}"]
     named = [arguments.experiment, f"--out={place}", *preset]
-    return ["train", *named, *flags, *run.setting.flags, f"--{SEED}={run.seed}"]
+    return ["train", *named, "--no-report", *flags, *run.setting.flags, f"--{SEED}={run.seed}"]
 
 
 def _cores(config: Any) -> int:

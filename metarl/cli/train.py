@@ -70,6 +70,8 @@ class TrainArguments:
     """Go on from the newest valid checkpoint in the run directory, bit for bit."""
     ray_address: str | None = None
     """Of `--runner ray`: auto, or HOST:PORT of the head node; one is started here if not given, nor in RAY_ADDRESS."""
+    report: bool = True
+    """End with RUN/report.html, which takes seconds."""
     track: str = ""
     """Tell the scores, and at the end the pictures, to tensorboard, wandb, mlflow or trackio (extras); several with
     commas between them. All stay on this machine unless their own variables say otherwise."""
@@ -138,7 +140,11 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
             if stop.requested:
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
             with StopSignal(cleanup=experiment.close) as stop:
-                page, filmed = report_at_the_end(run.path, experiment, seed=config.trainer.seed)
+                page, filmed = (
+                    report_at_the_end(run.path, experiment, seed=config.trainer.seed)
+                    if arguments.report
+                    else (None, {})
+                )
                 for name in PICTURES:
                     trackers.picture(name, run.path / f"{name}.png")
                 if arguments.track:
