@@ -118,6 +118,17 @@ class OrderThread:
         self._end_workers(True)
 
 
+def check_lost(failed: Failed, lost: int, who: str, *, max_tries: int, spare: int) -> None:
+    """Raises WorkerError where so many workers (`who`) in a row were lost before they had begun a group: it is no
+    group's fault, but it cannot go on for ever. `spare`: how many may have been lost at one blow.
+    """
+    if lost >= max_tries + spare:
+        raise WorkerError(
+            f"{lost} {who} in a row were lost before they had begun a group (max_tries={max_tries}).\n"
+            f"{failed.traceback.rstrip()}"
+        )
+
+
 def _names(jobs: Group, *, most: int = 3) -> str:
     """The first few of a group's jobs, and how many there are besides."""
     named = "; ".join(f"task {job.task.id!r}, seed {job.seed}" for job in jobs[:most])

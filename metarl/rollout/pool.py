@@ -108,13 +108,7 @@ class RolloutPool:
             self._runner: Runner = InProcessRunner(tasks, config)
         else:
             make = RayRunner if config.runner == "ray" else ProcessRunner
-            self._runner = make(
-                tasks,
-                workers=config.workers,
-                deadline_seconds=config.deadline_seconds,
-                max_tries=config.max_tries,
-                non_finite=config.non_finite,
-            )
+            self._runner = make(tasks, config)
 
     def collect(self, jobs: Sequence[RolloutJob], actor: Actor) -> list[Episodes]:
         """`submit(jobs, actor).wait()`."""

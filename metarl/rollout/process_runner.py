@@ -15,13 +15,15 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING
 
-from metarl.errors import WorkerError
 from metarl.learner import Actor
-from metarl.rollout.lockstep import NonFinite
-from metarl.rollout.orders import Cancelled, Group, GroupResult, Order, OrderThread, Waits
+from metarl.rollout.orders import Cancelled, Group, GroupResult, Order, OrderThread, Waits, check_lost
 from metarl.rollout.worker import Began, Failed, Finished, Ready, Worker
 from metarl.tasks import TaskDistribution
+
+if TYPE_CHECKING:
+    from metarl.rollout.pool import PoolConfig
 
 START_SECONDS = 600.0
 """A worker that is not ready by then is taken for hung. Imports alone take 10 s and more on a busy machine."""
@@ -39,18 +41,8 @@ class _Running:
 class ProcessRunner:
     """`start` hands over groups; what it returns waits for them. One order at a time."""
 
-    def __init__(
-        self,
-        tasks: TaskDistribution,
-        *,
-        workers: int,
-        deadline_seconds: float,
-        max_tries: int,
-        non_finite: NonFinite,
-    ) -> None:
-        self._tasks, self._num_workers = tasks, workers
-        self._non_finite: NonFinite = non_finite
-        self._deadline_seconds, self._max_tries = deadline_seconds, max_tries
+    def __init__(self, tasks: TaskDistribution, config: PoolConfig) -> None:
+        self._tasks, self._config = tasks, config
         self.restarts = 0
         self._workers: list[Worker] = []
         self._wake_up: tuple[Connection, Connection] | None = None
@@ -78,7 +70,7 @@ class ProcessRunner:
     # ---- in the thread of its own
 
     def _run(self, order: Order) -> list[GroupResult]:
-        groups = order.groups
+        groups, max_tries = order.groups, self._config.max_tries
         results: dict[int, GroupResult] = {}
         tries, lost = [0] * len(groups), Counter[bool]()
         waiting = deque(range(len(groups)))
@@ -86,12 +78,12 @@ class ProcessRunner:
         self._replace_dead(self._workers)
         while len(results) < len(groups):
             self._replace_dead([worker for worker in self._workers if worker.is_ready and worker not in running])
-            while len(self._workers) < min(self._num_workers, len(waiting) + len(running)):
-                self._workers.append(Worker(self._tasks, non_finite=self._non_finite))
+            while len(self._workers) < min(self._config.workers, len(waiting) + len(running)):
+                self._workers.append(Worker(self._tasks, non_finite=self._config.non_finite))
             for worker in self._workers:
                 if worker.is_ready and worker not in running and waiting:
                     index = waiting.popleft()
-                    running[worker] = _Running(index, time.monotonic() + self._deadline_seconds)
+                    running[worker] = _Running(index, time.monotonic() + self._config.deadline_seconds)
                     worker.hand_over(groups[index], order.actor, on_fault=self._wake)
             for worker in self._wait(running):
                 now = running.get(worker)
@@ -109,7 +101,7 @@ class ProcessRunner:
                         waiting.appendleft(now.index)
                     if now is not None and begun:
                         tries[now.index] += 1
-                        order.tell_failure(answer, groups[now.index], tries=tries[now.index], max_tries=self._max_tries)
+                        order.tell_failure(answer, groups[now.index], tries=tries[now.index], max_tries=max_tries)
                     else:
                         self._on_lost(order, answer, worker, lost)
                     self._replace(worker)
@@ -159,7 +151,7 @@ class ProcessRunner:
             return Failed(told, died=True)
         if now is None:
             return Failed(f"worker {worker.pid} hung: not ready within {START_SECONDS:g} s of its start")
-        return Failed(f"worker {worker.pid} hung: no answer within deadline_seconds={self._deadline_seconds}")
+        return Failed(f"worker {worker.pid} hung: no answer within deadline_seconds={self._config.deadline_seconds}")
 
     def _on_lost(self, order: Order, failed: Failed, worker: Worker, lost: Counter[bool]) -> None:
         """No group's fault, but it cannot go on for ever: `lost` counts workers in a row of which none began a group,
@@ -168,11 +160,8 @@ class ProcessRunner:
         was_idle = failed.died and (worker.is_ready or worker.started_at < order.began_at)
         lost[was_idle] += 1
         # all of them may have been killed while idle
-        if lost[was_idle] >= self._max_tries + (self._num_workers if was_idle else 0):
-            raise WorkerError(
-                f"{lost[was_idle]} workers in a row were lost before they had begun a group "
-                f"(max_tries={self._max_tries}).\n{failed.traceback.rstrip()}"
-            )
+        spare = self._config.workers if was_idle else 0
+        check_lost(failed, lost[was_idle], "workers", max_tries=self._config.max_tries, spare=spare)
         if not was_idle:
             order.outcomes.put(f"a worker was lost before it had begun a group and is replaced: {failed.traceback}")
 

@@ -11,18 +11,20 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from metarl.errors import UserError, WorkerError
+from metarl.errors import UserError
 from metarl.learner import Actor
 from metarl.rollout.buffer import episodes_by_job
-from metarl.rollout.lockstep import NonFinite
 from metarl.rollout.message import to_bytes
-from metarl.rollout.orders import Cancelled, Group, GroupResult, Order, OrderThread, Waits
+from metarl.rollout.orders import Cancelled, Group, GroupResult, Order, OrderThread, Waits, check_lost
 from metarl.rollout.ray_cluster import connect
 from metarl.rollout.ray_member import Finished, RayMember, code_versions
 from metarl.rollout.worker import Failed
 from metarl.tasks import TaskDistribution
+
+if TYPE_CHECKING:
+    from metarl.rollout.pool import PoolConfig
 
 POLL_SECONDS = 0.2
 """Between looks whether the order was cancelled, or a deadline has passed."""
@@ -45,18 +47,8 @@ class _Member:
 class RayRunner:
     """`start` hands over groups; what it returns waits for them. One order at a time."""
 
-    def __init__(
-        self,
-        tasks: TaskDistribution,
-        *,
-        workers: int,
-        deadline_seconds: float,
-        max_tries: int,
-        non_finite: NonFinite,
-    ) -> None:
-        self._tasks, self._num_workers = tasks, workers
-        self._non_finite: NonFinite = non_finite
-        self._deadline_seconds, self._max_tries = deadline_seconds, max_tries
+    def __init__(self, tasks: TaskDistribution, config: PoolConfig) -> None:
+        self._tasks, self._config = tasks, config
         self.restarts = 0
         self._ray: Any = None
         self._members: list[_Member] = []
@@ -80,14 +72,14 @@ class RayRunner:
     # ---- in the thread of its own
 
     def _run(self, order: Order) -> list[GroupResult]:
-        groups = order.groups
+        groups, max_tries = order.groups, self._config.max_tries
         behaviour = self._ray.put(_pickled(order.actor, "the policy"))
         results: dict[int, GroupResult] = {}
         tries, lost, began = [0] * len(groups), 0, time.monotonic()
         waiting = deque(range(len(groups)))
         while len(results) < len(groups):
             running = [member for member in self._members if member.group is not None]
-            while len(self._members) < min(self._num_workers, len(waiting) + len(running)):
+            while len(self._members) < min(self._config.workers, len(waiting) + len(running)):
                 self._members.append(self._new_member())
             for member in self._members:
                 if member.is_ready and member.group is None and waiting:
@@ -97,11 +89,14 @@ class RayRunner:
                 index = member.group
                 if isinstance(answer, Failed):
                     if index is None:
-                        lost = self._lost(order, answer, lost)
+                        lost += 1
+                        # all of them may have been killed with their node
+                        spare = self._config.workers if answer.died else 0
+                        check_lost(answer, lost, "workers of Ray", max_tries=max_tries, spare=spare)
                     else:
                         waiting.appendleft(index)
                         tries[index] += 1
-                        order.tell_failure(answer, groups[index], tries=tries[index], max_tries=self._max_tries)
+                        order.tell_failure(answer, groups[index], tries=tries[index], max_tries=max_tries)
                     self._replace(member)
                 elif index is None:
                     self._prepare(member, answer)
@@ -121,12 +116,12 @@ class RayRunner:
         """Its versions, then whether it can import the tasks. Raises UserError where it is of other code than this."""
         if isinstance(answer, Mapping):
             _check_versions(answer)
-            member.asked = member.actor.prepare.remote(self._tasks_at, self._non_finite)
+            member.asked = member.actor.prepare.remote(self._tasks_at, self._config.non_finite)
         else:
             member.is_ready, member.asked = True, None
 
     def _hand_over(self, member: _Member, index: int, groups: Sequence[Group], behaviour: Any) -> None:
-        member.group, member.deadline = index, time.monotonic() + self._deadline_seconds
+        member.group, member.deadline = index, time.monotonic() + self._config.deadline_seconds
         member.asked = member.actor.run.remote(_pickled(groups[index], "a group of jobs"), behaviour)
 
     def _answered(self) -> list[_Member]:
@@ -140,7 +135,7 @@ class RayRunner:
     def _answer(self, member: _Member) -> Any:
         """What it says, or what became of it."""
         if time.monotonic() >= member.deadline and not self._is_done(member):
-            return Failed(f"a worker of Ray hung: no answer within deadline_seconds={self._deadline_seconds}")
+            return Failed(f"a worker of Ray hung: no answer within deadline_seconds={self._config.deadline_seconds}")
         errors = self._ray.exceptions
         try:
             return self._ray.get(member.asked)
@@ -154,17 +149,6 @@ class RayRunner:
 
     def _result(self, jobs: Group, answer: Finished) -> GroupResult:
         return episodes_by_job(answer.arrays, len(jobs), per_job=jobs[0].num_episodes), answer.times
-
-    def _lost(self, order: Order, failed: Failed, lost: int) -> int:
-        """No group's fault, but it cannot go on for ever: so many in a row were lost before they began one."""
-        lost += 1
-        # all of them may have been killed with their node
-        if lost >= self._max_tries + (self._num_workers if failed.died else 0):
-            raise WorkerError(
-                f"{lost} workers of Ray in a row were lost before they had begun a group "
-                f"(max_tries={self._max_tries}).\n{failed.traceback.rstrip()}"
-            )
-        return lost
 
     def _check_begins(self, began: float) -> None:
         """Raises UserError where no actor finds a CPU."""
