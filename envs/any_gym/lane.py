@@ -48,7 +48,7 @@ class GymLane:
         self._where, self._num_steps = f"task {task.id!r}, reset(seed={number})", 0
         env = self.become(task.params)
         try:
-            obs = self._to_vector(checked_reset(self._reference, env, number, task.params.get("options")))
+            obs = self.to_vector(checked_reset(self._reference, env, number, task.params.get("options")))
             self.check_model()
         except UserError as error:
             raise self._told(error) from error
@@ -58,8 +58,8 @@ class GymLane:
         assert self.env is not None, "a lane is reset before it is stepped"
         self._num_steps += 1
         try:
-            step = checked_step(self._reference, self.env, self._to_action(action))
-            obs = self._to_vector(step.obs)
+            step = checked_step(self._reference, self.env, self.to_action(action))
+            obs = self.to_vector(step.obs)
         except UserError as error:
             raise self._told(error) from error
         return LaneStep(obs, step.reward, step.terminated, step.truncated, bool(step.success))
@@ -106,10 +106,10 @@ class GymLane:
             self.close()
             self._made_with, self._given, self._names = kwargs, deepcopy(kwargs), names
             self.env, self._scaler = make_env(self._reference, self._given), None
-            self._to_vector, _ = observation_vector(
+            self.to_vector, _ = observation_vector(
                 self.env.observation_space, f"env {self._reference!r}: its observation"
             )
-            self._to_action, _, _ = env_action(self.env.action_space, f"env {self._reference!r}: its action space")
+            self.to_action, _, _ = env_action(self.env.action_space, f"env {self._reference!r}: its action space")
         own: Any = self.env.unwrapped
         for name, value in params.get("attributes", {}).items():
             with faults_of(self._reference, f"setting {name} = {value!r:.60}"):

@@ -18,7 +18,7 @@ from metarl.envs.any_gym.make import accepts_keyword, made_env, needed_horizon, 
 from metarl.envs.any_gym.model_fields import rows_of
 from metarl.envs.any_gym.own_tasks import check_has_own_tasks, check_own_tasks_repeat, draw_own_tasks
 from metarl.envs.any_gym.ranges import Range
-from metarl.envs.any_gym.spaces import ToAction, ToVector, env_action, observation_vector
+from metarl.envs.any_gym.spaces import ToAction, ToVector
 from metarl.envs.any_gym.task_params import check_attribute, check_values, id_of, placed
 from metarl.envs.shown_task import ShownTaskLanes, task_values, with_shown_task
 from metarl.errors import UserError, nearest
@@ -191,10 +191,8 @@ class GymTasks(Checked):
     def conversions(self) -> tuple[ToVector, ToAction]:
         """(the env's own observation -> a vector, an action of the policy -> the env's own)."""
         with GymLane(self.env, self.kwargs) as lane:
-            env = lane.become(self.meta_test()[0].params)
-            to_vector, _ = observation_vector(env.observation_space, f"env {self.env!r}: its observation")
-            to_action, _, _ = env_action(env.action_space, f"env {self.env!r}: its action space")
-        return to_vector, to_action
+            lane.become(self.meta_test()[0].params)
+            return lane.to_vector, lane.to_action
 
     def gym_env(self, task: Task, **kwargs: Any) -> gym.Env:
         """The task's env itself; `kwargs` go to its constructor, such as render_mode."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from metarl.envs.metaworld.fast import SawyerLane, SawyerModel
 from metarl.envs.metaworld.misplaced import MisplacedObjectLane
-from metarl.envs.metaworld.spec import RewardVersion, Stepping
+from metarl.envs.metaworld.spec import RewardVersion, Stepping, one_hot_id
 from metarl.rollout.lanes import LaneEnv, LaneStep
 from metarl.seeding import SeedKey
 from metarl.types import Task
@@ -108,8 +108,7 @@ class OneHotLane:
         self._id = np.zeros(len(names))
 
     def reset(self, task: Task, seed: SeedKey) -> NDArray[np.floating]:
-        self._id[:] = 0.0
-        self._id[self._names.index(task.params["env_name"])] = 1.0
+        self._id = one_hot_id(task, self._names)
         return np.concatenate([self._lane.reset(task, seed), self._id])
 
     def step(self, action: NDArray) -> LaneStep:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from metarl.config import OF_TRAINING
 from metarl.envs.metaworld.goals import benchmark_goals, check_task_name, ml1_goals
-from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class, task_like
+from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, one_hot_id, sample_by_class, task_like
 from metarl.rollout.lanes import LoopedLanes
 from metarl.seeding import SeedKey
 from metarl.types import EnvSpec, Task
@@ -85,7 +85,7 @@ class MT(Checked):
 
     def shown(self, task: Task) -> list[float]:
         """The one-hot id."""
-        return [float(name == task.params["env_name"]) for name in self.class_names]
+        return one_hot_id(task, self.class_names).tolist()
 
     def replay(
         self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1

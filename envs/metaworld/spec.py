@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metarl.errors import UserError, nearest
 from metarl.tasks import check_like
@@ -55,6 +56,13 @@ def task_like(params: Mapping[str, Any], known: Sequence[Task]) -> Task:
     check_like(params, of_class[0].params)
     same = [task for task in of_class if task.params == params]
     return same[0] if same else Task(f"{env_name}/{list(params['rand_vec'])}", dict(params), stratum=str(env_name))
+
+
+def one_hot_id(task: Task, names: Sequence[str]) -> NDArray[np.float64]:
+    """Of the task's class among those names."""
+    found = np.zeros(len(names))
+    found[names.index(task.params["env_name"])] = 1.0
+    return found
 
 
 def make_lanes(

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from metarl.errors import UserError
 from metarl.files import replace_file
 from metarl.learn import params as P
-from metarl.learner import ActorInput, RLBehaviour
+from metarl.learner import Actor, ActorInput, RLBehaviour
 from metarl.rl.memory_behaviour import MemoryBehaviour
-from metarl.types import Phi
+from metarl.types import EnvSpec, Phi
 
 SUFFIXES = {".onnx": "ONNX", ".pt2": "torch.export"}
 TOLERANCE = 1e-5
@@ -48,10 +48,10 @@ class Exported:
 class _Memoryless(nn.Module):
     """What an actor without memory does, its weights held as constants."""
 
-    def __init__(self, behaviour: RLBehaviour, phi: Phi, shown: Tensor, *, sampled: bool) -> None:
+    def __init__(self, actor: Actor, spec: EnvSpec, phi: Phi, shown: Tensor) -> None:
         super().__init__()
-        self._actor, self._spec, self._shown = behaviour.actor(deterministic=not sampled), behaviour.spec, shown
-        self._memory = self._actor.start([phi], 1)
+        self._actor, self._spec, self._shown = actor, spec, shown
+        self._memory = actor.start([phi], 1)
 
     def forward(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
         spec, lanes = self._spec, obs.shape[0]
@@ -104,7 +104,7 @@ def exported(behaviour: RLBehaviour, phi: Phi, *, shown: Sequence[float] = (), s
             f"{type(behaviour).__name__} keeps a memory of a kind that has no flat state; export an agent of "
             "metarl.agents.rl2"
         )
-    return Exported(_Memoryless(behaviour, phi, extra, sampled=sampled), first | noise, ("action",), kind)
+    return Exported(_Memoryless(actor, spec, phi, extra), first | noise, ("action",), kind)
 
 
 def _first_of_memory(behaviour: MemoryBehaviour, phi: Phi) -> dict[str, Tensor]:

@@ -20,12 +20,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from metarl.errors import NonFiniteError, UserError
-from metarl.learner import ActorInput, BeginsEpisodes, RLBehaviour
+from metarl.learn import params as P
+from metarl.learner import ActorInput, RLBehaviour
 from metarl.rollout.buffer import Arrays, new_arrays, to_episodes
 from metarl.rollout.collect import explorer_of
-from metarl.rollout.lockstep import draw_noise
+from metarl.rollout.lockstep import draw_noise, tell_begun
 from metarl.runs.adapted import save_session
-from metarl.seeding import SeedKey, checked_key, numpy_rng
+from metarl.seeding import SeedKey, checked_key
 from metarl.types import Episodes, Phi, join_episodes_of_task
 
 FOLDED = 10
@@ -173,11 +174,10 @@ class Session:
     def restore(self, state: tuple[Phi, Sequence[Mapping[str, Any]], Mapping[str, Any]]) -> None:
         """phi, the episodes that it does not know of, and the record of an earlier session or of `metarl adapt`."""
         phi, episodes, record = state
-        prior = self._behaviour.prior()
-        if not (isinstance(phi, dict) and phi.keys() == prior.keys()) or any(
-            phi[name].shape != prior[name].shape for name in prior
-        ):
-            raise UserError("what was saved is of another agent; give the run that it came from")
+        try:
+            P.check_tensors_match(self._behaviour.prior(), phi if isinstance(phi, dict) else {}, what="phi")
+        except UserError as error:
+            raise UserError(f"what was saved is of another agent: {error}") from error
         self.phi, self._episodes = phi, [Episodes(**fields) for fields in episodes]
         self.rounds, self.num_episodes = int(record.get("rounds", 0)), int(record.get("episodes", 0))
         self._start()
@@ -200,9 +200,7 @@ class Session:
 
     def _begin_episode(self) -> None:
         self._noise = self._drawn()
-        if isinstance(self._actor, BeginsEpisodes):
-            row = numpy_rng((*self._key, 2)).standard_normal((1, self._actor.episode_noise_dim), dtype=np.float32)
-            self._memory = self._actor.begin(self._memory, torch.zeros(1, dtype=torch.int64), torch.from_numpy(row))
+        self._memory = tell_begun(self._actor, self._memory, {0: self._key})
 
     @property
     def _key(self) -> SeedKey:

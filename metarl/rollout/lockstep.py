@@ -90,7 +90,7 @@ def draw_noise(actor: Actor, seed: SeedKey, horizon_steps: int) -> NDArray[np.fl
     return noise
 
 
-def _begin(actor: Actor, memory: Memory, begun: dict[int, SeedKey]) -> Memory:
+def tell_begun(actor: Actor, memory: Memory, begun: dict[int, SeedKey]) -> Memory:
     """The memory after the beginning of those lanes' episodes; its noise is from each episode's own seed."""
     if not begun or not isinstance(actor, BeginsEpisodes):
         return memory
@@ -168,7 +168,7 @@ def run_group(
     memory = actor.start([job.phi for job in jobs], lineup.lanes_per_job)
     while len(active):
         before = time.perf_counter()
-        memory = _begin(actor, memory, begun)
+        memory = tell_begun(actor, memory, begun)
         begun.clear()
         inputs = ActorInput(*map(torch.from_numpy, (obs, prev_actions, prev_rewards, prev_ended)))
         noise_now = torch.from_numpy(noise[lanes, np.minimum(t, spec.horizon_steps - 1)])

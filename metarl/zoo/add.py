@@ -13,7 +13,7 @@ from metarl.errors import UserError
 from metarl.files import inside, read_plain, replace_file
 from metarl.runs.checkpoint import save_checkpoint
 from metarl.runs.directory import CHECKPOINTS, CONFIG, MAX_CONFIG_BYTES, VERSIONS, read_run_config
-from metarl.runs.find import load_experiment
+from metarl.runs.find import about as about_experiment
 from metarl.runs.load import Run, load_learner, open_run
 from metarl.runs.published import PUBLISHED, published
 from metarl.zoo.card import CARD, Card, digests, scores_of, write_card
@@ -35,7 +35,7 @@ def add_entry(
             "of experiments (docs/agents.md), and train it by its name"
         )
     name = name or stored.experiment
-    about = about or (load_experiment(stored.experiment).__doc__ or "").partition("\n")[0]
+    about = about or about_experiment(stored.experiment)
     target = inside(folder, name)
     if target.exists():
         raise UserError(f"{target} is there already; give another --name, or remove it")

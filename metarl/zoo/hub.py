@@ -6,7 +6,6 @@ of the zoo is, and can be pinned: the revision by git, the content by the card's
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 
 from metarl.errors import UserError
 from metarl.files import read_plain
-from metarl.zoo.card import CARD, MAX_CARD_BYTES, MAX_FILE_BYTES, Card, check_files, read_card
+from metarl.zoo.card import CARD, MAX_CARD_BYTES, MAX_FILE_BYTES, Card, check_files, digests, read_card
 from metarl.zoo.model_card import PAGE, page
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
@@ -83,7 +82,7 @@ def pull(repository: str, folder: Path, *, revision: str | None = None, digest: 
             shutil.copyfile(found, new / name)
 
         fetch(CARD)
-        found_digest = hashlib.sha256((new / CARD).read_bytes()).hexdigest()
+        (found_digest,) = digests(new, [CARD]).values()
         if digest is not None and digest != found_digest:
             raise UserError(
                 f"{repository} at {info.sha} has the digest {found_digest:.16}..., and you gave {digest:.16}...; ask "

@@ -14,9 +14,10 @@ from metarl.deploy.agent import Agent
 from metarl.envs.bandits import Bandits
 from metarl.envs.navigation import Navigation
 from metarl.errors import NonFiniteError, UserError
+from metarl.learner import ActorInput
 from metarl.rollout.collect import collect_episodes
 from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.types import Episodes
+from metarl.types import Episodes, join_episodes_of_task
 from tests.agents.test_contract import small as small_agent
 
 SEED = (5, 3, 0)
@@ -53,8 +54,6 @@ def live(session: Any, robot: Robot, episodes: int) -> None:
 
 
 def of(session: Any) -> Episodes:
-    from metarl.types import join_episodes_of_task
-
     return join_episodes_of_task(session._episodes)
 
 
@@ -117,8 +116,6 @@ def test_adapt_takes_the_step_and_then_acts_by_the_mean(maml: Agent) -> None:
     assert not session.is_learning and not session.is_sampled
     obs = np.array([0.1, -0.2], np.float32)
     mean = maml.behaviour.actor(deterministic=True)
-    from metarl.learner import ActorInput
-
     inputs = ActorInput(torch.from_numpy(obs[None]), torch.zeros(1, 2), torch.zeros(1), torch.zeros(1).bool())
     actions, _, _ = mean.act(mean.start([expected], 1), inputs, torch.zeros(1, 0))
     np.testing.assert_array_equal(session.act(obs), actions.numpy()[0].clip(-1, 1))
