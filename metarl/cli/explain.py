@@ -14,7 +14,7 @@ from tyro.conf import Positional
 from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
-from metarl.fewshot.data.source import NamesClasses
+from metarl.fewshot.data.source import class_names
 from metarl.fewshot.evaluation import held_out_task
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.explain import Explanation, answers_by_class, draw, explain
@@ -80,8 +80,7 @@ def _explain(experiment: FewShotExperiment, arguments: ExplainArguments) -> None
     console.print(_scores(explanation, "mse" if source.spec.regression else "accuracy", title))
     names = None
     if not source.spec.regression:
-        name_of = source.class_name if isinstance(source, NamesClasses) else "class {}".format
-        names = {label: name_of(c) for label, c in enumerate(data.task.params["classes"])}
+        names = class_names(source, data.task)
         console.print(_classes(explanation, names))
     if explanation.changes is not None:
         console.print(_layers(explanation))

@@ -12,7 +12,7 @@ from metarl.cli.film import Film
 from metarl.cli.rendering import Frame, webp
 from metarl.errors import UserError
 from metarl.experiment import RLExperiment
-from metarl.fewshot.data.source import NamesClasses
+from metarl.fewshot.data.source import class_names
 from metarl.fewshot.evaluation import held_out_task
 from metarl.fewshot.experiment import FewShotExperiment
 from metarl.fewshot.explain import answers_by_class, draw, explain
@@ -191,8 +191,7 @@ def _few_shot_episode(experiment: FewShotExperiment, ranked: Ranked, label: str)
     text = [f"Suite {suite}, task {number}, the median one; {measure} by inner steps {', '.join(told)}."]
     table, names = None, None
     if not source.spec.regression:
-        name_of = source.class_name if isinstance(source, NamesClasses) else "class {}".format
-        names = {label: name_of(c) for label, c in enumerate(data.task.params["classes"])}
+        names = class_names(source, data.task)
         rows = [
             (row.name, f"{row.right} of {row.queries}", ", ".join(f"{name} ({n})" for name, n in row.taken_for))
             for row in answers_by_class(explanation, names)

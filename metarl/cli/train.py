@@ -20,9 +20,7 @@ from rich.text import Text
 from tyro.conf import Positional
 
 from metarl.cli.evaluate import evaluate_both
-from metarl.cli.look import FRAMES_PER_SECOND
 from metarl.cli.machine import warn_if_busy
-from metarl.cli.rendering import write_video
 from metarl.cli.report import report_at_the_end
 from metarl.cli.words import HELP, is_help
 from metarl.config import (
@@ -49,7 +47,7 @@ from metarl.runs.stop import Stopped, StopSignal
 from metarl.scores.plots import plot_training
 from metarl.scores.report import Report, save_report
 from metarl.trackers.registry import find_trackers
-from metarl.trackers.tracker import About, tracked
+from metarl.trackers.tracker import About, Trackers, tracked
 from metarl.trainer import Trainer
 
 PICTURES = ("adaptation", "training")
@@ -148,15 +146,23 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                 for name in PICTURES:
                     trackers.picture(name, run.path / f"{name}.png")
                 if arguments.track:
-                    for kind, film in filmed.items():
-                        write_video(path := Path(films, f"{kind}.gif"), film, frames_per_second=FRAMES_PER_SECOND)
-                        trackers.film(kind, path)
+                    _tell_films(trackers, filmed, Path(films))
             say(_next_commands(run.path, experiment))
             if page is not None:
                 say(f"the report is {page}")
     finally:
         experiment.close()
     return 0
+
+
+def _tell_films(trackers: Trackers, filmed: Mapping[str, Any], folder: Path) -> None:
+    """`filmed`: frames by kind of task."""
+    from metarl.cli.look import FRAMES_PER_SECOND  # with all that a report is made of: a quarter of a second
+    from metarl.cli.rendering import write_video
+
+    for kind, film in filmed.items():
+        write_video(path := folder / f"{kind}.gif", film, frames_per_second=FRAMES_PER_SECOND)
+        trackers.film(kind, path)
 
 
 def _name_ray(address: str, config: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.report.drawing import HEIGHT, Figure, Key, on_axis, panel
-from metarl.scores.plots import COLORS, MARKERS, Curves, draw_curves
+from metarl.scores.plots import COLORS, MARKERS, Curves, arms, draw_curves
 
 MOST_POINTS = 400
 """Of a curve in a page."""
@@ -19,11 +19,11 @@ MANY_POINTS = 60
 def scores_figure(title: str, measure: str, axis: str, curves: Curves, numbers: Mapping[str, int]) -> Figure:
     """One measure of policies that do not adapt, with 95 % intervals, one below the other."""
     with panel(title, height=0.7 + 0.35 * len(curves)) as (axes, drawn):
-        for row, (name, ((mean, low, high), *_)) in enumerate(curves.items()):
+        for row, (name, (interval, *_)) in enumerate(curves.items()):
             axes.errorbar(
-                mean,
+                interval[0],
                 -row,
-                xerr=[[max(mean - low, 0.0)], [max(high - mean, 0.0)]],
+                xerr=arms([interval]),
                 color=COLORS[numbers[name] % len(COLORS)],
                 marker=MARKERS[numbers[name] % len(MARKERS)],
                 capsize=4,

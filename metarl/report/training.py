@@ -69,7 +69,8 @@ def time_section(groups: Sequence[Group]) -> Section:
         pace = f"{env_steps / seconds:,.0f} env steps/s" if env_steps and seconds else ""
         rows.append((group.label, str(len(group.seeds)), amount(evaluations[0]), duration(seconds), pace))
     shares = _shares([row for of_seed in groups[0].rows for row in of_seed])
-    text = [_busy(groups[0])] if shares and _busy(groups[0]) else []
+    busy = _busy(groups[0]) if shares else ""
+    text = [busy] if busy else []
     table = Table(
         ("run", "seeds", "trained for", "wall-clock", "pace"), rows, "Wall-clock of meta-training, the mean over seeds."
     )

@@ -113,18 +113,22 @@ def draw_curves(axes: Axes, curves: Curves, *, numbers: Mapping[str, int] | None
         number = index if numbers is None else numbers[name]
         offset = 0.06 * (index - (len(curves) - 1) / 2)  # side by side, or the bars hide each other
         means = [mean for mean, _, _ in points]
-        below = [max(mean - low, 0.0) for mean, low, _ in points]
-        above = [max(high - mean, 0.0) for mean, _, high in points]
         axes.errorbar(
             [step + offset for step in range(len(points))],
             means,
-            yerr=[below, above],
+            yerr=arms(points),
             label=text_label(name),
             color=COLORS[number % len(COLORS)],
             marker=MARKERS[number % len(MARKERS)],
             capsize=4,
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def arms(intervals: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
+    """How far each (mean, low, high) reaches below and above its mean, as error bars are drawn."""
+    below = [max(mean - low, 0.0) for mean, low, _ in intervals]
+    return below, [max(high - mean, 0.0) for mean, _, high in intervals]
 
 
 def new_figure(*, width: float, height: float) -> Figure:

@@ -11,7 +11,7 @@ from typing import Any
 from metarl.files import inside, replace_file
 from metarl.runs.compare import POLICY
 from metarl.scores.format import number
-from metarl.scores.plots import COLORS, new_figure, save_figure
+from metarl.scores.plots import COLORS, arms, new_figure, save_figure
 from metarl.sweep.grid import Run, short_names
 from metarl.sweep.plan import Cost
 from metarl.sweep.results import Compared, Done, last_of
@@ -107,8 +107,7 @@ def draw(path: Path, rows: Sequence[Compared], *, measure: str, title: str) -> N
     axes = figure.subplots()
     places = range(len(rows))
     middles = [row.iqm for row in rows]
-    beside = [[max(m.mean - m.low, 0.0) for m in middles], [max(m.high - m.mean, 0.0) for m in middles]]
-    axes.errorbar([m.mean for m in middles], places, xerr=beside, fmt="o", color=COLORS[0], capsize=4)
+    axes.errorbar([m.mean for m in middles], places, xerr=arms(middles), fmt="o", color=COLORS[0], capsize=4)
     axes.set_yticks(places, [label(row.setting.name) for row in rows])
     axes.margins(y=0.5 / len(rows))
     axes.invert_yaxis()  # the first on top, as in the table

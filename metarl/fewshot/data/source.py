@@ -104,6 +104,12 @@ class NamesClasses(Protocol):
     def class_name(self, class_id: int) -> str: ...
 
 
+def class_names(source: EpisodeSource, task: Task) -> dict[int, str]:
+    """Of a task's labels, by what its data call the classes, or by their numbers."""
+    name_of = source.class_name if isinstance(source, NamesClasses) else "class {}".format
+    return {label: name_of(c) for label, c in enumerate(task.params["classes"])}
+
+
 RawKind = Literal["texts", "images", "arrays"]
 
 
