@@ -8,7 +8,7 @@ DEMO ?= $(BIN)/metarl train ml1_reach_maml --iterations 12
 DEMO_RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fewshot-demo test docs release test-slow clean
+.PHONY: help setup demo fewshot-demo test test-thorough docs release test-slow clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,7 +41,10 @@ docs: setup ## build the documentation site into site/, strictly
 release: setup ## build sdist and wheel into dist/, and check what the wheel does where nothing else is installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[release]'
 	$(BIN)/python -m build --outdir dist
-	$(BIN)/python -m pytest -q -m slow tests/test_installed.py
+	$(BIN)/python -m pytest -q -m thorough tests/test_installed.py
+
+test-thorough: setup ## what the quick tests have samples of: every kill, every place in a file, the wheel, Ray, sweeps
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m thorough --timeout 1800
 
 test-slow: setup ## the tests that learn something or measure time
 	$(BIN)/python -m pytest -q -m slow --timeout 3600

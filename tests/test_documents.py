@@ -44,6 +44,7 @@ def test_readme_adapts_on_a_robot(tmp_path: Path) -> None:
     assert len(run(shorter, tmp_path).splitlines()) == 5
 
 
+@pytest.mark.thorough
 def test_the_core_in_ten_lines_learns(tmp_path: Path) -> None:
     (example,) = blocks("docs/architecture.md")
     assert len(example.strip().splitlines()) <= 20

@@ -57,12 +57,9 @@ SMALL_REPLAY = [
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
-    """In the quick suite the cheetah stands for all robots, and RL² on reach for that on push and ML10."""
-    return (
-        [pytest.mark.slow]
-        if name.startswith(("skill_", "walk_", "ant_", "cheetah_vel", "ml10_rl2", "ml1_push"))
-        else []
-    )
+    """In the quick suite the cheetah stands for all robots, RL² on reach for push and ML10, and MT10 for MT50."""
+    others = ("skill_", "walk_", "ant_", "cheetah_vel", "ml10_rl2", "ml1_push", "mt50")
+    return [pytest.mark.thorough] if name.startswith(others) else []
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in experiment_names()])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.thorough
 ROOT = Path(__file__).parents[1]
 THEIRS = "raise ImportError('this is somebody else\\'s package')\n"
 SMALL = [
@@ -81,7 +82,6 @@ def test_commands_work_beside_other_peoples_code(theirs: tuple[Path, dict[str, s
     assert "navigation_maml" in metarl("zoo", "show", "navigation_maml")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_wheel_in_an_environment_of_its_own(wheel: Path, tmp_path: Path) -> None:
     """All that it needs comes with it: the first commands of a newcomer, outside of the checkout."""

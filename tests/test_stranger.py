@@ -339,6 +339,7 @@ WRONG: list[Any] = [None, [], {}, "x", -1, True, [[1.0], [2.0, 3.0]], {"sha256":
 """What may stand where something else should."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["rl", "digits"])
 def test_strings_of_an_evaluation(kind: str, runs: Path, tmp_path, outside, capsys) -> None:
     run = copy_of(runs / kind, tmp_path)
@@ -347,6 +348,7 @@ def test_strings_of_an_evaluation(kind: str, runs: Path, tmp_path, outside, caps
         given(commands[number % len(commands)](run, runs), outside, capsys)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["rl", "digits"])
 @pytest.mark.parametrize("file", ["config.json", "evaluation.json"])
 def test_values_of_a_record(kind: str, file: str, runs: Path, tmp_path, outside, capsys) -> None:
@@ -360,6 +362,7 @@ def test_values_of_a_record(kind: str, file: str, runs: Path, tmp_path, outside,
         (run / file).write_text(original)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:skipped a bad checkpoint", "ignore:.*came from other versions")
 @pytest.mark.parametrize("which", ["rl", "digits", "saved"])
 def test_values_of_a_checkpoint(which: str, runs: Path, tmp_path, outside, capsys) -> None:
@@ -419,6 +422,7 @@ def test_files_of_a_directory_of_seeds(file: str, put, runs: Path, tmp_path, out
     read_again(tmp_path / "records", "old", tmp_path, outside, capsys)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["navigation_maml", "digits_prototypical"])
 def test_values_of_a_compact_record(name: str, runs: Path, tmp_path, outside, capsys) -> None:
     records = shutil.copytree(runs / "records", tmp_path / "records")

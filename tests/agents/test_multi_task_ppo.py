@@ -73,6 +73,7 @@ def mean_return(pool, learner, phi):
     return float(episodes.returns_undiscounted().mean())
 
 
+@pytest.mark.thorough
 def test_multi_task_ppo_learns_a_single_goal(pool):
     """With one task it is plain PPO: from -55 or so to near a straight walk's -1.4 (distances 0.47, 0.37, ...)."""
     config = PPOConfig(hidden=(32,), init_std=0.3, lr=3e-3)

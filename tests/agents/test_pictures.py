@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from metarl.agents.maml import MAMLConfig, maml
 from metarl.agents.rl2 import RL2, RL2Config
@@ -48,6 +49,7 @@ def test_maml_adapts_to_which_side_counts() -> None:
     assert after > 7.5 and before < 6.5
 
 
+@pytest.mark.thorough
 def test_a_memory_learns_to_see() -> None:
     """Measured: 5 of 10 hits at first, 8.8 after 18 updates."""
     tasks = GymTasks(LIGHTS, vary={"light": Uniform(100, 255)}, kwargs={"channels_first": True}, horizon_steps=STEPS)

@@ -107,6 +107,7 @@ def test_vector_envs_that_lose_a_process_at_their_start_are_started_again_and_it
     assert always.starts == 3 and len(warned) == 2
 
 
+@pytest.mark.thorough
 def test_bench_memory(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     small = ["--benchmark", "ML10", "--meta-batch-size", "2", "--episodes", "1", "--task-changes", "10"]

@@ -139,7 +139,9 @@ def wait_for_checkpoints(out: Path, count: int, process: subprocess.Popen[str]) 
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("delay_seconds", [0.0, 0.07, 0.19])
+@pytest.mark.parametrize(
+    "delay_seconds", [0.07, *(pytest.param(delay, marks=pytest.mark.thorough) for delay in (0.0, 0.19))]
+)
 def test_sigkill_then_resume_equals_the_uninterrupted_run(
     reference: Path, tmp_path: Path, delay_seconds: float
 ) -> None:
@@ -210,7 +212,7 @@ def test_a_reader_that_has_read_enough_does_not_end_the_run(tmp_path: Path) -> N
     assert (tmp_path / "run" / "evaluation.json").is_file()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.thorough), signal.SIGTERM])
 def test_a_signal_saves_and_exits_with_130(reference: Path, tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "run"
     process = start(out, "--iterations", "400", "--workers", "2")

@@ -31,7 +31,7 @@ def scores_of(run: Path) -> tuple[dict, dict]:
     return theta, json.loads((run / "evaluation.json").read_text())["policies"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_runs_of_a_sweep_equal_those_of_train_and_what_nothing_is_left_of_stays(tmp_path, capsys):
     assert main(sweep(tmp_path / "sweep", "--set", "inner_lr=0.2", "--seeds", "3")) == 0
     assert main(["train", "navigation_maml", "--out", str(tmp_path / "run"), *SMALL, "--inner-lr=0.2", "--seed=3"]) == 0
@@ -92,7 +92,7 @@ def test_a_submit_file_has_a_job_for_each_run(capsys, tmp_path):
     assert not (tmp_path / "sweep").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_search_is_scored_on_the_validation_tasks_and_goes_on(tmp_path, capsys):
     pytest.importorskip("optuna")
     search = ["--sampler", "optuna", "--maximize", "return", "--set", "inner_lr", "--seeds", "0:2"]
@@ -106,7 +106,7 @@ def test_a_search_is_scored_on_the_validation_tasks_and_goes_on(tmp_path, capsys
     assert len(rows) == 6 and {row["state"] for row in rows} == {"done"}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(1800)
 def test_a_sweep_stopped_and_killed_equals_an_undisturbed_one(tmp_path):
     """By SIGTERM, at which its runs save, and twice by SIGKILL, with which they end."""

@@ -30,6 +30,10 @@ from tests.rollout.envs import NoisyActor, Scripted, SlowToImport, Unmakeable, j
 ROOT = Path(__file__).parents[2]
 
 
+def thorough(*values):
+    return pytest.param(*values, marks=pytest.mark.thorough)
+
+
 def policy_jobs(distribution, *, tasks, episodes):
     """Jobs with a phi of their own each, for a policy that fits."""
     spec = distribution.spec
@@ -47,7 +51,7 @@ def collect(distribution, jobs, actor, **config):
         return episodes
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [thorough(1), 2, thorough(3)])
 def test_navigation_gives_the_same_bytes_whatever_the_number_of_workers(workers):
     tasks = Navigation()
     jobs, actor = policy_jobs(tasks, tasks=7, episodes=3)
@@ -56,9 +60,7 @@ def test_navigation_gives_the_same_bytes_whatever_the_number_of_workers(workers)
     assert not same_bytes(reference[:1], reference[1:2])
 
 
-@pytest.mark.parametrize(
-    "workers", [2, pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("workers", [2, thorough(1), thorough(3)])
 def test_ml1_gives_the_same_bytes_whatever_the_number_of_workers(workers, ml1_reference):
     jobs, actor, reference = ml1_reference
     assert same_bytes(collect(ML1(), jobs, actor, workers=workers, lanes_per_group=2), reference)
@@ -121,9 +123,9 @@ def test_results_keep_the_order_of_jobs(pool, faultless):
     "kind, at, told",
     [
         ("kill", 2, "died"),
-        ("exit", 0, "died"),
+        thorough("exit", 0, "died"),
         ("raise", 0, "scripted trouble"),
-        ("raise", 3, "scripted trouble"),
+        thorough("raise", 3, "scripted trouble"),
     ],
 )
 def test_a_fault_that_happens_once_leaves_no_trace_in_the_episodes(pool, faultless, tmp_path, kind, at, told):
@@ -249,13 +251,14 @@ def test_what_the_user_has_to_mend_is_said_at_once_and_as_it_is():
 
 def test_a_hanging_worker_is_replaced(faultless, tmp_path):
     fault = {"kind": "hang", "at": 2, "marker": str(tmp_path / "marker")}
-    with RolloutPool(Scripted(), PoolConfig(workers=1, lanes_per_group=4, deadline_seconds=7)) as pool:
-        with pytest.warns(RuntimeWarning, match=r"hung: no answer within deadline_seconds=7"):
+    with RolloutPool(Scripted(), PoolConfig(workers=1, lanes_per_group=4, deadline_seconds=4)) as pool:
+        with pytest.warns(RuntimeWarning, match=r"hung: no answer within deadline_seconds=4"):
             episodes = pool.collect(jobs_with(fault), NoisyActor())
         assert pool.stats.restarts == 1
     assert same_bytes(episodes, faultless)
 
 
+@pytest.mark.thorough
 def test_a_worker_that_hangs_while_idle_and_takes_no_message_is_replaced():
     """The phis of 200 tasks, 1 MB, are more than the pipe holds, so that handing them over would wait forever."""
     tasks = Navigation()
@@ -335,7 +338,7 @@ def test_opening_and_closing_leaves_nothing_behind(capfd):
     open_and_close_pools(2, capfd)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_opening_and_closing_20_times_leaves_nothing_behind(capfd):
     open_and_close_pools(20, capfd)
 
@@ -505,14 +508,21 @@ def wait_until(condition, *, seconds, what):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-@pytest.mark.parametrize("to_group", [False, True], ids=["process", "group"])
+@pytest.mark.parametrize(
+    "number, to_group",
+    [
+        (signal.SIGTERM, False),
+        (signal.SIGKILL, True),
+        *(thorough(number, False) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGKILL)),
+        *(thorough(number, True) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)),
+    ],
+)
 def test_nothing_outlives_the_parent(parent, tmp_path, number, to_group):
     end_parent_in_an_episode(parent(), tmp_path, number, to_group=to_group)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system lets a stopped child outlive its parent")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [thorough(signal.SIGTERM), signal.SIGKILL])
 def test_a_worker_that_is_stopped_or_hangs_in_c_does_not_outlive_the_parent(parent, tmp_path, number):
     """None of its own threads runs, so that none can end it."""
     end_parent_in_an_episode(parent(kind="stop"), tmp_path, number, to_group=False)
@@ -532,10 +542,10 @@ def end_parent_in_an_episode(process, tmp_path, number, *, to_group):
 @pytest.mark.parametrize(
     "number, to_group, delay_seconds",
     [
-        (signal.SIGKILL, False, 0.0),
         (signal.SIGKILL, True, 0.0),
-        (signal.SIGKILL, True, 1.0),
-        (signal.SIGHUP, True, 0.3),
+        thorough(signal.SIGKILL, False, 0.0),
+        thorough(signal.SIGKILL, True, 1.0),
+        thorough(signal.SIGHUP, True, 0.3),
     ],
 )
 def test_nothing_outlives_a_parent_killed_while_its_worker_starts(parent, number, to_group, delay_seconds):

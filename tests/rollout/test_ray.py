@@ -62,7 +62,7 @@ def test_what_is_no_address(address):
         check_answers(address)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_an_address_where_nobody_answers_is_said_within_ten_seconds(ray, monkeypatch):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -143,7 +143,7 @@ def collect(jobs, **config):
         return pool.collect(jobs, NoisyActor())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(1800)
 def test_nodes_that_join_and_die_do_not_show(ray, cluster, tmp_path):
     """Two nodes, one killed in the middle of its group, a third that joins; Ray takes some 10 s to find a node dead."""
@@ -178,7 +178,7 @@ def test_nodes_that_join_and_die_do_not_show(ray, cluster, tmp_path):
         cluster.remove_node(node, allow_graceful=False)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 def test_faults_are_those_of_worker_processes(cluster, tmp_path):
     node = cluster.add_node(**{**NODE, "num_cpus": 2})
@@ -200,7 +200,7 @@ def test_faults_are_those_of_worker_processes(cluster, tmp_path):
     cluster.remove_node(node, allow_graceful=False)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 def test_a_run_on_ray_equals_one_by_processes(cluster, tmp_path):
     from tests.cli.test_cli import assert_same_run, train

@@ -193,6 +193,7 @@ def test_adaptation_is_claimed_where_the_gain_of_the_same_tasks_is_above_0(value
     assert verdict([np.array([points], float) for points in values], ["", ""]) == said
 
 
+@pytest.mark.thorough
 def test_adaptation_without_any_effect_is_seldom_claimed() -> None:
     """Nine steps of noise: the best of them looked like a gain in every sixth case."""
     rng = np.random.default_rng(0)
