@@ -18,12 +18,13 @@ from metarl.types import EnvSpec
 
 @dataclass(frozen=True, kw_only=True)
 class ANILConfig(TrustRegionConfig):
-    pass
+    """Settings of ANIL: those of the trust region and the inner loop."""
 
 
 def anil(
     spec: EnvSpec, config: ANILConfig, *, generator: torch.Generator, device: torch.device = CPU
 ) -> GradientLearner[FastWeights]:
+    """An agent whose inner loop moves the policy's last layer alone."""
     last = len(config.hidden)
     return policy_learner(
         spec,

@@ -31,6 +31,8 @@ from metarl.validate import NotNegative
 
 @dataclass(frozen=True, kw_only=True)
 class EMAMLConfig(TrustRegionConfig):
+    """Settings of E-MAML: MAML's, and how much exploration weighs."""
+
     exploration_weight: NotNegative = 1.0
     """Of the exploration term, a mean over support steps, beside the query's mean over steps; 0 is MAML."""
 
@@ -78,6 +80,8 @@ def exploration_loss(policy: Policy, batch: MetaBatch, phis: Sequence[Params]) -
 def e_maml(
     spec: EnvSpec, config: EMAMLConfig, *, generator: torch.Generator, device: torch.device = CPU
 ) -> GradientLearner[FastWeights]:
+    """An agent by MAML whose outer loss also rewards support episodes that led to a better phi."""
+
     def outer_step(problem: PolicyProblem) -> AdaptedTrustRegion:
         def extra_loss(batch: MetaBatch, phis: Sequence[Params]) -> Tensor:
             return config.exploration_weight * exploration_loss(problem.policy, batch, phis)

@@ -18,6 +18,8 @@ from metarl.validate import Count, Positive, Search
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuneConfig(PPOConfig):
+    """Settings of PPO over all tasks, and of the Adam that fine-tunes on a new one."""
+
     adaptation_lr: Annotated[Positive, Search(1e-4, 1e-1)] = 1e-3
     adaptation_epochs: Count = 20
     """Full-batch steps of Adam on one round's support episodes."""
@@ -30,4 +32,5 @@ class FineTuneConfig(PPOConfig):
 def fine_tune(
     spec: EnvSpec, config: FineTuneConfig, *, generator: torch.Generator, device: torch.device = CPU
 ) -> MultiTaskPPO:
+    """An agent trained on all tasks at once that adapts by further PPO on the support episodes."""
     return MultiTaskPPO(spec, config, generator=generator, device=device, adaptation=config.adaptation)

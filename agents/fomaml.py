@@ -17,12 +17,13 @@ from metarl.types import EnvSpec
 
 @dataclass(frozen=True, kw_only=True)
 class FOMAMLConfig(TrustRegionConfig):
-    pass
+    """Settings of first-order MAML: those of the trust region and the inner loop."""
 
 
 def fomaml(
     spec: EnvSpec, config: FOMAMLConfig, *, generator: torch.Generator, device: torch.device = CPU
 ) -> GradientLearner[FastWeights]:
+    """An agent by MAML without the derivative of the inner gradient."""
     return policy_learner(
         spec,
         config,

@@ -19,6 +19,8 @@ from metarl.types import EnvSpec
 
 @dataclass(frozen=True, kw_only=True)
 class MAMLConfig(TrustRegionConfig):
+    """Settings of MAML: those of the trust region and the inner loop, and the order of its gradient."""
+
     first_order: bool = False
     """Drop the derivative of the inner gradient (FOMAML)."""
 
@@ -26,6 +28,7 @@ class MAMLConfig(TrustRegionConfig):
 def maml(
     spec: EnvSpec, config: MAMLConfig, *, generator: torch.Generator, device: torch.device = CPU
 ) -> GradientLearner[FastWeights]:
+    """An agent by MAML: inner policy gradient steps, and a trust region step on the query episodes through them."""
     return policy_learner(
         spec,
         config,

@@ -27,6 +27,7 @@ class MetaSGDConfig(TrustRegionConfig):
 def meta_sgd(
     spec: EnvSpec, config: MetaSGDConfig, *, generator: torch.Generator, device: torch.device = CPU
 ) -> GradientLearner[FastWeights]:
+    """An agent by MAML with a learned step size for each parameter."""
     return policy_learner(
         spec,
         config,

@@ -35,6 +35,8 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig(Checked):
+    """Settings of PPO over all tasks, which does not adapt."""
+
     lr: Annotated[Positive, Search(1e-4, 1e-2)] = 3e-4
     clip: Positive = 0.2
     epochs: Count = 10
@@ -234,4 +236,5 @@ class MultiTaskPPO:
 def multi_task_ppo(
     spec: EnvSpec, config: PPOConfig, *, generator: torch.Generator, device: torch.device = CPU
 ) -> MultiTaskPPO:
+    """An agent without adaptation, trained by PPO on all tasks at once."""
     return MultiTaskPPO(spec, config, generator=generator, device=device)

@@ -28,6 +28,8 @@ from metarl.validate import Count, NotNegative, OpenShare, Positive, Search
 
 @dataclass(frozen=True, kw_only=True)
 class ProMPConfig(FastWeightsConfig):
+    """Settings of ProMP: the inner loop's, and those of PPO's clipped outer steps."""
+
     lr: Annotated[Positive, Search(1e-4, 1e-2)] = 1e-3
     adam_steps: Count = 5
     """Of Adam on one meta-batch."""
@@ -99,6 +101,7 @@ class ClippedAdam:
 def promp(
     spec: EnvSpec, config: ProMPConfig, *, generator: torch.Generator, device: torch.device = CPU
 ) -> GradientLearner[FastWeights]:
+    """An agent by ProMP: MAML with likelihood ratios in the inner loss and PPO's clipping in the outer one."""
     return policy_learner(
         spec,
         config,

@@ -28,6 +28,8 @@ from metarl.types import EnvSpec
 
 @dataclass(frozen=True)
 class AgentEntry:
+    """An agent in the table that `metarl list` shows and experiments on one's own env choose from."""
+
     description: str
     """One line, for `metarl list`."""
     config: Any

@@ -22,6 +22,8 @@ from metarl.validate import Bounds, Search
 
 @dataclass(frozen=True, kw_only=True)
 class ReptileConfig(FastWeightsConfig):
+    """Settings of Reptile: the inner loop's, and how far theta moves."""
+
     meta_lr: Annotated[float, Bounds(above=0, most=1), Search(0.05, 1.0)] = 0.5
     """The share of the way from theta to the mean phi that a meta-step goes."""
 
@@ -51,6 +53,7 @@ class TowardsMeanPhi:
 def reptile(
     spec: EnvSpec, config: ReptileConfig, *, generator: torch.Generator, device: torch.device = CPU
 ) -> GradientLearner[FastWeights]:
+    """An agent whose theta moves towards the mean of the adapted parameters."""
     return policy_learner(
         spec,
         config,

@@ -46,6 +46,8 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, kw_only=True)
 class SACConfig(Checked):
+    """Settings of soft actor-critic for many tasks; what each is for is in docs/off_policy.md."""
+
     actor_hidden: tuple[Count, ...] = (256, 256, 256)
     critic_hidden: tuple[Count, ...] = (256, 256, 256)
     critics: Count = 2

@@ -23,6 +23,8 @@ Algorithm = Literal["ppo", "sac", "ours"]
 
 @dataclass(frozen=True, kw_only=True)
 class OracleConfig(Checked):
+    """Settings of a training on one task alone, whose score says what is possible there."""
+
     algorithm: Algorithm = "ppo"
     env_steps: Count = 100_000
     eval_every_env_steps: Count = 10_000
@@ -40,6 +42,8 @@ class OracleConfig(Checked):
 
 @dataclass(frozen=True)
 class OraclePoint:
+    """What such a training has reached after so many env steps."""
+
     env_steps: int
     mean_return: float
     success_any: float

@@ -130,6 +130,7 @@ def thompson(rng: np.random.Generator, *, kind: Literal["bernoulli", "gaussian"]
 
 
 def uniform(rng: np.random.Generator) -> Choose:
+    """The strategy that pulls any arm with the same probability."""
     return lambda t, counts, sums: rng.integers(counts.shape[1], size=len(counts))
 
 

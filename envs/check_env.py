@@ -40,6 +40,8 @@ Status = Literal["ok", "note", "fix"]
 
 
 class Finding(NamedTuple):
+    """One line of `check-env`: what was looked at and how it is."""
+
     status: Status
     what: str
     sentence: str

@@ -15,6 +15,7 @@ from metarl.types import EnvSpec, Task
 
 
 def random_actions(spec: EnvSpec, num_steps: int, num_lanes: int, seed: int = 0) -> NDArray:
+    """Uniform actions, (T, L) int or (T, L, A) float32 in [-1, 1]."""
     rng = np.random.default_rng(seed)
     if spec.discrete:
         return rng.integers(spec.action_dim, size=(num_steps, num_lanes))

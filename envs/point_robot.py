@@ -69,6 +69,8 @@ class PointRobot(Checked):
 
 
 class PointRobotLanes:
+    """L points in the plane with a goal each."""
+
     def __init__(self, num_lanes: int, *, sparse: bool) -> None:
         self._sparse = sparse
         self._position = np.zeros((num_lanes, 2))

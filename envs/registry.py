@@ -21,6 +21,8 @@ from metarl.tasks import TaskDistribution
 
 @dataclass(frozen=True)
 class EnvEntry:
+    """A task distribution in the table that `metarl list` shows and commands choose from."""
+
     description: str
     """One line, for `metarl list`."""
     make: Callable[[], TaskDistribution]

@@ -40,6 +40,8 @@ def resolve_device(name: DeviceName) -> torch.device:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig(Checked):
+    """Settings of meta-training that every experiment has."""
+
     seed: Natural = 0
     """Everything random in the run follows from it."""
     iterations: Count = field(default=20, metadata={MAY_DIFFER: True})
@@ -292,6 +294,7 @@ class Variant:
 
 
 def presets_of(module: ModuleType) -> dict[str, Preset]:
+    """The named settings that an experiment file brings along, by name."""
     return vars(module).get("PRESETS", {})
 
 

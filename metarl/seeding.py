@@ -39,12 +39,15 @@ def checked_key(seed: SeedKey) -> SeedKey:
 
 
 def seed_sequence(key: SeedKey) -> np.random.SeedSequence:
+    """Numpy's, with the key's later numbers as its spawn key: other keys are independent."""
     return np.random.SeedSequence(key[0], spawn_key=key[1:])
 
 
 def numpy_rng(key: SeedKey) -> np.random.Generator:
+    """A generator of its own for the key."""
     return np.random.Generator(np.random.PCG64(seed_sequence(key)))
 
 
 def torch_rng(key: SeedKey) -> torch.Generator:
+    """A generator of its own for the key, on the CPU."""
     return torch.Generator().manual_seed(int(seed_sequence(key).generate_state(1, np.uint64)[0] >> 1))

@@ -95,6 +95,8 @@ def check_disjoint(others: Sequence[Task], meta_test: Sequence[Task], *, split: 
 
 @runtime_checkable
 class HasMetaTrain(Protocol):
+    """A distribution with fixed training tasks."""
+
     def meta_train(self) -> list[Task]:
         """The fixed training tasks, the same list at every call; empty where each is a new draw."""
         ...
@@ -102,6 +104,8 @@ class HasMetaTrain(Protocol):
 
 @runtime_checkable
 class HasVal(Protocol):
+    """A distribution with tasks to choose settings by."""
+
     def meta_val(self) -> list[Task]:
         """Tasks to choose settings by, the same list at every call: none that is trained or tested on."""
         ...
@@ -134,6 +138,8 @@ def val_tasks(tasks: TaskDistribution) -> list[Task]:
 
 @runtime_checkable
 class MakesTask(Protocol):
+    """A distribution that makes a task from its parameters."""
+
     def task(self, params: Mapping[str, Any]) -> Task:
         """The task with these parameters; raises UserError for others than its own."""
         ...
@@ -141,6 +147,8 @@ class MakesTask(Protocol):
 
 @runtime_checkable
 class Replays(Protocol):
+    """A distribution whose episodes can be drawn."""
+
     def replay(
         self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
     ) -> Iterator[NDArray[np.uint8]]:
@@ -155,6 +163,8 @@ def is_shown(step: int, num_steps: int, every: int) -> bool:
 
 @runtime_checkable
 class HasGymEnv(Protocol):
+    """A distribution over a gymnasium env."""
+
     def gym_env(self, task: Task) -> gym.Env:
         """The task as the gymnasium env that it was made from."""
         ...
@@ -162,6 +172,8 @@ class HasGymEnv(Protocol):
 
 @runtime_checkable
 class ShowsTask(Protocol):
+    """A distribution that may show the task in the observation."""
+
     def shown(self, task: Task) -> Sequence[float]:
         """What stands at the end of each observation and sets the task apart; empty where it is hidden."""
         ...
@@ -169,6 +181,8 @@ class ShowsTask(Protocol):
 
 @runtime_checkable
 class ConvertsSpaces(Protocol):
+    """A distribution whose env has spaces of its own."""
+
     def conversions(self) -> tuple[Callable[[Any], NDArray], Callable[[NDArray], Any]]:
         """(the env's own observation -> (O,), the policy's action -> the env's own)."""
         ...

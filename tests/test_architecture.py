@@ -143,6 +143,19 @@ def test_no_module_is_named_utils(trees):
     assert not [name for name in trees if Path(name).stem in ("utils", "util", "helpers", "misc", "common")]
 
 
+def test_what_the_reference_lists_says_what_it_is(trees):
+    """The documentation site is made of the docstrings; of experiments and commands it shows the settings."""
+    silent = [
+        f"{name}:{node.lineno} {node.name}"
+        for name, tree in trees.items()
+        if layer_of(name) in ("core", "envs", "agents")
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        if not ast.get_docstring(node)
+    ]
+    assert not silent, "write a docstring for each"
+
+
 def test_every_package_directory_has_an_init():
     directories = {path.parent for path in FILES}
     assert not [name_of(d) for d in directories if not (d / "__init__.py").exists()]

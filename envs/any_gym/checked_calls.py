@@ -19,6 +19,8 @@ from metarl.errors import UserError
 
 
 class CheckedStep(NamedTuple):
+    """A step of a user's env, of which each part has been checked."""
+
     obs: Any
     """As the env gave it."""
     reward: float

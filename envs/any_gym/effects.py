@@ -44,6 +44,7 @@ def _episode(
 
 
 def same(one: NDArray, other: NDArray) -> bool:
+    """Whether two arrays are equal; NaN equals NaN."""
     return np.array_equal(one, other, equal_nan=True)
 
 

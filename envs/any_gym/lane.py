@@ -142,6 +142,7 @@ class GymLane:
 
 
 def mujoco_model(env: gym.Env, reference: str) -> Any:
+    """The env's MjModel, whose fields can be scaled. Raises UserError where it has none."""
     model = vars(env.unwrapped).get("model")
     if type(model).__name__ != "MjModel":
         raise UserError(

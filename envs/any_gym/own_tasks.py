@@ -15,10 +15,12 @@ from metarl.errors import UserError
 
 
 def missing_methods(env: gym.Env) -> list[str]:
+    """Which of the methods of an env with tasks of its own it lacks."""
     return [name for name in ("sample_tasks", "set_task") if not callable(getattr(env.unwrapped, name, None))]
 
 
 def check_has_own_tasks(env: gym.Env, reference: str) -> None:
+    """Raises UserError where the env has no tasks of its own."""
     if missing := missing_methods(env):
         raise UserError(
             f"env {reference!r} has no {' and no '.join(missing)}, which own_tasks=True needs; add it or use `vary`"
@@ -73,6 +75,7 @@ def to_json(value: Any, reference: str) -> Any:
 
 
 def from_json(value: Any) -> Any:
+    """A task as it was before it was written as JSON: arrays are arrays again."""
     if isinstance(value, dict):
         if set(value) == {"array"}:
             return np.array(value["array"])

@@ -22,6 +22,8 @@ _MOST = 10
 
 
 class Suggestion(NamedTuple):
+    """What `check-env` proposes for an env: a sentence, and an experiment file to begin with."""
+
     sentence: str
     file: str | None
     """A whole experiment file, of tasks that were seen to differ; None where there are no such."""

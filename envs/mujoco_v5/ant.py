@@ -48,6 +48,7 @@ from metarl.envs.view import View
 
 
 def contact_cost(moved: Moved) -> Floats:
+    """(L,): 0.0005 times the sum of the squared contact forces, each clipped to [-1, 1]."""
     return 0.0005 * np.square(clipped_contacts(moved.state)).sum((1, 2))
 
 
@@ -56,24 +57,29 @@ def _maml_costs(moved: Moved) -> Floats:
 
 
 def maml_direction(moved: Moved) -> Floats:
+    """(L,) reward of MAML's ant: the speed forwards, or backwards, less its costs."""
     return moved.goal[:, 0] * moved.velocity[:, 0] + _maml_costs(moved)
 
 
 def maml_velocity(moved: Moved) -> Floats:
+    """(L,) reward of MAML's ant: how near its speed is to the task's, less its costs."""
     return 1.0 - abs(moved.velocity[:, 0] - moved.goal[:, 0]) + _maml_costs(moved)
 
 
 def maml_goal(moved: Moved) -> Floats:
+    """(L,) reward of MAML's ant: how near it is to the task's place, less its costs."""
     place = moved.state["subtree_com"][:, 1, :2]
     return 4.0 - abs(place - moved.goal).sum(-1) + _maml_costs(moved)
 
 
 def pearl_direction(moved: Moved) -> Floats:
+    """(L,) reward of PEARL's ant: the speed along the task's direction in the plane, less its costs."""
     along = (moved.velocity * moved.goal).sum(-1)
     return along - 0.5 * control_cost(moved) - contact_cost(moved) + 1.0
 
 
 def pearl_goal(moved: Moved) -> Floats:
+    """(L,) reward of PEARL's ant: minus the distance to the task's place, less its costs."""
     return -abs(torso_xy(moved.state) - moved.goal).sum(-1) - 0.1 * control_cost(moved) - contact_cost(moved)
 
 

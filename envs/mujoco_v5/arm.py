@@ -24,19 +24,23 @@ def _distance(state: State, a: int, b: int) -> Floats:
 
 
 def reach(moved: Moved) -> Floats:
+    """(L,) reward of the Reacher: minus the fingertip's distance to the target, less a cost of control."""
     return -_distance(moved.state, FINGERTIP, TARGET) - control_cost(moved)
 
 
 def reached(moved: Moved) -> NDArray[np.bool_]:
+    """(L,) bool: the fingertip is within 2 cm of the target."""
     return _distance(moved.state, FINGERTIP, TARGET) < 0.02
 
 
 def push(moved: Moved) -> Floats:
+    """(L,) reward of the Pusher: minus the object's distance to its goal and half of the hand's to it, less control."""
     near = _distance(moved.state, OBJECT, TIPS)
     return -_distance(moved.state, OBJECT, GOAL) - 0.5 * near - 0.1 * control_cost(moved)
 
 
 def pushed(moved: Moved) -> NDArray[np.bool_]:
+    """(L,) bool: the object is within 5 cm of its goal."""
     return _distance(moved.state, OBJECT, GOAL) < 0.05
 
 

@@ -25,6 +25,7 @@ LOG_SCALE_LIMIT = 3.0
 
 
 def draw_scales(robot: Robot, rng: np.random.Generator) -> dict[str, Any]:
+    """Factors on a robot's masses, inertias, damping and friction, by the model's field (PEARL's `rand_params`)."""
     return {
         field: (base ** rng.uniform(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT, getattr(robot.model, field).shape)).tolist()
         for field, base in BASES.items()
@@ -32,6 +33,7 @@ def draw_scales(robot: Robot, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def walk(moved: Moved) -> Floats:
+    """(L,) reward of a robot of changed body: the speed forwards, a cost of control, and 1 for being up."""
     return moved.velocity[:, 0] - 0.001 * control_cost(moved) + 1.0
 
 

@@ -36,10 +36,12 @@ PEARL = "Rakelly et al. 2019; code katerakelly/oyster"
 
 
 def along_direction(moved: Moved) -> Floats:
+    """(L,) reward: the speed forwards or backwards, as the task says, less a cost of control."""
     return moved.goal[:, 0] * moved.velocity[:, 0] - 0.05 * control_cost(moved)
 
 
 def at_velocity(moved: Moved) -> Floats:
+    """(L,) reward: minus the difference from the task's speed, less a cost of control."""
     return -abs(moved.velocity[:, 0] - moved.goal[:, 0]) - 0.05 * control_cost(moved)
 
 

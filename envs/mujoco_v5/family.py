@@ -94,6 +94,7 @@ def com_x(state: State) -> Floats:
 
 
 def one_number(key: str) -> Callable[[Params], list[float]]:
+    """What a family shows of its tasks where they differ in one number."""
     return lambda params: [params[key]]
 
 
@@ -103,18 +104,22 @@ def heading(params: Params) -> list[float]:
 
 
 def draw_angle(robot: Robot, rng: np.random.Generator) -> dict[str, Any]:
+    """Parameters of a task whose goal lies at any angle, in radians."""
     return {"angle": float(rng.uniform(0.0, 2 * np.pi))}
 
 
 def angle_name(params: Params) -> str:
+    """The id of a task by its angle, in degrees."""
     return f"{np.degrees(params['angle']):.4f}deg"
 
 
 def draw_direction(robot: Robot, rng: np.random.Generator) -> dict[str, Any]:
+    """Parameters of a task that asks for forwards, 1, or backwards, -1."""
     return {"direction": float(rng.choice((-1.0, 1.0)))}
 
 
 def direction_name(params: Params) -> str:
+    """The id of a task by its direction."""
     return "forward" if params["direction"] > 0 else "backward"
 
 
@@ -122,8 +127,10 @@ BACKWARD_AND_FORWARD: tuple[Params, ...] = ({"direction": -1.0}, {"direction": 1
 
 
 def draw_velocity(low: float, high: float) -> Callable[[Robot, np.random.Generator], dict[str, Any]]:
+    """A draw of task parameters with a speed between `low` and `high`, in m/s."""
     return lambda robot, rng: {"velocity": float(rng.uniform(low, high))}
 
 
 def velocity_name(params: Params) -> str:
+    """The id of a task by its speed."""
     return f"{params['velocity']:.6f}m/s"

@@ -23,6 +23,7 @@ def mass_center(state: State) -> Floats:
 
 
 def pearl_direction(moved: Moved) -> Floats:
+    """(L,) reward of PEARL's humanoid: the speed along the task's direction, less its costs, and 5 for being up."""
     along = (moved.velocity * moved.goal).sum(-1)
     impact = np.minimum(5e-7 * np.square(moved.state["cfrc_ext"]).sum((1, 2)), 10.0)
     return 0.25 * HUMANOID.frame_skip * along - 0.1 * control_cost(moved) - impact + 5.0

@@ -26,6 +26,8 @@ Start = Callable[[MjModel, np.random.Generator, Mapping[str, Any]], tuple[Floats
 
 @dataclass(frozen=True, kw_only=True)
 class Robot:
+    """One of gymnasium's robots as lanes step it: its model, first state, observation and end."""
+
     gym_id: str
     gym_kwargs: Mapping[str, Any]
     """With these, gymnasium's env has this robot's observation and termination."""

@@ -24,10 +24,12 @@ def observation_space(spec: EnvSpec) -> Box:
 
 
 def action_space(spec: EnvSpec) -> Any:
+    """Gymnasium's space of one lane's actions."""
     return Discrete(spec.action_dim) if spec.discrete else Box(-1.0, 1.0, (spec.action_dim,), np.float32)
 
 
 def render_modes(tasks: TaskDistribution) -> list[str]:
+    """Gymnasium's list of them: pictures where the tasks can be drawn, else none."""
     return ["rgb_array"] if isinstance(tasks, Replays) else []
 
 

@@ -29,6 +29,7 @@ GIVEN = EnvStep._fields
 
 
 def num_bytes(spec: EnvSpec, num_lanes: int) -> int:
+    """Of the memory that a worker and its parent share, for so many lanes."""
     return sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in _layout(spec, num_lanes))
 
 

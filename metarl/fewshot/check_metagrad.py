@@ -29,6 +29,8 @@ LOOP_REMEDY = "use backend='loop'"
 
 @dataclass(frozen=True)
 class MetaGradReport:
+    """What was found of a net's meta-gradient."""
+
     ok: bool
     message: str
     """One sentence: what is right, or what is wrong and what to do."""

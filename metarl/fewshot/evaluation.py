@@ -31,6 +31,8 @@ from metarl.validate import Bounds, Checked, Count, Natural
 @all_fields(MAY_DIFFER)
 @dataclass(frozen=True, kw_only=True)
 class FewShotEvaluationConfig(Checked):
+    """Settings of the score on held-out tasks."""
+
     suites: tuple[str, ...] = ("5w1s",)
     """Kinds of held-out tasks: 5w1s is 5-way 1-shot, 5w1s1q with one query a class, 10s a regression from 10 points,
     and those of the data set."""
@@ -90,6 +92,8 @@ def few_shot_evaluate(
 
 
 class Scored(NamedTuple):
+    """Scores of one suite."""
+
     scores: Scores
     """An accuracy in [0, 1], or of a regression the mean squared error, of each task."""
     rejection: Scores | None

@@ -36,6 +36,8 @@ from metarl.fewshot.nets.with_head import body_of
 
 @dataclass(frozen=True)
 class MethodEntry:
+    """A few-shot method in the table that `metarl list` shows and experiments choose from."""
+
     description: str
     """One line, for `metarl list`."""
     config: Any
@@ -103,6 +105,8 @@ ENCODERS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class DataEntry:
+    """A data set in the table that `metarl list` shows."""
+
     description: str
     config: Any
     """The data set's config dataclass with its defaults."""

@@ -127,6 +127,7 @@ def same_episodes(record: Record) -> dict[str, bool]:
 
 
 def write_overview(results: Path, target: Path) -> None:
+    """Write the table of all few-shot records."""
     replace_file(target, "\n".join(overview(results)).encode())
 
 

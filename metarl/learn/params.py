@@ -12,10 +12,12 @@ from metarl.types import Params
 
 
 def to(params: Params, device: torch.device) -> Params:
+    """On a device."""
     return {name: p.to(device) for name, p in params.items()}
 
 
 def detach(params: Params) -> Params:
+    """Without their history; the same memory."""
     return {name: p.detach() for name, p in params.items()}
 
 
@@ -58,6 +60,7 @@ def unflatten(vector: Tensor, like: Params) -> Params:
 
 
 def is_finite(params: Params) -> bool:
+    """Whether all entries are."""
     return all(bool(torch.isfinite(p).all()) for p in params.values())
 
 

@@ -40,6 +40,8 @@ class Key:
 
 @dataclass(frozen=True)
 class Figure:
+    """A drawing for the page, with the keys to its colours."""
+
     title: str
     svg: Markup
     keys: tuple[Key, ...] = ()

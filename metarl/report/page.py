@@ -45,6 +45,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
+    """A table of the page; a cell is a text or a picture."""
+
     headings: tuple[str, ...]
     rows: Sequence[tuple[str | Picture, ...]]
     note: str = ""
@@ -62,6 +64,8 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
+    """A part of the page, under a heading."""
+
     title: str
     text: Sequence[str] = ()
     figures: Sequence[Figure] = ()
@@ -80,6 +84,8 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
+    """All that a report shows."""
+
     title: str
     about: str
     """What the experiment is, by its own words."""
@@ -90,6 +96,7 @@ class Page:
 
 
 def render(page: Page) -> bytes:
+    """One HTML file, whose texts are escaped."""
     environment = Environment(
         loader=PackageLoader("metarl.report", "."),
         autoescape=True,

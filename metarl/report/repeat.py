@@ -18,6 +18,7 @@ MOST_ROWS = 400
 
 
 def repeat_section(groups: Sequence[Group]) -> Section:
+    """The commands that train the same again, and of what code they were."""
     commands = [train_command(seed.stored) for group in groups for seed in group.seeds]
     text = []
     if any(seed.stored.get("source") for group in groups for seed in group.seeds):
@@ -59,6 +60,7 @@ def settings_section(groups: Sequence[Group]) -> Section:
 
 
 def versions_section(groups: Sequence[Group]) -> Section:
+    """Versions and machine, a column for each that differs."""
     found: list[Mapping[str, Any]] = []
     for seed in _seeds(groups):
         if _environment(seed) not in found:

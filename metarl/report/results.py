@@ -43,6 +43,7 @@ def curves_of(groups: Sequence[Group]) -> list[Curve]:
 
 
 def adaptation_section(groups: Sequence[Group]) -> Section:
+    """Scores after each number of adaptation steps, as curves."""
     return Section(
         title="Adaptation to the test tasks" if _adapts(groups) else "Scores on the test tasks",
         text=how_to_read(groups),

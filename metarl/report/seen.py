@@ -13,6 +13,8 @@ from metarl.report.page import Picture, Section
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
+    """What a report shows of the tasks themselves."""
+
     sections: Sequence[Section] = ()
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     """Of tasks, by their id."""

@@ -24,6 +24,7 @@ FIXED = (*_COUNTS, "seconds")
 
 
 def training_section(groups: Sequence[Group]) -> Section:
+    """Metrics over meta-training."""
     known = list(dict.fromkeys(name for group in groups for rows in group.rows for row in rows for name in row))
     evaluated = [name for name in known if name.startswith("eval/") and name.count("/") > 1]
     shown = [name for name in SHOWN if name in known or f"{name}/post" in known] + evaluated[-2:]

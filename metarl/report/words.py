@@ -82,6 +82,7 @@ def description(groups: Sequence[Group]) -> str:
 
 
 def sentence(groups: Sequence[Group]) -> str:
+    """What was trained, on what, for how long."""
     first = groups[0]
     evaluation, scores = first.seeds[0].evaluation, next(iter(first.seeds[0].suites(POLICY).values()))
     if len(groups) > 1:
@@ -98,6 +99,7 @@ def sentence(groups: Sequence[Group]) -> str:
 
 
 def cards(groups: Sequence[Group]) -> list[Card]:
+    """The few numbers that stand above all others."""
     chosen = headline(groups)
     name = MEASURES.get(chosen.measure, chosen.measure)
     if len(groups) > 1:
@@ -116,6 +118,7 @@ def cards(groups: Sequence[Group]) -> list[Card]:
 
 
 def how_to_read(groups: Sequence[Group]) -> list[str]:
+    """What the numbers and intervals are of, and whether it adapts."""
     chosen = headline(groups)
     condition = CONDITIONS.get(chosen.condition, chosen.condition)
     scores = of_seeds(groups[0], POLICY, chosen.suite)

@@ -25,6 +25,8 @@ ExtraLoss = Callable[[MetaBatch, Sequence[Params]], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class TrustRegionConfig(FastWeightsConfig):
+    """Settings of agents with an inner loop and an outer step of TRPO."""
+
     max_kl: Annotated[Positive, Search(0.003, 0.1)] = 0.01
     """Trust region of the outer step, nats per state."""
     cg_iterations: Count = 10

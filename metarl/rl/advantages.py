@@ -12,6 +12,8 @@ from metarl.types import Episodes
 
 
 class Advantages(NamedTuple):
+    """Advantages of B tasks' episodes, and how well the baseline predicts their returns."""
+
     values: Tensor  # (B, N, T) standardised per task
     explained_variance: float
 

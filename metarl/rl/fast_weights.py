@@ -38,6 +38,8 @@ InnerLoss = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class FastWeightsConfig(Checked):
+    """Settings that all agents with an inner loop share."""
+
     inner_lr: Annotated[Positive, Search(0.01, 1.0)] = 0.1
     """Step size on a loss of advantages standardised by their standard deviation."""
     inner_lr_decay: Annotated[float, Bounds(above=0, most=1)] = 1.0

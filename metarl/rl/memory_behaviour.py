@@ -38,6 +38,8 @@ class TrialPolicy(Protocol):
 
 
 class ActorMemory(NamedTuple):
+    """What an actor with a memory carries from step to step."""
+
     carried: Any  # by the policy, made of the states (L, S)
     previous: Tensor | None  # (L, A + 2) the transition before the job's first step, None after it
 

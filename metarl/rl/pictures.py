@@ -26,6 +26,8 @@ CHANNELS = (16, 32)
 
 @dataclass(frozen=True)
 class PictureEncoder:
+    """Convolutions from a camera's picture to features."""
+
     height: int
     width: int
     channels: int

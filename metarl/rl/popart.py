@@ -12,6 +12,8 @@ from metarl.types import Params
 
 
 class ReturnUnits(NamedTuple):
+    """Mean and deviation of the returns, in whose units a value head predicts (van Hasselt et al. 2016)."""
+
     moments: Tensor
     """Exponential means of [1, G, G^2] over the returns G, (3,) float64; all 0 before the first update."""
 

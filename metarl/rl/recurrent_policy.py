@@ -38,6 +38,8 @@ class Acting(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentPolicy:
+    """A policy and value function over a memory of the trial, for RL²."""
+
     spec: EnvSpec
     memory_kind: MemoryKind = "gru"
     hidden_dim: int = 256

@@ -20,6 +20,8 @@ from metarl.types import Metrics, Params
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPPO:
+    """PPO on whole trials, backpropagated through the memory."""
+
     policy: RecurrentPolicy
     clip: float
     entropy_coef: float

@@ -16,6 +16,8 @@ from torch import Tensor
 
 
 class ValueHead(Protocol):
+    """What a critic's outputs say of the value, and their loss."""
+
     @property
     def size(self) -> int:
         """Outputs of a critic."""

@@ -41,6 +41,7 @@ def _padded(shape: tuple[int, ...], dtype: np.dtype) -> int:
 
 
 def num_bytes(spec: EnvSpec, num_episodes: int) -> int:
+    """Of the arrays that so many episodes are written to."""
     return sum(_padded(shape, dtype) for shape, dtype in layout(spec, num_episodes).values())
 
 

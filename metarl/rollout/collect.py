@@ -34,6 +34,7 @@ def collect_episodes(
 
 
 def explorer_of(behaviour: RLBehaviour) -> Actor:
+    """The actor that collects for training: one that explores where the behaviour has such, else its own."""
     return behaviour.explorer() if isinstance(behaviour, Explores) else behaviour.actor()
 
 

@@ -30,4 +30,5 @@ def to_bytes(message: object) -> memoryview:
 
 
 def from_bytes(data: bytes) -> object:
+    """What `to_bytes` made. Only of what this program's own processes sent."""
     return pickle.loads(data)

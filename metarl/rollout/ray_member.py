@@ -24,6 +24,8 @@ MAY_DIFFER = ("platform", "cpu_count", "git_dirty")
 
 
 class Finished(NamedTuple):
+    """A group's episodes, and how long they took."""
+
     times: GroupTimes
     arrays: Arrays
 

@@ -23,6 +23,8 @@ HAS_ANONYMOUS = hasattr(os, "memfd_create")
 
 
 class SharedBlock(Protocol):
+    """Memory that two processes have."""
+
     @property
     def size(self) -> int:
         """Bytes; at least as many as were asked for."""

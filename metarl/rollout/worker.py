@@ -46,11 +46,15 @@ class Began:
 
 @dataclass(frozen=True)
 class Finished:
+    """What a worker answers when a group's episodes are in the shared memory."""
+
     times: GroupTimes
 
 
 @dataclass(frozen=True)
 class Failed:
+    """What a worker answers, or is said to have answered, where it could not."""
+
     traceback: str
     for_people: UserError | None = None
     """Says itself what to fix. The same seeds would give it again, so it is not tried again."""
@@ -98,6 +102,7 @@ def of_its_text(error: UserError) -> UserError:
 
 
 def worker_main(connection: Connection, tasks: TaskDistribution, non_finite: NonFinite) -> None:
+    """A worker's life: take groups of jobs and run them, until the parent says so or is gone."""
     # Ctrl-C goes to the whole process group; the parent alone decides what becomes of its workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -66,6 +66,8 @@ Means = tuple[Interval, list[float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
+    """Seeds of one experiment as results/NAME.json holds them."""
+
     seeds: tuple[Seed, ...]
     curves: Mapping[tuple[str, str, str, str], list[Means]]
     """After each number of steps, by policy, suite, condition and measure; those that all seeds have."""
@@ -81,6 +83,7 @@ def record_of(seeds: Sequence[Seed]) -> Record:
 
 
 def maxima_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, float, int]]:
+    """By kind of action: how many evaluations there were in training, the best score, and its iteration."""
     found = {}
     for mode in MODES:
         name = EVALUATED.format(mode)
@@ -128,6 +131,7 @@ class Once:
 
 
 def to_json(record: Record) -> bytes:
+    """The record's file: settings and versions once, what differs by seed, numbers in 16 bits."""
     once = Once()
     first = record.seeds[0].stored
     scores: dict[str, Any] = {}
@@ -199,6 +203,7 @@ def _tasks_to_json(scores: Scores) -> int | str:
 
 
 def numbered(count: int) -> tuple[str, ...]:
+    """Ids of test tasks that have none but their number."""
     return tuple(f"test{i}" for i in range(count))
 
 

@@ -72,6 +72,7 @@ def _variants(path: Path) -> tuple[str, ...]:
 
 
 def experiment_names() -> list[str]:
+    """Of all installed experiments, sorted; an experiment of a file of several is FILE_VARIANT."""
     return sorted(_places())
 
 

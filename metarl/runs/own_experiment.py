@@ -36,6 +36,8 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class OwnExperiment:
+    """A user's experiment file and the modules beside it, as they were when the run started."""
+
     path: Path
     """Of the file, resolved."""
     files: Mapping[str, bytes]

@@ -55,6 +55,7 @@ def unpack(packed: dict[str, Any], shape: tuple[int, ...]) -> NDArray[np.float64
 
 
 def pack_text(text: str) -> str:
+    """A text as few ASCII letters; `unpack_text` gives it back."""
     return _compressed(text.encode())
 
 

@@ -10,6 +10,8 @@ from metarl.runs.find import experiments_directory
 
 
 class Records(NamedTuple):
+    """Where records and the tables of them lie."""
+
     results: Path
     """RESULTS/NAME.json holds the seeds of an experiment."""
     table: Path

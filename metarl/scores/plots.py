@@ -141,6 +141,7 @@ def new_figure(*, width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
+    """Write it whole, in the format that the path's ending says. Raises UserError."""
     for axes in figure.axes:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)

@@ -34,6 +34,8 @@ NOT_A_SCORE = ("steps_to_success",)
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
+    """The one table of scores: B tasks, N samples of each, after K numbers of steps, under C conditions."""
+
     values: Mapping[str, NDArray[np.float64]]
     """By measure (return, success_any, accuracy, mse, ...), (C, K, B, N)."""
     conditions: tuple[str, ...]

@@ -38,6 +38,8 @@ class Setting:
 
 @dataclass(frozen=True)
 class Run:
+    """One training of a sweep."""
+
     setting: Setting
     seed: int
 

@@ -23,6 +23,8 @@ MAX_BYTES = 16 * 2**20
 
 
 class Plan(msgspec.Struct, frozen=True):
+    """What a sweep runs; it may not change while its directory exists."""
+
     experiment: str
     """A name of `metarl list`, or that of a .py file."""
     sha256: str | None
@@ -44,6 +46,8 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
+    """The file sweep.json: the plan, and what its finished runs cost."""
+
     plan: Plan
     costs: dict[str, Cost] = {}
     """By the name of the run."""
@@ -63,6 +67,7 @@ def read_stored(sweep: Path) -> Stored | None:
 
 
 def write_stored(sweep: Path, stored: Stored) -> None:
+    """Write sweep.json whole."""
     replace_file(inside(sweep, FILE), msgspec.json.format(msgspec.json.encode(stored), indent=1))
 
 

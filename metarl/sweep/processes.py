@@ -79,6 +79,8 @@ class RunProcess:
 
 @dataclass(frozen=True)
 class Ended:
+    """How a run of a sweep ended."""
+
     run: Run
     cost: Cost
     failure: str | None

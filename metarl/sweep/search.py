@@ -34,6 +34,8 @@ _WIDE = 10.0
 
 @dataclass(frozen=True)
 class Range:
+    """Where a search draws a field's value from."""
+
     low: float
     high: float
     log: bool
@@ -112,6 +114,8 @@ def _text(value: float, whole: bool) -> str:
 
 @dataclass(frozen=True)
 class Trial:
+    """One setting that a search tries."""
+
     number: int
     setting: Setting
 

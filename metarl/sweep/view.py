@@ -27,6 +27,8 @@ _TAIL_BYTES = 4096
 
 
 class View:
+    """The live table of a sweep's runs; where the output is no terminal, a line for each that ends."""
+
     def __init__(self, sweep: Path, *, total: int, iterations: int) -> None:
         """`total` runs, each of so many iterations."""
         self._sweep, self._total, self._iterations = sweep, total, iterations

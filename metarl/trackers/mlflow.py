@@ -22,6 +22,8 @@ AT_ONCE = 100
 
 
 class MLflow:
+    """Tracks a run with MLflow; without `MLFLOW_TRACKING_URI`, in the run's own folder."""
+
     def __init__(self, about: About) -> None:
         tracking: Any = importlib.import_module("mlflow.tracking")
         self._entities: Any = importlib.import_module("mlflow.entities")

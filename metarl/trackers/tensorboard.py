@@ -17,6 +17,8 @@ from metarl.trackers.tracker import About
 
 
 class TensorBoard:
+    """Tracks a run as TensorBoard's event files in the run's folder."""
+
     def __init__(self, about: About) -> None:
         from torch.utils.tensorboard import SummaryWriter
 

@@ -12,6 +12,8 @@ from metarl.trackers.tracker import About
 
 
 class Trackio:
+    """Tracks a run with Trackio; `TRACKIO_SPACE_ID` names a page to send it to."""
+
     def __init__(self, about: About) -> None:
         self._trackio: Any = importlib.import_module("trackio")
         self._run = self._trackio.init(

@@ -14,6 +14,8 @@ STEP = "step"
 
 
 class WandB:
+    """Tracks a run with Weights & Biases; offline unless `WANDB_MODE` says otherwise."""
+
     def __init__(self, about: About) -> None:
         self._wandb: Any = importlib.import_module("wandb")
         self._run = self._wandb.init(

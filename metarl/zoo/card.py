@@ -45,6 +45,8 @@ class Score(Struct, frozen=True, kw_only=True):
 
 
 class Card(Struct, frozen=True, kw_only=True):
+    """What an agent of the zoo is: its training, its scores, its files' digests."""
+
     name: Annotated[str, Meta(pattern=NAME_PATTERN)]
     about: Line
     experiment: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]{1,100}$")]
@@ -63,6 +65,7 @@ class Card(Struct, frozen=True, kw_only=True):
 
 
 def write_card(card: Card) -> bytes:
+    """The card as JSON that a person can read."""
     return msgspec.json.format(msgspec.json.encode(card), indent=1) + b"\n"
 
 

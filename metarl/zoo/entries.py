@@ -46,6 +46,7 @@ def find_entry(name: str) -> tuple[Path, Card]:
 
 
 def is_entry(run: Path | str) -> bool:
+    """Whether this is `zoo:NAME`, rather than a run's directory."""
     return str(run).startswith(SCHEME)
 
 

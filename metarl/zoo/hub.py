@@ -27,6 +27,8 @@ TIMEOUT_SECONDS = 10
 
 
 class Pulled(NamedTuple):
+    """An agent that came from the Hub, and what pins it."""
+
     folder: Path
     card: Card
     revision: str

@@ -56,5 +56,6 @@ def row(score: Score, card: Card) -> tuple[str, ...]:
 
 
 def number(score: Score, value: float) -> str:
+    """A score in the card's words: shares in percent."""
     is_share = score.measure.startswith("success") or score.measure == "accuracy"
     return f"{value:.1%}" if is_share else f"{value:.4g}"

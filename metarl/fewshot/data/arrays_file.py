@@ -27,6 +27,8 @@ IMAGES = 4
 
 @dataclass(frozen=True, kw_only=True)
 class ArraysConfig(Checked):
+    """Settings of few-shot tasks from a .npz file."""
+
     file: str = field(default="", metadata={NAMES_FILES: True})
     """A .npz with X and y (n,): X (n, D) of vectors, (n, C, H, W) of images, or (n, T, C) of series, which a net sees
     as vectors of T C numbers."""
@@ -92,6 +94,7 @@ class ArrayEncoder:
 
 
 def plain(shape: tuple[int, ...]) -> ArrayEncoder:
+    """An encoder that leaves rows of this shape as they are."""
     return ArrayEncoder(np.zeros(1), np.ones(1), shape)
 
 

@@ -29,6 +29,8 @@ PLACES_SEED = 1998
 
 @dataclass(frozen=True, kw_only=True)
 class DigitsConfig(Checked):
+    """Settings of few-shot tasks from scikit-learn's digits."""
+
     rotations: bool = True
     """Digits turned by 90, 180 and 270 degrees are classes of their own."""
     canvas: Annotated[int, Bounds(least=SIDE, most=64)] = 8

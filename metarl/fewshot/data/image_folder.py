@@ -55,6 +55,8 @@ REMEDIES: dict[Layout, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolderConfig(Checked):
+    """Settings of few-shot tasks from image files."""
+
     root: str = field(default="", metadata={NAMES_FILES: True})
     layout: Layout = "folder"
     size: Annotated[int, Bounds(least=8)] = 84
@@ -82,6 +84,7 @@ def image_folder(config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpi
 
 
 def read_splits(root: Path, config: ImageFolderConfig) -> Files:
+    """Paths of the images by split and class. Raises UserError."""
     if config.test_share is not None and not {"train", "test"} <= set(_found(root, "folder")):
         classes = _by_plain_name(dict(image_classes(root)))
         return shuffled(classes, test_share=config.test_share, split_seed=config.split_seed, root=root)
@@ -130,6 +133,7 @@ def _place(root: Path, layout: Layout, split: Split) -> Path:
 
 
 def from_files(files: Files, config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpisodes:
+    """Episodes of these images, each of which counts once in its class. Raises UserError."""
     images, labels, split_of = [], [], []
     for split, classes in files.items():
         for name, paths in classes.items():
@@ -222,18 +226,22 @@ def to_image(rows: NDArray) -> NDArray[np.float32]:
 
 
 def read_folder(root: Path) -> Files:
+    """The layout of folders: SPLIT/CLASS/*."""
     return {split: dict(image_classes(place)) for split, place in _found(root, "folder").items()}
 
 
 def read_mini_imagenet(root: Path) -> Files:
+    """mini-ImageNet's layout: images/ and a .csv for each split."""
     return {split: _from_csv(root, place) for split, place in _found(root, "mini-imagenet").items()}
 
 
 def read_cifar_fs(root: Path) -> Files:
+    """CIFAR-FS's layout: data/CLASS/* and a list of classes for each split."""
     return {split: _named(root / "data", _text(place).split()) for split, place in _found(root, "cifar-fs").items()}
 
 
 def read_cub(root: Path) -> Files:
+    """CUB's layout: images/CLASS/*, with lists of classes by split or every fourth class held out."""
     places = _found(root, "cub")
     if "train" in places:
         return {split: _named(root / "images", _label_names(place)) for split, place in places.items()}
@@ -296,6 +304,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def folders(folder: Path) -> list[Path]:
+    """The visible folders in a folder, in order."""
     return [path for path in visible(folder) if path.is_dir()]
 
 

@@ -58,6 +58,8 @@ OUT_OF_SCOPE = "oos"
 
 @dataclass(frozen=True, kw_only=True)
 class IntentsConfig(Checked):
+    """Settings of few-shot tasks from texts with intents."""
+
     name: IntentSet = "clinc150"
     file: str = field(default="", metadata={NAMES_FILES: True})
     """A .csv of your own with the columns text and label, in place of the named set. Texts with the label `oos` are of
@@ -81,6 +83,8 @@ class IntentsConfig(Checked):
 
 @dataclass(frozen=True)
 class IntentData:
+    """A set of texts, read and encoded."""
+
     data_set: ClassData
     splits: ClassSplits
     out_of_scope: SparseRows
@@ -104,6 +108,8 @@ class TextEncoder:
 
 
 class IntentEpisodes(ClassEpisodes):
+    """Few-shot tasks of intents."""
+
     def __init__(self, data: IntentData, episodes: EpisodeConfig, *, test_queries: int) -> None:
         super().__init__(
             data.data_set, data.splits, episodes, test_queries=test_queries, encoder=TextEncoder(data.weights)

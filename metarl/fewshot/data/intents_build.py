@@ -71,11 +71,13 @@ def _fetch(name: IntentSet, folder: Path, progress: Callable[[str], Progress]) -
 
 
 def read_clinc150(source: Path) -> dict[str, Any]:
+    """CLINC150's splits and domains from its published files."""
     splits, domains = (json.loads(_find(source, name).read_text("utf-8")) for name in FILES["clinc150"])
     return {"domains": domains, "splits": {split: splits[split] for split in SPLITS["clinc150"]}}
 
 
 def read_banking77(source: Path) -> dict[str, Any]:
+    """BANKING77's splits from its published files."""
     pairs = {name: _columns(_find(source, name), ("text", "category")) for name in FILES["banking77"]}
     return {"splits": {split: list(pairs[f"{split}.csv"]) for split in SPLITS["banking77"]}}
 

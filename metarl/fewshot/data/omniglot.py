@@ -51,6 +51,8 @@ SHA256_BESIDE = {
 
 @dataclass(frozen=True, kw_only=True)
 class OmniglotConfig(Checked):
+    """Settings of few-shot tasks from Omniglot's characters."""
+
     size: Literal[28, 105] = 28
     """Pixels of a side: 28 as in most papers, or the original 105 of Siamese networks."""
     shrink: Shrink = "nearest"
@@ -123,15 +125,18 @@ def distort_ink(images: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def read_omniglot(size: int) -> dict[str, NDArray]:
+    """Arrays of the file with images of so many pixels a side. Raises UserError where it is missing or another one."""
     path = find_file(file_name(size), remedy=REMEDY)
     return read_arrays(path, sha256={"images": SHA256[size], **SHA256_BESIDE}, remedy=REMEDY)
 
 
 def file_name(size: int) -> str:
+    """Of the images of so many pixels a side."""
     return f"omniglot_{size}x{size}_bits.npz"
 
 
 def class_data(arrays: dict[str, NDArray], to_input: Callable[[NDArray], NDArray[np.float32]]) -> ClassData:
+    """Characters as classes, named ALPHABET/NUMBER."""
     images = arrays["images"]
     alphabets = arrays["alphabets"][arrays["alphabet_id"]]
     return ClassData(

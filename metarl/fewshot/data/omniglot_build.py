@@ -112,6 +112,7 @@ def read_zips(zips: list[Path], progress: Progress) -> tuple[NDArray[np.uint8], 
 
 
 def metadata(names: list[tuple[bool, str, int]], index: dict[str, Any]) -> dict[str, NDArray]:
+    """What the built file says of each character, by name."""
     alphabets = list(dict.fromkeys(alphabet for _, alphabet, _ in names))
     return {
         "alphabets": np.array(alphabets),

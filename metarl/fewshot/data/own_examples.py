@@ -34,6 +34,8 @@ FORMS = {
 
 @dataclass(frozen=True)
 class OwnExamples:
+    """A user's examples as they were read, before a net's encoder sees them."""
+
     raw: Sequence[Any]
     """Texts, paths of image files, or an array (n, ...)."""
     names: list[str]

@@ -35,6 +35,8 @@ REMEDY = "`metarl data robot_failures` builds it from UCI's files"
 
 @dataclass(frozen=True, kw_only=True)
 class RobotFailuresConfig(Checked):
+    """Settings of few-shot tasks from a robot's force and torque readings."""
+
     test_problems: tuple[Annotated[int, Bounds(least=1, most=5)], ...] = (1,)
     """LP1: failures in approach to grasp."""
     test_queries: Count = 5
@@ -92,10 +94,12 @@ def _in_training_too(x: NDArray, is_test: NDArray[np.bool_]) -> NDArray[np.bool_
 
 
 def splits(data_set: ClassData, config: RobotFailuresConfig) -> ClassSplits:
+    """Class indices of `train` and `test`: those of the held-out problems are tested on."""
     is_test = _is_test(data_set.names, config)
     return {"train": np.flatnonzero(~is_test).tolist(), "test": np.flatnonzero(is_test).tolist()}
 
 
 def compress(rows: NDArray) -> NDArray[np.float32]:
+    """Readings of any size to a few units: sign(x) log(1 + |x|) / 3."""
     values = rows.astype(np.float32)
     return (np.sign(values) * np.log1p(np.abs(values)) / 3).astype(np.float32)

@@ -19,6 +19,8 @@ from metarl.validate import Checked, Count
 
 @dataclass(frozen=True, kw_only=True)
 class SinusoidConfig(Checked):
+    """Settings of regression tasks: sinusoids of drawn amplitude and phase (Finn et al. 2017)."""
+
     shots: Count = 10
     """Support points of a task."""
     queries: Count = 10

@@ -11,6 +11,8 @@ _SUITE = re.compile(r"(?:(\d+)w)?(\d+)s(?:(\d+)q)?")
 
 
 class Suite(NamedTuple):
+    """A kind of held-out tasks, such as 5-way 1-shot."""
+
     ways: int | None
     """None of a regression."""
     shots: int

@@ -30,6 +30,8 @@ from metarl.validate import check_unused
 
 @dataclass(frozen=True, kw_only=True)
 class ANILConfig(MAMLConfig):
+    """Settings of ANIL: MAML's, for the last layer alone."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_unused(self, ("backend",), why="ANIL's heads are adapted by matrix products")
@@ -74,6 +76,7 @@ class HeadDescent:
 
 
 def head_of(params: Params) -> Params:
+    """The last layer's parameters."""
     return {name: params[name] for name in HEAD}
 
 

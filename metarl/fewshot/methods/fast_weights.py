@@ -79,15 +79,18 @@ class ExamplesProblem:
 
 
 def max_ways(spec: DataSpec) -> int | None:
+    """Outputs of a classifier; None of a regression."""
     return None if spec.regression else spec.outputs
 
 
 def stacked_supports(supports: Sequence[Examples], spec: DataSpec, device: torch.device) -> Batch:
+    """Support sets as one batch, with one first dimension for the tasks."""
     stacked = stack_supports(supports, input_shape=spec.input_shape, max_ways=max_ways(spec))
     return batch_of(stacked.to(device))
 
 
 def batch_of(examples: Examples) -> Batch:
+    """Inputs and targets by the names that losses know."""
     return {"x": examples.x, "y": examples.y}
 
 
@@ -198,6 +201,7 @@ def few_shot_learner(
     outer_step: OuterStep,
     device: torch.device = CPU,
 ) -> GradientLearner[FastWeights]:
+    """A gradient learner on few-shot tasks, from a way to adapt and an outer step."""
     if config.head_stays_zero and not set(HEAD) <= theta.keys():
         raise UserError("head_stays_zero=True is for a net with a head; give WithHead(body, outputs, from_zero=True)")
     problem = ExamplesProblem(spec=spec, config=config, net=net, adaptation=adaptation)

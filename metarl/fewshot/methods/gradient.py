@@ -37,6 +37,8 @@ BackendChoice = Literal["auto", "vmap", "loop", "batched"]
 
 @dataclass(frozen=True, kw_only=True)
 class GradientConfig(ScheduleConfig):
+    """Settings that all methods with an inner loop share."""
+
     inner_lr: Annotated[Positive, Search(0.001, 1.0)] = 0.4
     inner_steps: Count = 1
     """Of meta-training."""
@@ -75,6 +77,7 @@ def is_attention(error: Exception) -> bool:
 
 
 def first_line(error: Exception) -> str:
+    """Of an error's text, and at most 200 letters of it."""
     return str(error).strip().partition("\n")[0][:200]
 
 
@@ -122,6 +125,7 @@ def choose_backend(
 
 
 def net_with_head(spec: DataSpec, config: GradientConfig) -> WithHead:
+    """The configured net, with a last layer for the data's outputs."""
     return WithHead(make_net(spec.input_shape, config.net), spec.outputs, from_zero=config.head_from_zero)
 
 
@@ -280,6 +284,7 @@ class MetaGradient:
 
 
 def first_task(batch: Batch) -> Batch:
+    """A batch of the first task alone."""
     return {name: x[:1] for name, x in batch.items()}
 
 

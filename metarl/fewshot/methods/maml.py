@@ -23,6 +23,8 @@ from metarl.learn.step_sizes import FixedStepSizes, StepSizes
 
 @dataclass(frozen=True, kw_only=True)
 class MAMLConfig(GradientConfig):
+    """Settings of MAML."""
+
     first_order: bool = False
     """Drop the derivative of the inner gradient (FOMAML): twice as fast."""
 

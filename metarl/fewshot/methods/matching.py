@@ -24,6 +24,8 @@ SMALLEST = 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class MatchingConfig(MetricConfig):
+    """Settings of matching networks."""
+
     full_context: bool = False
     """Full-context embeddings: the whole support set has a say in how each example is embedded."""
     processing_steps: Count = 5
@@ -151,6 +153,7 @@ def matching(
     device: torch.device = CPU,
     net: Net | None = None,
 ) -> MetricLearner:
+    """Matching networks: a query's label is a sum of the supports' labels, weighed by similarity."""
     plain = Attention(config.temperature)
 
     def head_for(features: int) -> Attention | FullContext:

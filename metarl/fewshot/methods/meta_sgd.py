@@ -32,5 +32,6 @@ def meta_sgd(
     device: torch.device = CPU,
     net: Net | None = None,
 ) -> GradientLearner[FastWeights]:
+    """MAML with a learned step size for each parameter."""
     sizes = LearnedStepSizes(inner_lr=config.inner_lr)
     return maml(spec, config, step_sizes=sizes, generator=generator, device=device, net=net)

@@ -34,6 +34,8 @@ SUPPORT = ("support_x", "support_y")
 
 @dataclass(frozen=True, kw_only=True)
 class MetricConfig(ScheduleConfig):
+    """Settings that all methods share which compare embeddings."""
+
     net: NetConfig = NetConfig(pool="max")
 
 

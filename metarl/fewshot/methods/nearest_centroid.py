@@ -30,6 +30,8 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, kw_only=True)
 class NearestCentroidConfig(Checked):
+    """Settings of nearest centroids in the space of the inputs, where nothing is learned."""
+
     temperature: Positive = 0.1
 
 

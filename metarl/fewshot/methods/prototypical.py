@@ -49,6 +49,7 @@ def prototypical(
     device: torch.device = CPU,
     net: Net | None = None,
 ) -> MetricLearner:
+    """Prototypical networks: the nearest mean of a class's embedded supports."""
     return MetricLearner(
         spec, config, head_for=lambda features: Prototypes(), generator=generator, device=device, net=net
     )

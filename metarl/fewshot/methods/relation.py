@@ -45,6 +45,8 @@ LENGTH = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class RelationConfig(MetricConfig):
+    """Settings of relation networks."""
+
     hidden: Count = 8
     """Units of the relation net's first dense layer."""
     net: NetConfig = NetConfig(flatten=True)

@@ -34,6 +34,8 @@ BETA2, EPS = 0.999, 1e-8
 
 @dataclass(frozen=True, kw_only=True)
 class ReptileConfig(GradientConfig):
+    """Settings of Reptile."""
+
     lr: Positive = 1e-3  # of no effect, and so not searched
     inner_lr: Annotated[Positive, Search(1e-4, 1.0)] = 1e-3
     """Of Adam without momentum (beta1 = 0), whose second moments are kept from task to task."""
@@ -191,6 +193,7 @@ def reptile(
     device: torch.device = CPU,
     net: Net | None = None,
 ) -> GradientLearner[FastWeights]:
+    """Reptile: theta moves towards the parameters that plain training on a task ends at."""
     net = net or net_with_head(spec, config)
     check_outputs(net, spec.outputs)
     weights = net.init(generator)

@@ -67,6 +67,7 @@ def ridge(
     device: torch.device = CPU,
     net: Net | None = None,
 ) -> MetricLearner:
+    """Ridge regression on embedded supports, in closed form (Bertinetto et al. 2019)."""
     return MetricLearner(
         spec,
         config,

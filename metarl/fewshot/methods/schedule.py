@@ -12,6 +12,8 @@ from metarl.validate import Checked, Natural, Positive, Search
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig(Checked):
+    """Settings of Adam's steps on theta."""
+
     lr: Annotated[Positive, Search(1e-4, 1e-2)] = 1e-3
     """Adam's step size on theta."""
     lr_halve_every_iterations: Natural = 0
@@ -20,6 +22,8 @@ class ScheduleConfig(Checked):
 
 
 class ScheduledAdam:
+    """Adam whose step size is halved from time to time."""
+
     def __init__(self, config: ScheduleConfig) -> None:
         self._config = config
         self._adam = Adam(lr=config.lr, max_grad_norm=config.max_grad_norm)

@@ -23,6 +23,8 @@ from metarl.validate import Count, OpenShare, Positive
 
 @dataclass(frozen=True, kw_only=True)
 class SiameseConfig(MetricConfig):
+    """Settings of Siamese networks."""
+
     embedding: Count = 256
     """Sigmoid units whose differences are weighed (Koch: 4,096)."""
     weight_std: Positive | None = None
@@ -100,6 +102,7 @@ def siamese(
     device: torch.device = CPU,
     net: Net | None = None,
 ) -> MetricLearner:
+    """Siamese networks: the class of the support that is most likely of the query's class."""
     return MetricLearner(
         spec,
         config,

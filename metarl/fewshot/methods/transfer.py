@@ -25,6 +25,8 @@ from metarl.validate import Count, Positive
 
 @dataclass(frozen=True, kw_only=True)
 class TransferConfig(MetricConfig):
+    """Settings of an embedding from plain classification, and of what is fitted to it for a new task."""
+
     head: Literal["centroid", "fine_tune"] = "centroid"
     fine_tune_steps: Count = 100
     """Gradient steps of a new linear layer on normalised features."""
@@ -97,6 +99,7 @@ class FineTunedHead(Classifier):
 
 
 def normalised(features: Tensor) -> Tensor:
+    """Features (..., D) of length 1."""
     return features / features.norm(dim=-1, keepdim=True).clamp(min=1e-12)
 
 
@@ -119,6 +122,8 @@ def transfer(
     device: torch.device = CPU,
     net: Net | None = None,
 ) -> MetricLearner:
+    """No episodes: a classifier of all training classes, whose embedding a new task's head is fitted to."""
+
     def head_for(features: int) -> CentroidHead | FineTunedHead:
         if config.head == "centroid":
             return CentroidHead(spec.train_classes, config.temperature)

@@ -24,6 +24,8 @@ GAIN_AT = {
 
 @dataclass(frozen=True)
 class Calls:
+    """What a user's net called that vmap, or a repeated run, cannot have."""
+
     wrong_under_vmap: list[str] = field(default_factory=list)
     """Normalisations whose meta-gradient is wrong there, as `torch.nn.functional.batch_norm`."""
     random: list[str] = field(default_factory=list)

@@ -17,12 +17,14 @@ def uniform(shape: Shape, bound: float, generator: torch.Generator) -> Tensor:
 
 
 def init_norm(norm: Norm, layer: int, channels: int) -> Params:
+    """A layer's gain and bias at first; none without normalisation."""
     if norm == "none":
         return {}
     return {f"norm{layer}.gain": torch.ones(channels), f"norm{layer}.bias": torch.zeros(channels)}
 
 
 def statistics_shapes(norm: Norm, channels: tuple[int, ...]) -> dict[str, Shape]:
+    """Shapes of the means and variances that batch normalisation keeps, by name."""
     if norm != "batch":
         return {}
     return {f"norm{layer}.{name}": (n,) for layer, n in enumerate(channels) for name in ("mean", "var")}
