@@ -9,7 +9,8 @@ two were measured on this one (experiments/LOG.md):
    return (Nauman et al. 2025), so that no task's loss is larger than another's;
 4. LayerNorm in actor and critic, a temperature for each task;
 5. an entropy that is high at first and falls (`first_temperature`, `early_entropy`; set in `mt10_sac`);
-6. episodes of more noise than the policy's own beside those of just its own (`widest_noise`; set in `mt10_sac`).
+6. episodes of more noise than the policy's own beside those of just its own (`widest_noise`; set in `mt10_sac`);
+7. a step size that falls towards the end (`last_lr`; set in `mt10_sac`).
 
 Each meta-update adds a batch of whole episodes to the replay and then takes so many gradient steps that each step of
 an environment is learned from `replay_ratio` times.
@@ -69,6 +70,12 @@ class SACConfig(Checked):
     """Observations are scaled to mean 0 and std 1 over this many env steps of each task, and no longer after that; 0:
     never. An id's entries stay 0 and 1."""
     lr: Annotated[Positive, Search(1e-4, 2e-3)] = 5e-4
+    last_lr: Annotated[float, Bounds(above=0, most=1)] = 1.0
+    """The share of `lr` that is left in the end: the policy that a training ends with is then less a matter of its last
+    steps. It falls linearly over `lr_falls_over` meta-updates."""
+    lr_falls_from: Natural = 300
+    """The meta-update behind which `lr` begins to fall."""
+    lr_falls_over: Count = 100
     batch_size: Count = 512
     replay_ratio: Positive = 16.0
     """How often a step is learned from: gradient steps times batch_size, by env steps."""
@@ -113,6 +120,11 @@ class SACConfig(Checked):
         if self.early_entropy is None:
             return self.target_entropy
         return annealed(self.early_entropy, self.target_entropy, update=update, updates=self.anneal_entropy_updates)
+
+    def lr_at(self, update: int) -> float:
+        """Of actor and critics, after so many meta-updates."""
+        falling = max(0, update - self.lr_falls_from)
+        return self.lr * annealed(1.0, self.last_lr, update=falling, updates=self.lr_falls_over)
 
     def head(self) -> ValueHead:
         if self.value == "scalar":
@@ -217,6 +229,8 @@ class SAC:
         steps = int(self._debt // config.batch_size)
         self._debt -= steps * config.batch_size
         draws = self.draws()
+        for net in (self.actor, self.critic):
+            net.set_lr(config.lr_at(self._num_updates))
         history = [self.gradient_step(rng, draws) for _ in range(steps)]
         for part in (self.actor, self.critic, self.log_alphas):
             if not torch.isfinite(part.vector).all():

@@ -32,6 +32,10 @@ class FlatParams:
         (self.vector.grad,) = torch.autograd.grad(loss, [self.vector])
         self._adam.step()
 
+    def set_lr(self, lr: float) -> None:
+        """Of the steps from now on; Adam's moments stay."""
+        self._adam.param_groups[0]["lr"] = lr
+
     def load(self, params: Params) -> None:
         """Of the names and shapes that it has."""
         with torch.no_grad():

@@ -106,6 +106,21 @@ def test_the_target_of_the_entropy_falls_over_the_updates_named():
     assert SACConfig(target_entropy=-1.0).entropy_at(0) == -1.0
 
 
+def test_the_step_size_falls_over_the_updates_named_and_the_steps_with_it():
+    config = SACConfig(lr=1e-3, last_lr=0.1, lr_falls_from=10, lr_falls_over=20)
+    assert [config.lr_at(n) for n in (0, 10, 20, 30, 99)] == pytest.approx([1e-3, 1e-3, 5.5e-4, 1e-4, 1e-4])
+    assert SACConfig(lr=1e-3).lr_at(1_000) == 1e-3
+
+    def length_of_a_step(last_lr):
+        config = dataclasses.replace(SMALL, last_lr=last_lr, lr_falls_from=0, lr_falls_over=1, replay_ratio=0.64)
+        before = SAC(SPEC, config, generator=torch_rng((0,))).theta
+        learner = learn(config, {"": (lambda c: c, 1.0)}, updates=1)
+        assert learner.state_dict()["gradient_steps"] == 1
+        return float((learner.theta["critic.w0"] - before["critic.w0"]).norm())
+
+    assert length_of_a_step(0.25) == pytest.approx(0.25 * length_of_a_step(1.0), rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
