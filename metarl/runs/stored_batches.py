@@ -21,6 +21,7 @@ from safetensors.torch import save as save_tensors
 from metarl.errors import UserError
 from metarl.files import inside, read_plain, replace_file
 from metarl.rl.replay import rows_by_group
+from metarl.runs.memory import available
 from metarl.types import Episodes, Task, TaskData, stack_episodes
 
 MAX_BYTES = 2**31
@@ -42,13 +43,13 @@ class StoredBatches:
         self._rows: dict[int, Counter[str]] = {}
 
     def save(self, iteration: int, batch: Sequence[TaskData], *, iterations: int) -> None:
-        """Raises UserError where the disk is full, or will be before the last of so many iterations."""
+        """Raises UserError where disk or memory is full, or will be before the last of so many iterations."""
         data, rows = _encoded(batch), rows_by_group([batch])
         path = self._path(iteration)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             if not self._rows:
-                self._check_disk(len(data), rows, iterations - iteration)
+                self._check_room(len(data), rows, iterations - iteration)
             replace_file(path, data)
         except OSError as error:
             raise UserError(f"cannot save {path}: {error.strerror}; free space, and go on with --resume") from error
@@ -79,14 +80,19 @@ class StoredBatches:
     def _path(self, iteration: int) -> Path:
         return inside(self.root, f"batch_{iteration:06d}.safetensors")
 
-    def _check_disk(self, num_bytes: int, rows: Counter[str], iterations: int) -> None:
-        """All batches are taken to be as large as the first one."""
+    def _check_room(self, num_bytes: int, rows: Counter[str], iterations: int) -> None:
+        """All batches are taken to be as large as the first one, and a row as large in memory as in a file."""
         most = 2 + max(self._capacity // max(count, 1) for count in rows.values()) if rows else iterations
         needed, free = num_bytes * min(iterations, most), shutil.disk_usage(self.root).free
         if needed > free:
             raise UserError(
                 f"the replay of this run will take about {needed:,} bytes in {self.root}, and {free:,} are free; "
                 "free space, choose another --out, or lower replay_capacity"
+            )
+        if 0 < (free := available()) < needed:
+            raise UserError(
+                f"the replay of this run will take about {needed:,} bytes of memory, and {free:,} are available; "
+                "end other programs, or lower replay_capacity"
             )
 
 

@@ -14,7 +14,7 @@ from metarl.errors import UserError
 from metarl.files import open_plain, read_plain
 from metarl.runs.stop import StopSignal
 from metarl.sweep.grid import Run
-from metarl.sweep.memory import taken_by
+from metarl.runs.memory import taken_by
 from metarl.sweep.plan import Cost
 from metarl.text import sentence
 

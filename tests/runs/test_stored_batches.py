@@ -78,3 +78,13 @@ def test_a_disk_too_small_is_said_before_training(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"about [\d,]+ bytes .* and 50,000 are free"):
         StoredBatches(tmp_path, capacity=1_000).save(0, batch(0), iterations=1_000)
     StoredBatches(tmp_path, capacity=30).save(0, batch(0), iterations=1_000)  # what is overwritten is removed again
+
+
+def test_too_little_memory_is_said_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("metarl.runs.stored_batches.available", lambda: 50_000)
+    with pytest.raises(UserError, match=r"about [\d,]+ bytes of memory, and 50,000 are available; .*replay_capacity"):
+        StoredBatches(tmp_path, capacity=1_000).save(0, batch(0), iterations=1_000)
+    assert names(tmp_path) == []
+    StoredBatches(tmp_path, capacity=30).save(0, batch(0), iterations=1_000)
+    monkeypatch.setattr("metarl.runs.stored_batches.available", lambda: 0)  # a system that does not tell
+    StoredBatches(tmp_path / "other", capacity=1_000).save(0, batch(0), iterations=1_000)

@@ -1,4 +1,4 @@
-"""How much memory runs take, and how much there is: what a sweep's forecast is made of. Linux; 0 elsewhere."""
+"""How much memory runs take, and how much there is. Linux; 0 elsewhere."""
 
 from __future__ import annotations
 
