@@ -12,9 +12,9 @@ from pathlib import Path
 
 from metarl.errors import UserError
 from metarl.files import open_plain, read_plain
+from metarl.runs.memory import taken_by
 from metarl.runs.stop import StopSignal
 from metarl.sweep.grid import Run
-from metarl.runs.memory import taken_by
 from metarl.sweep.plan import Cost
 from metarl.text import sentence
 

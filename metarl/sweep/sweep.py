@@ -16,10 +16,10 @@ from metarl.runs.compact import Seed
 from metarl.runs.directory import CONFIG
 from metarl.runs.lock import Lock
 from metarl.runs.log import say
+from metarl.runs.memory import available
 from metarl.runs.stop import StopSignal
 from metarl.sweep.forecast import forecast
 from metarl.sweep.grid import SEED, Run
-from metarl.runs.memory import available
 from metarl.sweep.plan import LOCK, Plan, Stored, check_same, read_stored, write_stored
 from metarl.sweep.processes import Ended, RunProcess, run_side_by_side
 from metarl.sweep.results import read_done

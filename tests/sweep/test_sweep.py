@@ -19,8 +19,8 @@ from metarl.cli.main import main
 from metarl.config import apply_overrides, config_to_dict
 from metarl.errors import UserError
 from metarl.experiments.navigation import VARIANTS
-from metarl.runs.stop import StopSignal
 from metarl.runs import memory
+from metarl.runs.stop import StopSignal
 from metarl.sweep.files import latex, write_comparison, write_runs
 from metarl.sweep.forecast import forecast
 from metarl.sweep.grid import Run, grid_of, parse_values, runs_of
