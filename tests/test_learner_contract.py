@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from metarl.agents.registry import AGENTS
 from metarl.envs.navigation import Navigation
@@ -15,24 +18,32 @@ from metarl.experiment import check_members
 from metarl.fewshot.learner import FewShotBehaviour
 from metarl.fewshot.registry import METHODS
 from metarl.learner import KeepsReplay, MetaLearner, RLBehaviour
+from metarl.rl.memory import MEMORY_KINDS
 from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import numpy_rng, torch_rng
 from metarl.types import TaskData
 from tests.agents.test_contract import small as small_agent
+from tests.elsewhere import ELSEWHERE, Elsewhere, There
 from tests.fewshot.problems import SMALL_IMAGE_NET, batch_of, image_source, small, snapshot
 
+CPU = torch.device("cpu")
 TASKS, SOURCE = Navigation(), image_source()
 LEARNERS = [*(f"agent {name}" for name in AGENTS), *(f"method {name}" for name in METHODS)]
+OTHER_AGENTS = [
+    *(f"agent {name}" for name in AGENTS if name not in ("sac", "rl2")),
+    *(f"agent rl2 {memory}" for memory in MEMORY_KINDS),
+]
 WITHOUT_THETA = ("agent random", "agent from_scratch", "method nearest_centroid")
 """Nothing of theirs is trained."""
 
 
-def make(name: str) -> tuple[Any, Callable[[Any, int], Sequence[TaskData]], type]:
+def make(name: str, device: torch.device = CPU) -> tuple[Any, Callable[[Any, int], Sequence[TaskData]], type]:
     """The learner, what collects a meta-batch with a behaviour and a seed, and the protocol of its behaviour."""
-    kind, own = name.split()
+    kind, own, *memory = name.split()
     if kind == "method":
-        learner = METHODS[own].make(SOURCE.spec, torch_rng((0,)), config=small(own, SMALL_IMAGE_NET))
+        config = small(own, SMALL_IMAGE_NET)
+        learner = METHODS[own].build(SOURCE.spec, config, generator=torch_rng((0,)), device=device)
         return learner, lambda behaviour, seed: batch_of(SOURCE, seed=seed), FewShotBehaviour
 
     def collect(behaviour: Any, seed: int) -> Sequence[TaskData]:
@@ -40,7 +51,8 @@ def make(name: str) -> tuple[Any, Callable[[Any, int], Sequence[TaskData]], type
         with RolloutPool(TASKS, PoolConfig(workers=0)) as pool:
             return collect_meta_batch(pool, behaviour, tasks, support_episodes=3, query_episodes=3, seed=(seed,))
 
-    return small_agent(own)(TASKS.spec, 0), collect, RLBehaviour
+    more = {"memory": memory[0]} if memory else {}
+    return small_agent(own, **more)(TASKS.spec, 0, device), collect, RLBehaviour
 
 
 def supports_of(batch: Sequence[TaskData]) -> list[Any]:
@@ -98,6 +110,35 @@ def test_version_and_theta_come_back_from_a_state(name: str) -> None:
         other.remember([batch])
     assert snapshot(other.state_dict()) == snapshot(learner.state_dict())
     assert other.behaviour().version == learner.behaviour().version
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(name for name in LEARNERS if name.startswith("method") or name == "agent sac"),
+        *(pytest.param(name, marks=pytest.mark.thorough) for name in OTHER_AGENTS),
+    ],
+)
+def test_on_another_device_it_makes_every_tensor_there_and_learns_the_same(name: str, monkeypatch) -> None:
+    """Without a GPU: a tensor left on the CPU, or drawn by its generator, ends in an AssertionError."""
+    here, collect, _ = make(name)
+    batch = collect(here.behaviour(), 1)
+    here.meta_update(batch)
+    optimizer = sys.modules["torch.optim.optimizer"]
+    monkeypatch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: ["cpu", ELSEWHERE.type])
+    with Elsewhere():
+        learner, collect, _ = make(name, ELSEWHERE)
+        behaviour = learner.behaviour()
+        batch = collect(behaviour, 1)
+        learner.meta_update(batch)
+        behaviour.adapt([behaviour.prior()] * len(batch), supports_of(batch))
+        theta = tree_map_only(There, Tensor.cpu, learner.state_dict().get("theta", {}))
+        if name.startswith("agent"):  # workers act with it
+            assert not any(isinstance(x, There) for x in tree_leaves(learner.behaviour().prior()))
+    expected = here.state_dict().get("theta", {})
+    assert theta.keys() == expected.keys()
+    for part in expected:  # a few products are cut in other ways
+        torch.testing.assert_close(theta[part], expected[part], atol=1e-5, rtol=1e-4)
 
 
 def test_old_phis_are_those_of_the_behaviour_that_took_the_data() -> None:

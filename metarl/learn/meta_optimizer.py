@@ -93,23 +93,26 @@ def conjugate_gradient(
 
     `residual_tolerance` is on |b - A x|^2 / |b|^2: a small gradient is no reason to stop. None where a direction
     of non-positive or non-finite curvature is met: sqrt of it would make NaN parameters.
+
+    On a GPU nothing in the loop waits for a number: iterations behind the last one leave x as it is.
     """
     x, residual, direction = torch.zeros_like(b), b.clone(), b.clone()
     squared = residual @ residual
     enough = residual_tolerance * squared
+    is_good = torch.ones((), dtype=torch.bool, device=b.device)
     for _ in range(iterations):
-        if squared <= enough:
+        is_done = squared <= enough
+        if b.device.type == "cpu" and (is_done or not is_good):
             break
         a_direction = product(direction)
         curvature = direction @ a_direction
-        if not torch.isfinite(curvature) or curvature <= 0:
-            return None
+        is_good = is_good & (is_done | (torch.isfinite(curvature) & (curvature > 0)))
         alpha = squared / curvature
-        x = x + alpha * direction
-        residual = residual - alpha * a_direction
+        x = torch.where(is_done, x, x + alpha * direction)
+        residual = torch.where(is_done, residual, residual - alpha * a_direction)
         squared, previous = residual @ residual, squared
         direction = residual + (squared / previous) * direction
-    return x
+    return x if is_good else None
 
 
 def fisher_vector_product(objective: TrustRegionObjective, theta: Params) -> Callable[[Tensor], Tensor]:

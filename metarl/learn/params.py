@@ -61,7 +61,7 @@ def unflatten(vector: Tensor, like: Params) -> Params:
 
 def is_finite(params: Params) -> bool:
     """Whether all entries are."""
-    return all(bool(torch.isfinite(p).all()) for p in params.values())
+    return bool(torch.stack([torch.isfinite(p).all() for p in params.values()]).all())  # a GPU is waited for once
 
 
 def check_tensors_match(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], *, what: str) -> None:

@@ -30,14 +30,16 @@ SMALL = {
 }
 """Settings of those agents that have them."""
 
+CPU = torch.device("cpu")
+
 
 def small(name, **config):
     """A registered agent with small layers, and with other settings than its own."""
     entry = REGISTRY[name]
     fields = {field.name for field in dataclasses.fields(entry.config)}
     settings = {n: value for n, value in SMALL.items() if n in fields}
-    return lambda spec, seed: entry.build(
-        spec, dataclasses.replace(entry.config, **settings, **config), generator=torch_rng((seed,))
+    return lambda spec, seed, device=CPU: entry.build(
+        spec, dataclasses.replace(entry.config, **settings, **config), generator=torch_rng((seed,)), device=device
     )
 
 

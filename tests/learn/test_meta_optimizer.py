@@ -12,6 +12,7 @@ from metarl.rl.distributions import Gaussian
 from metarl.rl.losses import policy_gradient_loss, surrogate_loss
 from metarl.rl.policies import CategoricalMLP, GaussianMLP
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint
+from tests.elsewhere import ELSEWHERE, Elsewhere
 from tests.learn.policy_batch import policy_batch
 
 B, M, D, A = 3, 12, 3, 2
@@ -52,6 +53,19 @@ def test_cg_of_zero_is_zero():
 )
 def test_cg_gives_none_at_degenerate_curvature(diagonal):
     assert conjugate_gradient(lambda v: torch.tensor(diagonal) * v, torch.ones(2), iterations=10) is None
+
+
+@pytest.mark.parametrize("b, iterations", [((1.0, -2.0, 0.5), 2), ((1.0, -2.0, 0.5), 9), ((0.0, 0.0, 0.0), 9)])
+def test_conjugate_gradient_elsewhere_waits_once_and_gives_the_same(b, iterations):
+    """On a GPU each number that is asked for stops it; after the exact solution no iteration changes anything."""
+    diagonal = torch.tensor([1.0, 2.0, 4.0])
+    here = conjugate_gradient(lambda v: diagonal * v, torch.tensor(b), iterations=iterations)
+    with Elsewhere() as elsewhere:
+        there = diagonal.to(ELSEWHERE)
+        x = conjugate_gradient(lambda v: there * v, torch.tensor(b).to(ELSEWHERE), iterations=iterations)
+        assert elsewhere.copies_here == 1
+        assert torch.equal(x.cpu(), here)
+        assert conjugate_gradient(lambda v: -there * v, torch.ones(3).to(ELSEWHERE), iterations=iterations) is None
 
 
 # Trust region, on the real thing: policies adapted by second-order inner steps
