@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -21,11 +22,13 @@ SMALL = [
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """Built from what git would hand out: a copy of the tree, links and all."""
+    """Built from what the Containerfile copies, links and all."""
     folder = tmp_path_factory.mktemp("wheel")
     tree = folder / "tree"
     tree.mkdir()
-    names = ("metarl", "envs", "agents", "experiments", "pyproject.toml", "README.md", "LICENSE")
+    copies = re.findall(r"^COPY (.*) \S+$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
+    names = " ".join(copies).split()
+    assert {"metarl", "constraints.txt"} <= set(names)
     leave_out = ["--exclude=__pycache__", "--exclude=experiments/results"]
     packed = subprocess.run(["tar", "-C", str(ROOT), *leave_out, "-c", *names], capture_output=True, check=True)
     subprocess.run(["tar", "-C", str(tree), "-x"], input=packed.stdout, check=True)
