@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from metarl.agents.sac import SACConfig
 from metarl.envs.any_gym import GymTasks
 from metarl.envs.any_gym.make import needed_horizon
 from metarl.envs.metaworld.mt import MT
-from metarl.experiment import RLSettings, TrainerConfig
+from metarl.experiment import Preset, RLSettings, TrainerConfig
 from metarl.experiments._plug_in import Experiment, experiment_on
 from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rollout.pool import PoolConfig
@@ -43,6 +46,61 @@ PLAIN = SACConfig(
     exploration=ExplorationConfig(),
 )
 """Haarnoja et al.'s (2018), as stable-baselines3 has them."""
+MTMHSAC = replace(
+    PLAIN,
+    actor_hidden=(400, 400, 400),
+    critic_hidden=(400, 400, 400),
+    batch_size=1280,
+    replay_ratio=128,
+    replay_capacity=100_000,
+    warmup_steps=4_000,
+)
+BRC_SMALL = replace(
+    METAWORLD,
+    actor_hidden=(256, 256),
+    critic_hidden=(512, 512),
+    lr=3e-4,
+    batch_size=1024,
+    replay_ratio=32,
+    n_step=1,
+    target_step=0.005,
+    focus=0.0,
+    first_temperature=0.1,
+    target_entropy=-0.5,
+    early_entropy=None,
+    widest_noise=1.0,
+    exploration=ExplorationConfig(),
+)
+
+
+def presets_on(config: Any) -> dict[str, Preset]:
+    """The agents of others on a multi-task benchmark, whose config this is."""
+    with_goals = "the goal of each episode is drawn and shown; scores are those of the policy at the end"
+
+    def preset(agent: SACConfig, source: str, *deviations: str) -> Preset:
+        return Preset(config=replace(config, agent=agent), source=source, deviations=deviations)
+
+    return {
+        "plain": preset(
+            PLAIN,
+            "soft actor-critic (Haarnoja et al. 2018), with the settings of stable-baselines3 2.9",
+            "a temperature for each task, each with an equal part of a batch; its id is part of the observation",
+        ),
+        "mtmhsac": preset(
+            replace(MTMHSAC, batch_size=128 * config.trainer.meta_batch_size),
+            "rainx0r/metaworld-algorithms, examples/mtmhsac_mt10.py and metaworld_algorithms/config",
+            "one head that sees the task's id, where theirs is a head for each task (which makes this their MTSAC)",
+            "no clipping of gradients (theirs: norm 1) nor of Q values (theirs: 5,000), no loss weights by temperature",
+            "truncated episodes are bootstrapped, as theirs are since May 2026",
+        ),
+        "brc_small": preset(
+            BRC_SMALL,
+            "Nauman et al. 2025, Bigger, Regularized, Categorical (arXiv 2505.23150), made small",
+            "critics of two layers of 512 in place of residual blocks of 4,096; one-hot ids in place of embeddings",
+            "each sample is trained on 32 times in place of 205",
+            f"theirs are scores for one goal a task, fixed and shown, over episodes of 200 steps; here {with_goals}",
+        ),
+    }
 
 
 def sac_on_mt(tasks: MT, *, num_classes: int, iterations: int) -> Experiment:

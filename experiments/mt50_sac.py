@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from metarl.envs.metaworld.mt import MT
-from metarl.experiments._sac import sac_on_mt
+from metarl.experiments._sac import presets_on, sac_on_mt
 
 config, build = sac_on_mt(MT(benchmark="MT50"), num_classes=50, iterations=400)
+PRESETS = presets_on(config())
