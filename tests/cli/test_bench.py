@@ -124,6 +124,16 @@ def test_memory_is_flat_over_two_thousand_task_changes() -> None:
     assert abs(figures["growth"]) < 0.05 and figures["after_task_changes_gb"] < 3
 
 
+def test_bench_scaling(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    small = ["--workers", "1", "2", "--groups", "2", "--lanes", "2", "--seconds", "0.4"]
+    assert main(["bench", "scaling", *small, "--json", str(out)]) == 0
+    one, two = json.loads(out.read_text())["rows"]
+    assert one["efficiency"] == pytest.approx(1) and one["seconds"] >= 0.8  # two groups, one after the other
+    assert two["seconds"] < 1.6  # four groups, in half the time of one worker
+    assert 0 < two["parent_seconds_per_group"] < 0.1
+
+
 def test_bench_update(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     small = ["--tasks", "2", "--episodes", "1", "--hidden-dim", "8", "--repeats", "1"]
