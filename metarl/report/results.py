@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from metarl.report.drawing import Figure
 from metarl.report.figures import adaptation_figure, classes_figure, scores_figure
 from metarl.report.page import Picture, Section, Table
-from metarl.report.words import MEASURES, Headline, headline, how_to_read, of_seeds, succeeds
+from metarl.report.words import MEASURES, Headline, headline, how_to_read, of_seeds, scored_tasks, succeeds
 from metarl.runs.compare import POLICY, Group
 from metarl.runs.side_by_side import UNTRAINED
 from metarl.scores.format import CONDITIONS, cell, number
@@ -45,7 +45,7 @@ def curves_of(groups: Sequence[Group]) -> list[Curve]:
 def adaptation_section(groups: Sequence[Group]) -> Section:
     """Scores after each number of adaptation steps, as curves."""
     return Section(
-        title="Adaptation to the test tasks" if _adapts(groups) else "Scores on the test tasks",
+        title=f"{'Adaptation to' if _adapts(groups) else 'Scores on'} the {scored_tasks(groups)}",
         text=how_to_read(groups),
         figures=list(_figures(groups))[:MOST_FIGURES],
     )

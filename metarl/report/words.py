@@ -81,20 +81,29 @@ def description(groups: Sequence[Group]) -> str:
     return about(str(groups[0].seeds[0].stored["experiment"])) if len(groups) == 1 else ""
 
 
+def scored_tasks(groups: Sequence[Group]) -> str:
+    """'test tasks', or 'validation tasks' where settings are to be chosen by the scores."""
+    config = groups[0].seeds[0].stored["config"]
+    evaluation = (config.get("rl") or config).get("evaluation") or {}
+    return "validation tasks" if evaluation.get("held_out") == "val" else "test tasks"
+
+
 def sentence(groups: Sequence[Group]) -> str:
     """What was trained, on what, for how long."""
     first = groups[0]
     evaluation, scores = first.seeds[0].evaluation, next(iter(first.seeds[0].suites(POLICY).values()))
     if len(groups) > 1:
         names = ", ".join(group.label for group in groups)
-        return f"{len(groups)} experiments side by side on the same {len(scores.tasks)} test tasks: {names}."
+        return (
+            f"{len(groups)} experiments side by side on the same {len(scores.tasks)} {scored_tasks(groups)}: {names}."
+        )
     seeds = ", ".join(str(seed.number) for seed in first.seeds[:20])
     times = duration(float(np.mean([seed.evaluation["training_seconds"] for seed in first.seeds])))
     numbers = f"seed{'s' if len(first.seeds) > 1 else ''} {seeds}"
     adapted = f" after {', '.join(map(str, scores.steps[:12]))} adaptation steps" if len(scores.steps) > 1 else ""
     return (
         f"Meta-trained for {amount(evaluation)} ({times}, {numbers}), then tested on {len(scores.tasks)} "
-        f"test tasks{adapted}."
+        f"{scored_tasks(groups)}{adapted}."
     )
 
 
@@ -123,7 +132,7 @@ def how_to_read(groups: Sequence[Group]) -> list[str]:
     condition = CONDITIONS.get(chosen.condition, chosen.condition)
     scores = of_seeds(groups[0], POLICY, chosen.suite)
     of = "queries" if "return" not in scores[0].values else "actions"
-    over = "test tasks and seeds" if len(scores) > 1 else "test tasks"
+    over = scored_tasks(groups) + (" and seeds" if len(scores) > 1 else "")
     lines = [f"Mean and 95 % interval over {over}; {condition} {of} unless it says otherwise."]
     if len(groups) == 1 and len(scores[0].steps) > 1 and "return" in scores[0].values:
         values = list(np.array([s.of(chosen.condition, "return") for s in scores]).swapaxes(0, 1))

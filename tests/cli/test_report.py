@@ -131,6 +131,19 @@ def test_a_few_shot_run_shows_an_episode_with_its_answers(runs: Runs, tmp_path: 
     assert page.count('src="data:image/png;base64,') == 2  # the answers, and what is nearest
 
 
+@pytest.mark.parametrize(("run", "place"), [("a", ("rl", "evaluation")), ("digits", ("evaluation",))])
+def test_scores_of_validation_tasks_are_called_so(run: str, place: tuple[str, ...], runs: Runs, tmp_path: Path) -> None:
+    copied = shutil.copytree(runs / run, tmp_path / "run")
+    for file in ("config.json", "evaluation.json"):
+        stored = settings = json.loads((copied / file).read_text())
+        for name in ("config", *place):
+            settings = settings[name]
+        settings["held_out"] = "val"
+        (copied / file).write_text(json.dumps(stored))
+    page = made([copied], tmp_path / "page.html", "--no-videos")
+    assert any("the validation tasks" in heading for heading in headings(page)) and "test tasks" not in page
+
+
 def test_seeds_are_taken_together_and_others_stand_side_by_side(runs: Runs, tmp_path: Path, capsys) -> None:
     page = made([runs / "a", runs / "b"], tmp_path / "seeds.html", "--no-videos")
     assert "seeds 0, 1" in page and page.count("metarl train navigation_maml --seed=") == 2
