@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
-from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
-from metaworld.types import Task as MetaworldTask
 from numpy.typing import NDArray
 
 from metarl.envs.metaworld.fast import SawyerLane, SawyerModel
 from metarl.envs.metaworld.misplaced import MisplacedObjectLane
+from metarl.envs.metaworld.official import begin, official_env
 from metarl.envs.metaworld.spec import RewardVersion, Stepping, one_hot_id
 from metarl.rollout.lanes import LaneEnv, LaneStep
 from metarl.seeding import SeedKey
@@ -31,18 +29,10 @@ class ReferenceLane:
     def reset(self, task: Task, seed: SeedKey) -> NDArray[np.floating]:
         """The seed goes unused: a Meta-World episode is determined by its goal and the actions."""
         env_name = task.params["env_name"]
-        cls = ALL_V3_ENVIRONMENTS[env_name]
         if env_name not in self._envs:
-            self._envs[env_name] = cls(reward_function_version=self._reward_version)
+            self._envs[env_name] = official_env(env_name, reward_version=self._reward_version)
         self._env = self._envs[env_name]
-        content = {
-            "env_cls": cls,
-            "rand_vec": np.array(task.params["rand_vec"]),
-            "partially_observable": not self._goal_visible,
-        }
-        self._env.set_task(MetaworldTask(env_name=env_name, data=pickle.dumps(content)))
-        obs, _ = self._env.reset()
-        return obs
+        return begin(self._env, np.array(task.params["rand_vec"]), goal_visible=self._goal_visible)
 
     def step(self, action: NDArray) -> LaneStep:
         assert self._env is not None, "a lane is reset before it is stepped"
@@ -94,7 +84,7 @@ class FastLane:
     def step(self, action: NDArray) -> LaneStep:
         assert self._lane is not None, "a lane is reset before it is stepped"
         obs, reward, success = self._lane.step(action)
-        return LaneStep(obs, reward, False, self._lane.num_steps == SawyerLane.HORIZON, success)
+        return LaneStep(obs, reward, False, self._lane.truncated, success)
 
     def close(self) -> None:
         self._lane = None

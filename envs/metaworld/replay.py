@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 
 import numpy as np
-from metaworld.env_dict import ALL_V3_ENVIRONMENTS
-from metaworld.types import Task as MetaworldTask
 from numpy.typing import NDArray
 
+from metarl.envs.metaworld.official import begin, official_env
 from metarl.envs.metaworld.spec import RewardVersion
 from metarl.envs.scene_picture import ScenePicture
 from metarl.envs.view import View
@@ -26,13 +24,10 @@ def replay(
     task: Task, actions: NDArray, *, size: int, every: int, reward_version: RewardVersion
 ) -> Iterator[NDArray[np.uint8]]:
     """Frames (size, size, 3) of the steps that `is_shown`; the ball is the goal, whether the policy knows it or not."""
-    cls = ALL_V3_ENVIRONMENTS[task.params["env_name"]]
-    env = cls(reward_function_version=reward_version)
-    content = {"env_cls": cls, "rand_vec": np.array(task.params["rand_vec"]), "partially_observable": True}
-    env.set_task(MetaworldTask(env_name=task.params["env_name"], data=pickle.dumps(content)))
+    env = official_env(task.params["env_name"], reward_version=reward_version)
     picture = None
     try:
-        env.reset()
+        begin(env, np.array(task.params["rand_vec"]), goal_visible=False)
         picture = ScenePicture(env.model, env.data, size, _OVER_THE_SHOULDER)
         yield picture.take(env._target_pos, _GOAL_RADIUS)
         for step, action in enumerate(actions, 1):

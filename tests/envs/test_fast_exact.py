@@ -5,117 +5,83 @@ The oracle is a freshly built Meta-World env with set_task and reset.
 
 from __future__ import annotations
 
-import math
-import pickle
-
 import numpy as np
 import pytest
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
-from metaworld.policies import ENV_POLICY_MAP
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
-from metaworld.types import Task
 
+from metarl.envs.metaworld.alignment import (
+    DRIVERS,
+    TOLERANCE,
+    Differences,
+    accepted_reset,
+    compare,
+    expert_success,
+    leak,
+    step_both,
+)
 from metarl.envs.metaworld.fast import FAST_TASKS, SawyerLane, SawyerModel
 from metarl.envs.metaworld.fast.task import INFO_FIELDS
-
-TOLERANCE = 1e-9
-DRIVERS = ("random", "expert", "mixed")
+from metarl.envs.metaworld.official import begin, official_env
 
 pytestmark = pytest.mark.filterwarnings("ignore:Constant")  # Meta-World's experts ask for more than they get
 
 
-def accepted_reset(lane: SawyerLane, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Reset `lane` to a random rand_vec that Meta-World accepts; (rand_vec, observation)."""
-    space = lane.shared.rand_vec_space
-    while True:
-        rand_vec = rng.uniform(space.low, space.high)
-        try:
-            return rand_vec, lane.reset(rand_vec)
-        except ValueError as rejected:
-            assert "closer than" in str(rejected)
-
-
-def fresh_metaworld(
-    shared: SawyerModel, rand_vec: np.ndarray, *, goal_visible: bool = False
-) -> tuple[SawyerXYZEnv, np.ndarray]:
+def fresh_metaworld(shared: SawyerModel, rand_vec: np.ndarray) -> tuple[SawyerXYZEnv, np.ndarray]:
     """(a new Meta-World env at `rand_vec`, its reset observation)."""
-    env = ALL_V3_ENVIRONMENTS[shared.env_name](reward_function_version=shared.reward_version)
-    hidden = not goal_visible
-    data = pickle.dumps({"env_cls": type(env), "rand_vec": rand_vec.copy(), "partially_observable": hidden})
-    env.set_task(Task(env_name=shared.env_name, data=data))
-    obs, _ = env.reset()
-    return env, obs
-
-
-class Driver:
-    """Actions of one kind: random, the scripted expert, or 20 steps of each in turn."""
-
-    def __init__(self, kind: str, env_name: str, rng: np.random.Generator) -> None:
-        self.kind, self.rng, self.steps = kind, rng, 0
-        self.expert = ENV_POLICY_MAP[env_name]()
-
-    def __call__(self, env: SawyerXYZEnv, obs: np.ndarray) -> np.ndarray:
-        self.steps += 1
-        if self.kind == "random" or (self.kind == "mixed" and self.steps // 20 % 2):
-            action = self.rng.uniform(-1.2, 1.2, 4)  # beyond the bounds, as the envs clip
-        else:
-            visible = obs.copy()
-            visible[-3:] = env._target_pos  # the experts need the goal
-            action = self.expert.get_action(visible) + self.rng.normal(0, 0.02, 4)  # else it repeats itself
-        return action.astype(np.float32)
-
-
-def largest_difference(metaworld_step, lane_step, fast_info: dict[str, float]) -> float:
-    """Of anything that a step returns; the successes must be equal."""
-    obs, reward, _, _, info = metaworld_step
-    fast_obs, fast_reward, success = lane_step
-    assert isinstance(fast_reward, float) and isinstance(success, bool)
-    assert set(info) == set(fast_info)
-    assert success == bool(info["success"])
-    values = [float(reward) - fast_reward, *(float(info[name]) - fast_info[name] for name in info)]
-    return float(np.abs([*(obs - fast_obs), *values]).max())
-
-
-def compare(shared: SawyerModel, kind: str, *, seed: int, steps: int, goal_visible: bool = False) -> float:
-    """Largest difference over one episode, the reset included."""
-    rng = np.random.default_rng(seed)
-    lane = SawyerLane(shared)
-    rand_vec, fast_obs = accepted_reset(lane, rng)
-    env, obs = fresh_metaworld(shared, rand_vec, goal_visible=goal_visible)
-    differences = [float(np.abs(fast_obs - obs).max())]
-    driver = Driver(kind, shared.env_name, rng)
-    for _ in range(steps):
-        action = driver(env, obs)
-        step = env.step(action)
-        obs = step[0]
-        lane_step = lane.step(action)
-        differences.append(largest_difference(step, lane_step, lane.info()))
-    assert all(math.isfinite(difference) for difference in differences)
-    return max(differences)
+    env = official_env(shared.env_name, reward_version=shared.reward_version)
+    return env, begin(env, rand_vec, goal_visible=False)
 
 
 @pytest.mark.parametrize("env_name", ["reach-v3", "push-v3", "peg-insert-side-v3", "basketball-v3", "stick-push-v3"])
 def test_steps_equal_metaworld(env_name):
     shared = SawyerModel(env_name)
-    assert compare(shared, "mixed", seed=0, steps=100) < TOLERANCE
+    assert compare(shared, "mixed", seed=0, steps=100).largest < TOLERANCE
+
+
+def test_two_episodes_in_a_row_equal_metaworld_to_their_truncation():
+    found = compare(SawyerModel("drawer-close-v3"), "mixed", seed=0, steps=500, episodes=2)
+    assert (found.steps, found.flags) == (1000, 0) and found.largest < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("quantity", "wrong"),
+    [
+        ("observation", lambda obs, reward, success: (obs + 1e-6, reward, success)),
+        ("reward", lambda obs, reward, success: (obs, reward - 1e-6, success)),
+        ("flags", lambda obs, reward, success: (obs, reward, not success)),
+    ],
+)
+def test_the_comparison_tells_what_differs(quantity, wrong, monkeypatch):
+    step = SawyerLane.step
+    monkeypatch.setattr(SawyerLane, "step", lambda lane, action: wrong(*step(lane, action)))
+    found = compare(SawyerModel("reach-v3"), "random", seed=0, steps=3)
+    differing = {name for name in ("reset", "observation", "reward", "info", "flags") if getattr(found, name)}
+    assert differing == {quantity} and found.largest > TOLERANCE
+
+
+def test_differences_of_several_steps_are_the_largest_ones():
+    both = Differences(reward=0.5, steps=3) + Differences(observation=0.1, reward=0.2, flags=1, steps=4)
+    assert both == Differences(observation=0.1, reward=0.5, flags=1, steps=7) and both.largest == np.inf
+    assert np.isnan((Differences(info=np.nan) + Differences(info=1.0)).largest)
 
 
 @pytest.mark.parametrize("env_name", ["door-unlock-v3", "dial-turn-v3", "soccer-v3", "shelf-place-v3"])
 def test_expert_steps_equal_metaworld(env_name):
     shared = SawyerModel(env_name)
-    assert compare(shared, "expert", seed=1, steps=100) < TOLERANCE
+    assert compare(shared, "expert", seed=1, steps=100).largest < TOLERANCE
 
 
 @pytest.mark.parametrize("env_name", ["pick-place-v3", "drawer-open-v3"])
 def test_v1_rewards_equal_metaworld(env_name):
     shared = SawyerModel(env_name, reward_version="v1")
-    assert compare(shared, "mixed", seed=2, steps=60) < TOLERANCE
+    assert compare(shared, "mixed", seed=2, steps=60).largest < TOLERANCE
 
 
 @pytest.mark.parametrize("env_name", ["push-v3", "basketball-v3"])
 def test_a_visible_goal_is_observed_as_in_metaworld(env_name):
     shared = SawyerModel(env_name, goal_visible=True)
-    assert compare(shared, "random", seed=3, steps=30, goal_visible=True) < TOLERANCE
+    assert compare(shared, "random", seed=3, steps=30, goal_visible=True).largest < TOLERANCE
 
 
 @pytest.mark.slow
@@ -125,15 +91,49 @@ def test_a_visible_goal_is_observed_as_in_metaworld(env_name):
 def test_whole_episodes_equal_metaworld(env_name, reward_version):
     shared = SawyerModel(env_name, reward_version=reward_version)
     for kind in DRIVERS:
-        for seed in range(3):
-            assert compare(shared, kind, seed=seed, steps=500) < TOLERANCE
+        assert compare(shared, kind, seed=0, steps=500, episodes=3).largest < TOLERANCE
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("env_name", FAST_TASKS)
 def test_visible_goals_of_all_tasks(env_name):
     shared = SawyerModel(env_name, goal_visible=True)
-    assert compare(shared, "mixed", seed=4, steps=100, goal_visible=True) < TOLERANCE
+    assert compare(shared, "mixed", seed=4, steps=100, goal_visible=True).largest < TOLERANCE
+
+
+def test_the_expert_succeeds_at_metaworlds_step():
+    found = expert_success("dial-turn-v3", goals=2)
+    assert found.ours == found.metaworlds == found.same_step == found.goals == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env_name", FAST_TASKS)
+def test_the_expert_succeeds_where_it_does_in_metaworld(env_name):
+    found = expert_success(env_name, goals=3)
+    assert found.ours == found.metaworlds and found.same_step == found.goals == 3
+
+
+SHOWS_ITS_GOAL = "box-close-v3"
+"""By metaworld's own reset: it steps the physics with the lid still above the box's new place."""
+
+
+@pytest.mark.parametrize("env_name", ["reach-v3", "shelf-place-v3", "coffee-push-v3"])
+def test_nothing_of_a_hidden_goal_is_observed(env_name):
+    found = leak(SawyerModel(env_name), seed=0, steps=60)
+    assert found.goal_moved > 0.01 and found.steps > 20 and found.observation == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env_name", [name for name in FAST_TASKS if name != SHOWS_ITS_GOAL])
+def test_nothing_of_a_hidden_goal_is_observed_in_all_tasks(env_name):
+    assert leak(SawyerModel(env_name), seed=1, steps=100).observation == 0
+
+
+def test_what_shows_its_goal_is_found():
+    """As metaworld's own env does: should this fail with a newer version, the leak is gone."""
+    assert leak(SawyerModel(SHOWS_ITS_GOAL), seed=0, steps=5).observation > 1e-3
+    seen = leak(SawyerModel("reach-v3", goal_visible=True), seed=0, steps=5)
+    assert seen.observation > 0.1
 
 
 READS_THE_DATA_INSTEAD = ("dial-turn-v3", "handle-press", "window-")
@@ -210,8 +210,7 @@ def test_interleaved_lanes_do_not_disturb_each_other(env_name, reward_version):
     for _ in range(90):
         i = int(rng.integers(3))
         action = rng.uniform(-1, 1, 4).astype(np.float32)
-        step = lanes[i].step(action)
-        assert largest_difference(envs[i].step(action), step, lanes[i].info()) < TOLERANCE
+        assert step_both(envs[i], lanes[i], action)[1].largest < TOLERANCE
 
 
 @pytest.mark.parametrize("env_name", ["reach-v3", "basketball-v3", "handle-press-v3", "window-close-v3"])
@@ -229,8 +228,7 @@ def test_any_reset_equals_a_fresh_metaworld_env(env_name):
     lane.reset(goals[1])
     for _ in range(20):
         action = rng.uniform(-1, 1, 4).astype(np.float32)
-        step = lane.step(action)
-        assert largest_difference(expected[1][0].step(action), step, lane.info()) < TOLERANCE
+        assert step_both(expected[1][0], lane, action)[1].largest < TOLERANCE
 
 
 @pytest.mark.slow

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
-from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
-from metaworld.types import Task as MetaworldTask
 
 from metarl.envs.metaworld.fast.lane import HORIZON, SawyerLane
 from metarl.envs.metaworld.fast.model import SawyerModel
 from metarl.envs.metaworld.fast.physics import MjData, get_state, make_data, mj_forward, mj_step, set_state
+from metarl.envs.metaworld.official import begin, official_env
 
 BLOCK = 10
 """Steps timed at a stretch, the three ways in turn, so that other load on the machine hits all three."""
@@ -43,14 +41,6 @@ def _rand_vecs(lane: SawyerLane, count: int, rng: np.random.Generator) -> list[n
             continue
         accepted.append(rand_vec)
     return accepted
-
-
-def _metaworld_env(env_name: str, rand_vec: np.ndarray) -> SawyerXYZEnv:
-    env = ALL_V3_ENVIRONMENTS[env_name]()
-    data = pickle.dumps({"env_cls": type(env), "rand_vec": rand_vec, "partially_observable": True})
-    env.set_task(MetaworldTask(env_name=env_name, data=data))
-    env.reset()
-    return env
 
 
 def _run(step: Callable[[np.ndarray], object], actions: np.ndarray) -> None:
@@ -110,7 +100,8 @@ def bench_task(env_name: str, *, steps: int, resets: int = 10, seed: int = 0) ->
     shared = SawyerModel(env_name)
     lane = SawyerLane(shared)
     rand_vecs = _rand_vecs(lane, resets, rng)
-    env = _metaworld_env(env_name, rand_vecs[0])
+    env = official_env(env_name)
+    begin(env, rand_vecs[0], goal_visible=False)
     metaworld_us, fast_us, physics_us = _step_times(env, lane, rand_vecs[0], steps, rng)
     again = [vec for _ in range(3) for vec in rand_vecs]
     fresh = _rand_vecs(SawyerLane(SawyerModel(env_name)), resets, np.random.default_rng(seed + 1))

@@ -65,6 +65,11 @@ class SawyerLane:
         self._obs[2 * FRAME_SIZE :] = placement.goal
         return placement.first_obs.copy()
 
+    @property
+    def truncated(self) -> bool:
+        """Whether the episode has had its last step."""
+        return self.num_steps >= HORIZON
+
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
         """(observation (39,), reward, success) after 5 substeps under a float32 action (4,).
 

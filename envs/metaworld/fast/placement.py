@@ -12,16 +12,15 @@ first `reset_model` still sees the last goal's bodies, the second no longer.
 from __future__ import annotations
 
 import functools
-import pickle
 from dataclasses import dataclass
 
 import numpy as np
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
-from metaworld.types import Task as MetaworldTask
 
 from metarl.envs.metaworld.fast.physics import get_state, make_data, mj_forward, mj_step, set_state
 from metarl.envs.metaworld.fast.recent import Recent
 from metarl.envs.metaworld.fast.task import Facts, Task
+from metarl.envs.metaworld.official import begin
 
 HAND_RESET_STEPS = 50
 
@@ -121,10 +120,7 @@ class Stage:
         model.body_pos[:] = self._body_pos
         model.site_pos[:] = self._site_pos
         set_state(model, data, self._state)
-        hidden = not self._goal_visible
-        task = pickle.dumps({"env_cls": SawyerXYZEnv, "rand_vec": rand_vec, "partially_observable": hidden})
-        env.set_task(MetaworldTask(env_name=env.task_name, data=task))
-        first_obs, _ = env.reset()
+        first_obs = begin(env, rand_vec, goal_visible=self._goal_visible)
         state = get_state(model, data)
         # some "initial" values are live views: take them as the steps will see them
         mj_forward(model, data)
