@@ -99,20 +99,15 @@ def step_both(env: SawyerXYZEnv, lane: SawyerLane, action: np.ndarray) -> tuple[
     )
 
 
-def compare(
-    shared: SawyerModel, kind: DriverKind, *, seed: int, steps: int, episodes: int = 1, goal_visible: bool = False
-) -> Differences:
-    """Over `episodes` of so many steps in one lane and in one env of metaworld, each at a new goal, resets included.
-
-    `shared` shows goals as `goal_visible` says.
-    """
+def compare(shared: SawyerModel, kind: DriverKind, *, seed: int, steps: int, episodes: int = 1) -> Differences:
+    """Over `episodes` of so many steps in one lane and in one env of metaworld, each at a new goal, resets included."""
     rng = np.random.default_rng(seed)
     lane = SawyerLane(shared)
     env = official_env(shared.env_name, reward_version=shared.reward_version)
     found = Differences()
     for _ in range(episodes):
         rand_vec, our_obs = accepted_reset(lane, rng)
-        obs = begin(env, rand_vec, goal_visible=goal_visible)
+        obs = begin(env, rand_vec, goal_visible=shared.goal_visible)
         found += Differences(reset=float(np.abs(our_obs - obs).max()))
         driver = Driver(kind, shared.env_name, rng)
         assert env._target_pos is not None, "every Meta-World env sets it in its reset"

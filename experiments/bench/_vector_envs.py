@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,14 +15,13 @@ from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from metarl.envs.single_task_env import env_of
 from metarl.errors import UserError
+from metarl.experiments.bench._in_envpool import steps_per_second
 from metarl.learner import ActorInput
 from metarl.rl.policies import Policy
 from metarl.rollout.actor import PolicyActor
 from metarl.seeding import Stream, numpy_rng
 from metarl.tasks import TaskDistribution
 from metarl.types import Params, Task
-
-WARM_UP_STEPS = 20
 
 
 def gymnasium_vector(tasks: TaskDistribution, drawn: Sequence[Task], strategy: str) -> Any:
@@ -56,24 +54,24 @@ def started(name: str, make: Callable[[], Any], *, tries: int = 3) -> tuple[Any,
 
 def drive(envs: Any, first: Any, policy: Policy, phis: list[Params], *, num_steps: int) -> float:
     """Env steps/s from `started`: one env a task, one message a step, after a warm-up; the envs are closed."""
+    actor = PolicyActor(policy)
+    memory = actor.start(phis, 1)
+    rng = numpy_rng((0, Stream.COLLECT))
+    zeros = torch.zeros(len(phis))
+
+    def act(obs: np.ndarray) -> np.ndarray:
+        nonlocal memory
+        noise = _noise(actor, len(phis), rng)
+        inputs = ActorInput(torch.from_numpy(obs.astype(np.float32)), zeros, zeros, zeros.bool())
+        with torch.no_grad():
+            actions, _, memory = actor.act(memory, inputs, noise)
+        return actions.numpy()
+
     # torch's second thread would fight with the environments' processes for the cores
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        obs = first[0] if isinstance(first, tuple) else first
-        actor = PolicyActor(policy)
-        memory = actor.start(phis, 1)
-        rng = numpy_rng((0, Stream.COLLECT))
-        zeros, begin = torch.zeros(len(phis)), time.perf_counter()
-        for step in range(WARM_UP_STEPS + num_steps):
-            if step == WARM_UP_STEPS:
-                begin = time.perf_counter()
-            noise = _noise(actor, len(phis), rng)
-            inputs = ActorInput(torch.from_numpy(obs.astype(np.float32)), zeros, zeros, zeros.bool())
-            with torch.no_grad():
-                actions, _, memory = actor.act(memory, inputs, noise)
-            obs = envs.step(actions.numpy())[0]
-        return num_steps * len(phis) / (time.perf_counter() - begin)
+        return steps_per_second(envs, first, act, num_steps=num_steps)
     finally:
         envs.close()
         torch.set_num_threads(threads)

@@ -81,7 +81,7 @@ def test_v1_rewards_equal_metaworld(env_name):
 @pytest.mark.parametrize("env_name", ["push-v3", "basketball-v3"])
 def test_a_visible_goal_is_observed_as_in_metaworld(env_name):
     shared = SawyerModel(env_name, goal_visible=True)
-    assert compare(shared, "random", seed=3, steps=30, goal_visible=True).largest < TOLERANCE
+    assert compare(shared, "random", seed=3, steps=30).largest < TOLERANCE
 
 
 @pytest.mark.slow
@@ -98,7 +98,7 @@ def test_whole_episodes_equal_metaworld(env_name, reward_version):
 @pytest.mark.parametrize("env_name", FAST_TASKS)
 def test_visible_goals_of_all_tasks(env_name):
     shared = SawyerModel(env_name, goal_visible=True)
-    assert compare(shared, "mixed", seed=4, steps=100, goal_visible=True).largest < TOLERANCE
+    assert compare(shared, "mixed", seed=4, steps=100).largest < TOLERANCE
 
 
 def test_the_expert_succeeds_at_metaworlds_step():

@@ -30,6 +30,7 @@ class SawyerModel:
             raise ValueError(f"reward_version is {reward_version!r}; Meta-World has 'v1' and 'v2'")
         self.env_name = env_name
         self.reward_version = reward_version
+        self.goal_visible = goal_visible
         self.task_class = TASKS[env_name]
         varies = self.task_class.HAND_RESET_VARIES
         env_class = staged_class(ALL_V3_ENVIRONMENTS[env_name], hand_reset_varies=varies)
