@@ -1,1 +1,1 @@
-"""Speed measured side by side in one run: `metarl bench NAME`."""
+"""Speed and numbers, side by side in one run: `metarl bench NAME`."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from metarl.envs.metaworld.alignment import TOLERANCE, VALUES
 from metarl.experiments.bench._record import Record, made, markdown
 
 
@@ -45,28 +44,22 @@ def summary(record: Record) -> list[list[str]]:
     for what, (comparisons, value) in of.items():
         task, largest = _largest(comparisons, value)
         rows.append([what, number(largest), task if largest else ""])
-    flags = sum(comparison["flags"] for _, comparison in everything)
-    steps = sum(comparison["steps"] for _, comparison in everything)
-    solved = sum(task["expert"]["metaworlds"] for task in record["tasks"])
-    same = sum(task["expert"]["same_step"] for task in record["tasks"])
-    goals = sum(task["expert"]["goals"] for task in record["tasks"])
+    flags, steps = (sum(comparison[name] for _, comparison in everything) for name in ("flags", "steps"))
+    names = ("ours", "metaworlds", "same_step", "goals")
+    ours, theirs, same, goals = (sum(task["expert"][name] for task in record["tasks"]) for name in names)
+    apart = [task for task in record["tasks"] if task["leak"]["goal_moved"]]
+    seen = [task for task in apart if task["leak"]["observation"]]
     return [
         *rows,
-        [f"success, termination, truncation: steps that differ, of {steps:,}", str(flags), ""],
-        [f"goals that the expert solves: ours / metaworld's, of {goals:,}", f"{_solved(record):,} / {solved:,}", ""],
-        ["first success at the same step", f"{same:,} of {goals:,}", ""],
+        [f"success, terminated, truncated: steps that differ, of {steps:,}", str(flags), ""],
+        [f"goals that the expert solves, of {goals:,}: ours / metaworld's", f"{ours:,} / {theirs:,}", ""],
+        ["goals with the first success at the same step, or none", f"{same:,} of {goals:,}", ""],
+        [
+            "tasks in which a hidden goal is seen",
+            f"{len(seen)} of {len(apart)}",
+            ", ".join(f"{task['task']} ({number(task['leak']['observation'])})" for task in seen),
+        ],
     ]
-
-
-def _solved(record: Record) -> int:
-    return sum(task["expert"]["ours"] for task in record["tasks"])
-
-
-def is_aligned(task: Record) -> bool:
-    """Whether nothing of a task differs by more than the tolerance, and the expert succeeds at the same steps."""
-    within = all(c[value] <= TOLERANCE for c in task["compared"] for value in VALUES)  # NaN is not
-    same = all(c["flags"] == 0 for c in task["compared"])
-    return within and same and task["expert"]["same_step"] == task["expert"]["goals"]
 
 
 def summary_table(record: Record) -> list[str]:

@@ -20,10 +20,8 @@ from metarl.errors import UserError
 from metarl.experiments.bench import _in_envpool
 from metarl.experiments.bench._in_envpool import POLICIES, steps_per_second
 from metarl.experiments.bench._other_python import answered
+from metarl.experiments.bench._speed_tables import ASYNC, ENVPOOL, OURS, SB3, SYNC
 from metarl.experiments.bench._vector_envs import started
-
-OURS, ENVPOOL, ASYNC, SYNC, SB3 = "metarl", "EnvPool", "metaworld async", "metaworld sync", "metaworld in SB3"
-"""Names of the samplers in the record."""
 
 
 def mt10_rates(python: Path, *, num_envs: int, num_steps: int, cores: int) -> list[dict[str, Any]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metarl.experiments.bench._mt10_samplers import ASYNC, ENVPOOL, OURS
 from metarl.experiments.bench._record import Record, made, markdown
+
+OURS, ENVPOOL, ASYNC, SYNC, SB3 = "metarl", "EnvPool", "metaworld async", "metaworld sync", "metaworld in SB3"
+"""Names of the samplers."""
 
 
 def summary(record: Record) -> list[list[str]]:

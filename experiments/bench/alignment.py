@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import warnings
@@ -17,12 +18,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from metarl.envs.metaworld.alignment import DRIVERS, TOLERANCE, compare, expert_success, leak
+from metarl.envs.metaworld.alignment import DRIVERS, TOLERANCE, VALUES, compare, expert_success, leak
 from metarl.envs.metaworld.fast import SawyerLane, SawyerModel
 from metarl.errors import UserError
-from metarl.experiments.bench._alignment_tables import is_aligned, summary
+from metarl.experiments.bench._alignment_tables import summary
 from metarl.experiments.bench._metaworld_page import ALIGNMENT, chosen_tasks, store_and_show
-from metarl.experiments.bench._record import origin, settings_of
+from metarl.experiments.bench._record import Record, origin, settings_of
 from metarl.files import replace_file
 from metarl.validate import check_counts
 
@@ -44,7 +45,7 @@ class Arguments:
     goals: int = 10
     """Of MT1's own: where the expert is tried."""
     workers: int = 2
-    """Processes; the numbers do not depend on them."""
+    """Processes; the numbers do not depend on them. 0: this one does it."""
     json: Path | None = None
     write: bool = False
     """Store the record in experiments/results/bench/, and make docs/metaworld.md of it; of all 50 tasks."""
@@ -52,13 +53,19 @@ class Arguments:
 
 def main(args: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=args, prog="metarl bench alignment")
-    check_counts(episodes=arguments.episodes, steps=arguments.steps, goals=arguments.goals, workers=arguments.workers)
+    check_counts(episodes=arguments.episodes, steps=arguments.steps, goals=arguments.goals)
     if arguments.steps > SawyerLane.HORIZON:
         raise UserError(f"--steps {arguments.steps} is more than an episode has; give {SawyerLane.HORIZON} at most")
+    if arguments.workers < 0:
+        raise UserError(f"--workers {arguments.workers} must be >= 0; give the number of processes")
     names = chosen_tasks(arguments.tasks, write=arguments.write)
     console = Console()
-    with multiprocessing.get_context("spawn").Pool(min(arguments.workers, len(names))) as pool:
-        rows = pool.imap(partial(aligned, arguments=arguments), names)
+    of_task = partial(aligned, arguments=arguments)
+    with contextlib.ExitStack() as stack:
+        rows = map(of_task, names)
+        if arguments.workers:
+            spawned = multiprocessing.get_context("spawn").Pool(min(arguments.workers, len(names)))
+            rows = stack.enter_context(spawned).imap(of_task, names)
         tasks = list(track(rows, description="comparing", total=len(names), console=console, transient=True))
     record = {"settings": settings_of(arguments), **origin(), "tasks": tasks}
     table = Table("compared", "largest difference", "in", box=box.SIMPLE_HEAD, pad_edge=False)
@@ -77,7 +84,12 @@ def main(args: Sequence[str]) -> int:
 
 def aligned(env_name: str, *, arguments: Arguments) -> dict[str, Any]:
     """A task's row of the record."""
-    warnings.filterwarnings("ignore", "Constant")  # Meta-World's experts ask for more than they get
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Constant")  # Meta-World's experts ask for more than they get
+        return _aligned(env_name, arguments)
+
+
+def _aligned(env_name: str, arguments: Arguments) -> dict[str, Any]:
     hidden = SawyerModel(env_name)
     rows = []
     for shared, drivers in (
@@ -95,3 +107,10 @@ def aligned(env_name: str, *, arguments: Arguments) -> dict[str, Any]:
         "expert": asdict(expert_success(env_name, goals=arguments.goals)),
         "leak": asdict(leak(hidden, seed=0, steps=100)),
     }
+
+
+def is_aligned(task: Record) -> bool:
+    """Whether nothing of a task differs by more than the tolerance, and the expert succeeds at the same steps."""
+    within = all(c[value] <= TOLERANCE for c in task["compared"] for value in VALUES)  # NaN is not
+    same = all(c["flags"] == 0 for c in task["compared"])
+    return within and same and task["expert"]["same_step"] == task["expert"]["goals"]

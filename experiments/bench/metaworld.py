@@ -70,7 +70,7 @@ class Arguments:
 
     tasks: tuple[str, ...] = ()
     """Task names; all 50 if none is given."""
-    steps: int = 490
+    steps: int = 500
     """Timed steps of each task, in blocks of 10 of which the median counts; CPU time."""
     against: Literal["envpool"] | None = None
     """Time EnvPool's C++ Meta-World as well, and whole samplers on MT10."""
@@ -92,8 +92,11 @@ def main(args: Sequence[str]) -> int:
     arguments = tyro.cli(Arguments, args=args, prog="metarl bench metaworld")
     check_counts(steps=arguments.steps, num_envs=arguments.num_envs)
     names = chosen_tasks(arguments.tasks, write=arguments.write)
-    if arguments.write and arguments.against is None:
-        raise UserError("--write stores what docs/metaworld.md shows, EnvPool's times with it; add --against envpool")
+    if arguments.write and not (arguments.against and arguments.sampler_steps):
+        raise UserError(
+            "--write stores all that docs/metaworld.md shows, EnvPool's times and samplers with it; "
+            "add --against envpool, and give --sampler-steps"
+        )
     console = Console()
     python = _python_of_envpool(arguments.venv, console) if arguments.against else None
     rows = [

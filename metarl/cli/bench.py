@@ -13,7 +13,7 @@ def main(rest: list[str]) -> int:
     files = sorted((experiments_directory() / "bench").glob("*.py"))
     names = {path.stem: first_line_of(path) for path in files if not path.stem.startswith("_")}
     if is_help(rest[:1]):
-        print("usage: metarl bench NAME ...\n\nspeeds, measured side by side:")
+        print("usage: metarl bench NAME ...\n\nspeeds and numbers, side by side:")
         for name, line in names.items():
             print(f"  {name:<12} {line}")
         print("\n`metarl bench NAME --help` tells more.")

@@ -9,6 +9,7 @@ import tyro
 from tyro.conf import Positional
 
 from metarl.errors import UserError
+from metarl.experiments.bench._metaworld_page import write_page
 from metarl.files import replace_file
 from metarl.runs.figures import documents, filled_in
 from metarl.runs.log import say
@@ -57,4 +58,6 @@ def main(rest: list[str]) -> int:
             if (new := filled_in(text, stored)) != text:
                 replace_file(document, new.encode())
                 say(f"filled in the figures of {document}")
+        for document in write_page():
+            say(f"filled in the tables of {document}")
     return 0

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
+import venv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from metarl.cli.main import main
+from metarl.envs.metaworld.fast.bench import physics_start
 from metarl.errors import UserError
+from metarl.experiments.bench._in_envpool import POLICIES, envpool_id, physics_us
+from metarl.experiments.bench._metaworld_page import MARKED, TABLES, filled_in, page_path, stored_records
+from metarl.experiments.bench._other_python import answered, python_with
 from metarl.experiments.bench._vector_envs import started
+from metarl.experiments.bench.alignment import is_aligned
 from metarl.experiments.bench.memory import Arguments, task_change_memory
 from metarl.experiments.bench.rollout import Arguments as Rollout
 from metarl.experiments.bench.rollout import _metaworld_vector
@@ -142,3 +150,107 @@ def test_bench_update(tmp_path: Path) -> None:
     for agent in ("MAML", "RL2"):
         assert content[agent]["seconds"] > 0
         assert all(seconds > 0 for seconds in content[agent]["stages"].values())  # each stage was found
+
+
+def test_bench_alignment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "bench.json"
+    small = ["--steps", "20", "--episodes", "1", "--goals", "1", "--workers", "0", "--json", str(out)]
+    assert main(["bench", "alignment", "--tasks", "reach-v3", *small]) == 0
+    (task,) = json.loads(out.read_text())["tasks"]
+    assert task["expert"] == {"ours": 1, "metaworlds": 1, "same_step": 1, "goals": 1}
+    assert {(row["rewards"], row["goal"], row["actions"]) for row in task["compared"]} == {
+        *(("v1", "hidden", actions) for actions in ("random", "expert", "mixed")),
+        *(("v2", "hidden", actions) for actions in ("random", "expert", "mixed")),
+        ("v2", "shown", "mixed"),
+    }
+    assert all(row["steps"] == 20 for row in task["compared"])
+    assert "0 of 1" in capsys.readouterr().out  # tasks in which a hidden goal is seen
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [("reward", 1e-8), ("reset", float("nan")), ("flags", 1), ("same_step", 2)],
+)
+def test_a_task_that_differs_anywhere_is_not_aligned(value: str, wrong: float) -> None:
+    compared = {"reset": 0.0, "observation": 0.0, "reward": 1e-15, "info": 1e-12, "flags": 0}
+    expert = {"ours": 3, "metaworlds": 3, "same_step": 3, "goals": 3}
+    assert is_aligned({"compared": [compared, compared], "expert": expert})
+    of_wrong = [{**part, value: wrong} if value in part else part for part in (compared, expert)]
+    assert not is_aligned({"compared": [compared, of_wrong[0]], "expert": of_wrong[1]})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["alignment", "--steps", "501"], "--steps 501 is more than an episode has; give 500 at most"),
+        (["alignment", "--tasks", "reech-v3"], "did you mean 'reach-v3'"),
+        (["alignment", "--tasks", "reach-v3", "--write"], "a page of all 50 tasks; leave out --tasks"),
+        (["metaworld", "--write"], "EnvPool's times and samplers with it; add --against envpool"),
+        (["metaworld", "--write", "--against", "envpool", "--sampler-steps", "0"], "give --sampler-steps"),
+        (["alignment", "--workers", "-1"], "--workers -1 must be >= 0"),
+    ],
+)
+def test_what_the_page_of_metaworld_cannot_be_made_of_is_refused(words: list[str], said: str, capsys) -> None:
+    assert main(["bench", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_page_of_metaworld_is_that_of_its_records() -> None:
+    text = page_path().read_text()
+    assert filled_in(text, stored_records()) == text, "docs/metaworld.md is stale: run `metarl results`"
+    marks = {match["name"] for match in MARKED.finditer(text)}
+    assert marks == set(TABLES)
+    emptied = filled_in(text, {})
+    assert emptied.count("Not measured yet: `metarl bench") == len(marks)
+    assert filled_in(emptied, stored_records()) == text
+    with pytest.raises(UserError, match="no table is called 'sped'; mark one of alignment"):
+        filled_in("<!--table sped-->\n<!--end of table-->", {})
+
+
+def test_a_folder_that_is_no_virtual_environment_of_ours_is_left_alone(tmp_path: Path) -> None:
+    pins = ("pip==0.0.1",)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("kept")
+    with pytest.raises(UserError, match="mine holds something else than a virtual environment; name a new"):
+        python_with(pins, tmp_path / "mine")
+    venv.create(tmp_path / "theirs")
+    with pytest.raises(UserError, match=r"theirs is a virtual environment without pip==0\.0\.1; name another folder"):
+        python_with(pins, tmp_path / "theirs")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "kept"
+
+
+def test_what_cannot_be_installed_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nmkdir -p $3/half\necho 'ERROR: No matching distribution' >&2\necho bye >&2\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(UserError, match=r"nowhere==1\.0 cannot be installed for Python 3.*No matching.*--against"):
+        python_with(("nowhere==1.0",), tmp_path / "folder" / "made")
+    assert not list((tmp_path / "folder").iterdir())
+
+
+def test_a_script_answers_under_another_interpreter(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import json, sys\nprint('a library says hello')\nprint(json.dumps(1 + json.load(sys.stdin)))")
+    assert answered(Path(sys.executable), script, 2) == 3
+    with pytest.raises(UserError, match=r"script.py failed under .*TypeError.*remove that folder"):
+        answered(Path(sys.executable), script, "two")
+
+
+def test_envpools_names() -> None:
+    assert envpool_id("button-press-topdown-wall-v3") == "MetaWorld/ButtonPressTopdownWall-v3"
+
+
+def test_the_physics_of_a_step_are_timed_from_plain_data() -> None:
+    """As EnvPool's interpreter does, here under our own mujoco."""
+    start = json.loads(json.dumps(physics_start("reach-v3", steps=20)))
+    assert len(start["controls"]) == 20
+    assert 5 < physics_us(start) < 5000
+
+
+def test_the_policy_of_the_samplers_is_the_same_everywhere_and_within_the_bounds() -> None:
+    obs = np.random.default_rng(0).normal(size=(3, 39))
+    for name, make in POLICIES.items():
+        actions = make(39, 4)(obs)
+        assert actions.dtype == np.float32 and actions.shape == (3, 4) and np.abs(actions).max() <= 1, name
+        np.testing.assert_array_equal(actions, make(39, 4)(obs))
