@@ -110,15 +110,16 @@ def physics_us(start: dict[str, Any]) -> float:
     return 1e6 * statistics.median(blocks) / BLOCK
 
 
-def sampled(request: dict[str, Any]) -> float:
-    """Env steps/s over tasks that take turns: a pool has envs of one task."""
-    rates = []
+def sampled(request: dict[str, Any]) -> dict[str, float]:
+    """Env steps/s under each policy, over tasks that take turns: a pool has envs of one task."""
+    rates: dict[str, list[float]] = {policy: [] for policy in POLICIES}
     for env_name in request["tasks"]:
         envs = _pool(env_name, num_envs=request["num_envs"], num_threads=request["threads"])
-        act = POLICIES[request["policy"]](39, 4)
-        rates.append(steps_per_second(envs, envs.reset(), act, num_steps=request["num_steps"]))
+        first = envs.reset()
+        for policy, actions in POLICIES.items():
+            rates[policy].append(steps_per_second(envs, first, actions(39, 4), num_steps=request["num_steps"]))
         envs.close()
-    return statistics.harmonic_mean(rates)
+    return {policy: statistics.harmonic_mean(of_tasks) for policy, of_tasks in rates.items()}
 
 
 def answer(request: dict[str, Any]) -> Any:

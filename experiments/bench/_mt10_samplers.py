@@ -46,11 +46,9 @@ def mt10_rates(python: Path, *, num_envs: int, num_steps: int, cores: int) -> li
                     rows.append(row(name, policy, rate))
             finally:
                 envs.close()
-        for policy in POLICIES:
-            request = {"tasks": MT().class_names, "num_envs": num_envs, "num_steps": num_steps}
-            request |= {"threads": cores, "policy": policy}
-            rows.append(row(ENVPOOL, policy, answered(python, Path(_in_envpool.__file__), request)))
-    return rows
+        request = {"tasks": MT().class_names, "num_envs": num_envs, "num_steps": num_steps, "threads": cores}
+        rates = answered(python, Path(_in_envpool.__file__), request)
+    return [*rows, *(row(ENVPOOL, policy, rate) for policy, rate in rates.items())]
 
 
 @contextmanager

@@ -12,9 +12,10 @@ import pytest
 
 from metarl.cli.main import main
 from metarl.envs.metaworld.fast.bench import physics_start
+from metarl.envs.metaworld.names import TASK_NAMES
 from metarl.errors import UserError
 from metarl.experiments.bench._in_envpool import POLICIES, envpool_id, physics_us
-from metarl.experiments.bench._metaworld_page import MARKED, TABLES, filled_in, page_path, stored_records
+from metarl.experiments.bench._metaworld_page import ALIGNMENT, MARKED, TABLES, filled_in, page_path, stored_records
 from metarl.experiments.bench._other_python import answered, python_with
 from metarl.experiments.bench._vector_envs import started
 from metarl.experiments.bench.alignment import is_aligned
@@ -193,6 +194,12 @@ def test_a_task_that_differs_anywhere_is_not_aligned(value: str, wrong: float) -
 def test_what_the_page_of_metaworld_cannot_be_made_of_is_refused(words: list[str], said: str, capsys) -> None:
     assert main(["bench", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_the_stored_alignment_is_of_all_tasks_and_exact() -> None:
+    tasks = stored_records()[ALIGNMENT]["tasks"]
+    assert [task["task"] for task in tasks] == list(TASK_NAMES)
+    assert all(is_aligned(task) for task in tasks)
 
 
 def test_the_page_of_metaworld_is_that_of_its_records() -> None:
