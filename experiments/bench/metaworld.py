@@ -75,7 +75,7 @@ class Arguments:
     against: Literal["envpool"] | None = None
     """Time EnvPool's C++ Meta-World as well, and whole samplers on MT10."""
     venv: Path | None = None
-    """Folder of the virtual environment that EnvPool is installed in, made where missing (a minute, 0.7 GB). If none is
+    """Folder of the virtual environment that EnvPool is installed in, made where missing (a minute, 1 GB). If none is
     named, it lies in the cache directory, ~/.cache/metarl."""
     num_envs: int = 100
     """Of the samplers."""
