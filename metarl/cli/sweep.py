@@ -20,6 +20,7 @@ from metarl.cli.words import is_help
 from metarl.config import apply_overrides, check_stored, config_to_dict, fields_named, parse_flags
 from metarl.errors import UserError
 from metarl.experiment import find_preset
+from metarl.rollout.ray_cluster import ADDRESS
 from metarl.runs.find import load_experiment, stored_name
 from metarl.runs.log import say
 from metarl.runs.own_experiment import read_experiment
@@ -30,6 +31,7 @@ from metarl.scores.format import cell as score_cell
 from metarl.sweep.files import write_comparison, write_runs
 from metarl.sweep.grid import SEED, Run, grid_of, parse_seeds, parse_values, runs_of
 from metarl.sweep.plan import Plan
+from metarl.sweep.ray_runs import places, start_on_ray
 from metarl.sweep.results import compare, last_of, last_score, measure_of
 from metarl.sweep.search import Study, Trial, check_optuna, space_of
 from metarl.sweep.slurm import submit_file
@@ -70,6 +72,11 @@ class SweepArguments:
     """Go on with what has not ended, or failed. Seeds and values may be added."""
     jobs: int | None = None
     """Runs at once; as many as there are CPUs for if not given."""
+    on: Literal["processes", "ray"] = "processes"
+    """Where runs are: processes of this machine, or of any node of a Ray cluster that shares the directory
+    (docs/scale.md)."""
+    ray_address: str | None = None
+    """Of `--on ray`: as of `metarl train`."""
     nice: int = 10
     """How far the runs let other programs go first, 0 to 19."""
     measure: str = "auto"
@@ -124,6 +131,10 @@ def _check(arguments: SweepArguments) -> None:
     check_counts(jobs=arguments.jobs, trials=arguments.trials)
     if not 0 <= arguments.nice <= 19:
         raise UserError(f"--nice {arguments.nice} must be from 0 to 19; 10 is a good value")
+    if arguments.ray_address is not None:
+        if arguments.on != "ray":
+            raise UserError(f"--ray-address {arguments.ray_address} goes with --on ray; give both, or neither")
+        os.environ[ADDRESS] = arguments.ray_address
     if arguments.sampler_seed < 0:
         raise UserError(f"--sampler-seed {arguments.sampler_seed} must be >= 0; raise it")
     goals = [goal for goal in (arguments.maximize, arguments.minimize) if goal is not None]
@@ -163,11 +174,17 @@ def _plan(
 
 
 def _launch(arguments: SweepArguments, config: Any, flags: Sequence[str]) -> Launch:
+    parent = str(os.getpid()) if arguments.on == "processes" else "0"
+
     def command(run: Run, place: Path, resume: bool) -> list[str]:
-        start = [sys.executable, "-P", "-c", _START, json.dumps(sys.path), str(os.getpid()), str(arguments.nice)]
+        start = [sys.executable, "-P", "-c", _START, json.dumps(sys.path), parent, str(arguments.nice)]
         return [*start, *_words(arguments, flags, run, place), *(["--resume"] if resume else [])]
 
-    return Launch(config, command, arguments.jobs or max(1, usable_cpus() // _cores(config)))
+    cores = _cores(config)
+    if arguments.on == "ray":
+        start = start_on_ray(cores=cores)
+        return Launch(config, command, arguments.jobs or places(cores=cores), start, free_bytes=lambda: 0)
+    return Launch(config, command, arguments.jobs or max(1, usable_cpus() // cores))
 
 
 def _words(arguments: SweepArguments, flags: Sequence[str], run: Run, place: Path) -> list[str]:

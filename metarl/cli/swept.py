@@ -9,8 +9,8 @@ from metarl.runs.die_with_parent import die_with_parent
 
 
 def main(words: list[str]) -> int:
-    """The sweep's process id, how nice to be, and the words of a `metarl` command."""
+    """The sweep's process id, or 0 for whoever started this; how nice to be, and the words of a `metarl` command."""
     parent, niceness, *command = words
-    die_with_parent(int(parent))
+    die_with_parent(int(parent) or os.getppid())
     os.nice(int(niceness))
     return metarl(command)

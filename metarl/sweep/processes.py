@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from metarl.errors import UserError
 from metarl.files import open_plain, read_plain
@@ -21,6 +22,27 @@ from metarl.text import sentence
 POLL_SECONDS = 0.1
 MEASURE_SECONDS = 1.0
 MAX_LOG_BYTES = 2**26
+
+
+class Training(Protocol):
+    """A run that was started, here or elsewhere."""
+
+    @property
+    def cost(self) -> Cost: ...
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        ...
+
+    def ask_to_stop(self) -> None:
+        """It saves and ends, as at Ctrl-C."""
+        ...
+
+    def kill(self) -> None: ...
+
+    def why(self, code: int) -> str:
+        """It failed, in a sentence: what it said last."""
+        ...
 
 
 class RunProcess:
@@ -89,11 +111,11 @@ class Ended:
 
 def run_side_by_side(
     runs: Sequence[Run],
-    start: Callable[[Run], RunProcess],
+    start: Callable[[Run], Training],
     *,
     jobs: int,
     stop: StopSignal,
-    running: dict[Run, RunProcess],
+    running: dict[Run, Training],
     tick: Callable[[], None],
 ) -> Iterator[Ended]:
     """Those that ended, as they do; those that run are kept in `running`. Ends early, once all have saved, at a signal.

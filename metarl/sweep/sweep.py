@@ -21,7 +21,7 @@ from metarl.runs.stop import StopSignal
 from metarl.sweep.forecast import forecast
 from metarl.sweep.grid import SEED, Run
 from metarl.sweep.plan import LOCK, Plan, Stored, check_same, read_stored, write_stored
-from metarl.sweep.processes import Ended, RunProcess, run_side_by_side
+from metarl.sweep.processes import Ended, RunProcess, Training, run_side_by_side
 from metarl.sweep.results import read_done
 from metarl.sweep.view import View
 
@@ -36,6 +36,10 @@ class Launch:
     """The words of a process that trains a run into a directory; True: it goes on with what lies there."""
     jobs: int
     """At once."""
+    start: Callable[[Sequence[str], Path], Training] = RunProcess
+    """A run by its words and the file of its output."""
+    free_bytes: Callable[[], int] = available
+    """Memory for all runs at once; 0 where nobody can say."""
 
 
 class Sweep:
@@ -47,7 +51,7 @@ class Sweep:
         self.done: dict[Run, Seed] = {}
         self.failed: dict[Run, str] = {}
         """Why, in a sentence."""
-        self.running: dict[Run, RunProcess] = {}
+        self.running: dict[Run, Training] = {}
         self._is_forecast = False
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -115,11 +119,11 @@ class Sweep:
         write_stored(self.out, self.stored)
         return None
 
-    def _start(self, run: Run) -> RunProcess:
+    def _start(self, run: Run) -> Training:
         place = inside(self.out, run.setting.name, run.folder)
         place.parent.mkdir(exist_ok=True)
         words = self.launch.command(run, place, inside(place, CONFIG).is_file())
-        return RunProcess(words, inside(self.out, run.setting.name, f"log_{run.folder}.txt"))
+        return self.launch.start(words, inside(self.out, run.setting.name, f"log_{run.folder}.txt"))
 
     def read(self, run: Run) -> Seed | None:
         """Its scores, if it has ended under its own settings."""
@@ -131,7 +135,7 @@ class Sweep:
 
     def _say_forecast(self, *, left: int) -> None:
         costs = list(self.stored.costs.values())
-        for line in forecast(costs, left=left, jobs=self.launch.jobs, free_bytes=available()):
+        for line in forecast(costs, left=left, jobs=self.launch.jobs, free_bytes=self.launch.free_bytes()):
             say(line, sys.stderr if line.startswith("warning") else None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from metarl.rollout import ray_runner
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.rollout.ray_cluster import NICENESS, check_answers, connect
 from metarl.types import Task
+from tests.cli.test_sweep import scores_of, sweep
 from tests.rollout.envs import NoisyActor, Scripted, job, same_bytes
 
 
@@ -212,3 +214,33 @@ def test_a_run_on_ray_equals_one_by_processes(cluster, tmp_path):
     assert train(tmp_path / "processes", "--workers", "2") == 0
     assert_same_run(tmp_path / "ray", tmp_path / "processes")
     cluster.remove_node(node, allow_graceful=False)
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+def test_a_sweep_on_ray_equals_one_by_processes_though_a_node_dies(cluster, tmp_path):
+    """The run is lost with its node, and goes on from its checkpoint on another one."""
+    grid, there = ["--seeds", "0:2", "--iterations", "30"], tmp_path / "there"
+    on_ray = ["--on", "ray", "--ray-address", cluster.address, "--jobs", "2"]
+    command = [sys.executable, "-m", "metarl", *sweep(there, *grid, *on_ray)]
+    node = cluster.add_node(**NODE)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while not list(there.glob("*/seed0/checkpoints/*")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        cluster.remove_node(node, allow_graceful=False)
+        node = cluster.add_node(**NODE)
+        said, _ = process.communicate(timeout=600)
+    assert process.returncode == 1 and "its Ray worker was lost" in said and "seed1: done" in said
+    subprocess.run([*command, "--resume"], check=True, timeout=600)
+    cluster.remove_node(node, allow_graceful=False)
+    assert main(sweep(tmp_path / "here", *grid)) == 0
+    for run in ("seed0", "seed1"):
+        (one,), (other,) = ((tmp_path / place).glob(f"*/{run}") for place in ("there", "here"))
+        assert scores_of(one) == scores_of(other)
+
+
+def test_an_address_goes_with_ray_alone(tmp_path, capsys):
+    assert main(sweep(tmp_path / "sweep", "--ray-address", "auto")) == 2
+    assert "--ray-address auto goes with --on ray" in capsys.readouterr().err
+    assert not (tmp_path / "sweep").exists()
