@@ -49,7 +49,7 @@ class LaneVectorEnv(VectorEnv[NDArray[np.float64], NDArray, NDArray]):
         `workers`: processes that share the envs; 0: this one steps them. The numbers are the same.
         """
         try:
-            self._mode = AutoresetMode(autoreset_mode)
+            self.autoreset_mode = AutoresetMode(autoreset_mode)
         except ValueError as error:
             names = ", ".join(repr(mode.value) for mode in AutoresetMode)
             raise UserError(f"autoreset_mode={autoreset_mode!r} is unknown; gymnasium has {names}") from error
@@ -62,7 +62,7 @@ class LaneVectorEnv(VectorEnv[NDArray[np.float64], NDArray, NDArray]):
             workers=workers,
         )
         self.num_envs = num_envs
-        self.metadata = {"render_modes": render_modes(tasks), "autoreset_mode": self._mode}
+        self.metadata = {"render_modes": render_modes(tasks), "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
         self.single_observation_space = observation_space(tasks.spec)
         self.single_action_space = action_space(tasks.spec)
@@ -133,7 +133,7 @@ class LaneVectorEnv(VectorEnv[NDArray[np.float64], NDArray, NDArray]):
         if (lost := self._episodes.lost()).any():
             infos["worker_lost"], infos["_worker_lost"] = lost, lost.copy()
         over = terminated | truncated
-        if self._mode is AutoresetMode.SAME_STEP:
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
             for lane in np.flatnonzero(over).tolist():
                 final = {"success": bool(success[lane])} if self._episodes.measures_success else {}
                 infos = self._add_info(infos, {"final_obs": self._obs[lane].copy(), "final_info": final}, lane)
@@ -180,7 +180,7 @@ class LaneVectorEnv(VectorEnv[NDArray[np.float64], NDArray, NDArray]):
         self._check_open()
         if not self._has_begun:
             raise UserError("the envs are stepped before each has had its first reset; call reset first")
-        if self._mode is AutoresetMode.DISABLED and self._waits.any():
+        if self.autoreset_mode is AutoresetMode.DISABLED and self._waits.any():
             raise UserError(
                 f"env {int(np.argmax(self._waits))} is stepped after the end of its episode and autoreset_mode is "
                 "'Disabled'; reset it with options={'reset_mask': terminated | truncated}"

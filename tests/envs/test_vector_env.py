@@ -15,6 +15,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
@@ -35,12 +36,14 @@ from metarl.envs.vector.one_env import OneEnv
 from metarl.envs.vector.sb3 import SB3VecEnv
 from metarl.envs.vector.vector_env import LaneVectorEnv
 from metarl.errors import UserError, WorkerError
+from metarl.experiments import interop
 from metarl.experiments.interop import own_loop, sb3_ppo
 from metarl.rollout.lanes import LaneStep, LoopedLanes
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.types import EnvSpec, Task
 from tests.rollout.envs import TakesAnyTask
 
+NAVIGATION = "metarl.envs:metarl/navigation"
 MODES = [mode.value for mode in AutoresetMode]
 TWO = ML(benchmark="custom", train_names=("reach-v3", "drawer-open-v3"), test_names=("door-close-v3",))
 
@@ -569,12 +572,36 @@ def test_sb3s_ppo_learns_on_it_unchanged(capsys: pytest.CaptureFixture[str]) -> 
     assert model.num_timesteps == 2000
     said = capsys.readouterr().out
     assert "ep_len_mean" in said and "success_rate" in said
-    for example in (sb3_ppo, own_loop):
-        assert len(Path(example.__file__).read_text().splitlines()) <= 25
 
 
 def test_a_loop_of_ones_own_repeats_to_the_bit() -> None:
     """The other example; a third update of other rewards tells that the first two changed the policy."""
-    name = "metarl.envs:metarl/navigation"
-    once = own_loop.train(name, num_envs=4, updates=3)
-    assert once == own_loop.train(name, num_envs=4, updates=3) and len(set(once)) == 3
+    once = own_loop.train(NAVIGATION, num_envs=4, updates=3)
+    assert once == own_loop.train(NAVIGATION, num_envs=4, updates=3) and len(set(once)) == 3
+
+
+@pytest.mark.filterwarnings("ignore")  # TorchRL's of itself, when it is imported
+def test_torchrls_a2c_repeats_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", sys.path.copy())  # it imports ray, which puts itself there
+    pytest.importorskip("torchrl", reason="TorchRL is not installed; pip install torchrl")
+    from metarl.experiments.interop import torchrl_a2c
+
+    once = list(torchrl_a2c.train(NAVIGATION, num_envs=2, updates=3))
+    assert once == list(torchrl_a2c.train(NAVIGATION, num_envs=2, updates=3)) and len(set(once)) == 3
+
+
+@pytest.mark.filterwarnings("ignore")  # skrl's of TensorBoard
+def test_skrls_ppo_learns_on_it_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It learns once in 510 steps, as often as in its rollout of 500, and not in one."""
+    pytest.importorskip("skrl", reason="skrl is not installed; pip install skrl")
+    from metarl.experiments.interop import skrl_ppo
+
+    monkeypatch.chdir(tmp_path)  # where it leaves its logs
+    first, once, again = (skrl_ppo.train(NAVIGATION, num_envs=2, steps=n).policy.state_dict() for n in (1, 510, 510))
+    assert all(torch.equal(once[name], again[name]) for name in once)
+    assert not any(torch.equal(once[name], first[name]) for name in once)
+
+
+def test_each_example_is_short() -> None:
+    examples = list(Path(interop.__file__).parent.glob("*.py"))
+    assert len(examples) == 5 and all(len(path.read_text().splitlines()) <= 25 for path in examples)
