@@ -104,6 +104,12 @@ class SACConfig(Checked):
     anneal_entropy_updates: Count = 200
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the nets' products; parameters and losses are float32. auto: bfloat16 where the processor multiplies it."""
+    former_tasks: Literal["keep", "forget"] = "keep"
+    """Of a sequence of tasks: what a batch of none of the classes that the replay holds does to it. `forget` empties it
+    (fine-tuning, Wołczyk et al. 2021), and the nets go on as they are; `keep` learns from all rows for ever."""
+    explore_anew: bool = False
+    """Of a sequence of tasks: collect a class by random actions, as those of the first policy, until it has its
+    `warmup_steps`, and not by the policy of the classes before it."""
     exploration: ExplorationConfig = ExplorationConfig(noise_exponent=1.0)
     widest_noise: Annotated[float, Bounds(least=1)] = 1.0
     """While collecting, each episode's noise is multiplied by a number between 1 and this, log-uniform: some episodes
@@ -206,6 +212,8 @@ class SAC:
 
     def behaviour(self) -> SquashedBehaviour:
         mean, std = self.obs_scales.mean_and_std()
+        filled = dict(zip(self.replay.names, self.replay.filled, strict=True))
+        explored = frozenset(name for name, rows in filled.items() if rows > self.config.warmup_steps)
         return SquashedBehaviour(
             spec=self.spec,
             policy=self.policy,
@@ -213,6 +221,7 @@ class SAC:
             version=self._num_updates,
             exploration=self.config.exploration,
             widest_noise=self.config.widest_noise,
+            explored=explored if self.config.explore_anew else None,
         )
 
     def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
@@ -242,10 +251,18 @@ class SAC:
     def meet(self, batch: Sequence[TaskData]) -> None:
         """Add the batch to the replay, and to what is known of its tasks. Raises UserError for what teaches nothing."""
         check_episodes([data.query for data in batch])
+        if self.config.former_tasks == "forget" and not {data.task.stratum for data in batch} & {*self.replay.names}:
+            self._forget()
         if min(self.replay.filled, default=0) < self.config.normalize_obs_steps:
             self.obs_scales.update(batch)
         self.replay.add(batch)
         self._meet_tasks(batch)
+
+    def _forget(self) -> None:
+        self.replay.forget()
+        self.log_alphas = self._temperatures(torch.zeros(0))
+        self.return_scales, self.success = torch.zeros(0), torch.zeros(0)
+        self._gradient_steps, self._debt = 0, 0.0
 
     def draws(self) -> Draws:
         """As they are until the next batch."""

@@ -25,8 +25,8 @@ class Config(Protocol):
     def rl(self) -> RLSettings: ...
 
 
-def build_with(agent: Callable[..., RLMetaLearner], config: Config) -> RLExperiment:
-    """The experiment of `agent(spec, config.agent, generator=, device=)`."""
+def build_with(agent: Callable[..., RLMetaLearner], config: Config, **more: Any) -> RLExperiment:
+    """The experiment of `agent(spec, config.agent, generator=, device=)`; `more` is RLExperiment's."""
 
     def make_learner() -> RLMetaLearner:
         return agent(
@@ -36,4 +36,4 @@ def build_with(agent: Callable[..., RLMetaLearner], config: Config) -> RLExperim
             device=resolve_device(config.trainer.device),
         )
 
-    return RLExperiment(tasks=config.tasks, make_learner=make_learner, settings=config.rl)
+    return RLExperiment(tasks=config.tasks, make_learner=make_learner, settings=config.rl, **more)

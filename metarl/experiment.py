@@ -76,7 +76,9 @@ class Experiment(Protocol):
         """How its evaluations are shown."""
         ...
 
-    def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]: ...
+    def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator, iteration: int = 0) -> list[Task]:
+        """Of a meta-update."""
+        ...
 
     def collect(self, tasks: Sequence[Task], *, seed: SeedKey) -> Sequence[TaskData]:
         """Support and query data of a meta-batch."""
@@ -150,9 +152,12 @@ class RLExperiment:
         make_learner: Callable[[], RLMetaLearner],
         settings: RLSettings,
         references: Callable[[Sequence[TaskData]], Metrics] = lambda batch: {},
+        sample_at: Callable[[int, int, np.random.Generator], list[Task]] | None = None,
     ) -> None:
-        """`references` scores other algorithms on a batch's tasks, for the log."""
+        """`references` scores other algorithms on a batch's tasks, for the log. `sample_at(iteration, num_tasks, rng)`
+        draws the tasks of a meta-update where they change in the course of training; `tasks.sample` if not given."""
         self.tasks, self.settings, self.references = tasks, settings, references
+        self._sample_at = sample_at or (lambda iteration, num_tasks, rng: tasks.sample(num_tasks, rng=rng))
         self._make_learner = make_learner
         self.learner = make_learner()
         check_members(tasks, TaskDistribution, what="the task distribution")
@@ -164,8 +169,8 @@ class RLExperiment:
         self._busy_before = 0.0
         self.report = REPORT if settings.evaluation.held_out == "test" else replace(REPORT, note=" (validation tasks)")
 
-    def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
-        return self.tasks.sample(num_tasks, rng=rng)
+    def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator, iteration: int = 0) -> list[Task]:
+        return self._sample_at(iteration, num_tasks, rng)
 
     def collect(self, tasks: Sequence[Task], *, seed: SeedKey) -> list[TaskData]:
         return self.submit(tasks, seed=seed).wait()

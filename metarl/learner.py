@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
-from metarl.types import EnvSpec, Episodes, Metrics, Phi, TaskData
+from metarl.types import EnvSpec, Episodes, Metrics, Phi, Task, TaskData
 
 Memory = Any
 """What an actor carries from step to step: stacked parameters (MAML), recurrent state (RL²)."""
@@ -130,6 +130,15 @@ class Explores(Protocol):
 
     def explorer(self) -> Actor:
         """Takes the episodes that are learned from, in meta-training and in adapting."""
+        ...
+
+
+@runtime_checkable
+class ExploresByTask(Explores, Protocol):
+    """What an RLBehaviour may do besides: explore tasks that are new to it in another way."""
+
+    def explorer_of(self, tasks: Sequence[Task]) -> Actor:
+        """As `explorer`, for a batch of these tasks."""
         ...
 
 

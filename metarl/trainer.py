@@ -150,7 +150,7 @@ class Trainer:
     def _tasks_of(self, iteration: int) -> tuple[list[Task], SeedKey]:
         """An iteration's tasks, and the seed of their data."""
         rng = numpy_rng((self.config.seed, Stream.TASKS, iteration))
-        tasks = self.experiment.sample_tasks(self.config.meta_batch_size, rng=rng)
+        tasks = self.experiment.sample_tasks(self.config.meta_batch_size, rng=rng, iteration=iteration)
         return tasks, (self.config.seed, Stream.COLLECT, iteration)
 
     def _is_logged(self) -> bool:

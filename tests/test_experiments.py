@@ -54,6 +54,8 @@ SMALL_REPLAY = [
     *("--warmup-steps", "0", "--batch-size", "16", "--replay-ratio", "0.2"),
     *("--actor-hidden", "8", "--critic-hidden", "8", "--threads", "1", "--log-every-iterations", "1"),
 ]
+SEQUENCE = ["--steps-per-task", "160", "--eval-every-iterations", "1"]
+"""Of the two iterations of `SMALL`, four episodes each."""
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
@@ -73,6 +75,8 @@ def test_experiment_runs(name: str, tmp_path: Path) -> None:
         more = SMALL_REPLAY
     if name.startswith("ml1"):
         more = [*more, *ONE_KIND_OF_ACTION]
+    if name.startswith("cw10"):
+        more = [*more, "--sequence", "custom", "--env-names", "reach-v3,", "--horizon-steps", "20", *SEQUENCE]
     if name == "images":
         more = [*SMALL_IMAGES, "--root", str(make(tmp_path / "images", "folder"))]
     if name == "arrays":

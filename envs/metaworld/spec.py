@@ -30,7 +30,7 @@ def sample_by_class(tasks: list[Task], num_tasks: int, *, rng: np.random.Generat
         raise UserError(f"meta_batch_size={num_tasks} exceeds the {len(tasks)} meta-train tasks; lower it")
     by_class: dict[str, list[Task]] = {}
     for task in tasks:
-        by_class.setdefault(task.params["env_name"], []).append(task)
+        by_class.setdefault(task.stratum, []).append(task)
     share, rest = divmod(num_tasks, len(by_class))
     lucky = set(rng.choice(len(by_class), rest, replace=False).tolist())
     return [
@@ -61,7 +61,7 @@ def task_like(params: Mapping[str, Any], known: Sequence[Task]) -> Task:
 def one_hot_id(task: Task, names: Sequence[str]) -> NDArray[np.float64]:
     """Of the task's class among those names."""
     found = np.zeros(len(names))
-    found[names.index(task.params["env_name"])] = 1.0
+    found[names.index(task.stratum)] = 1.0
     return found
 
 

@@ -21,7 +21,7 @@ from metarl.zoo.entries import entries
 
 GROUPS = {
     "robot skills": ("skill_", "walk_"),
-    "Meta-World": ("ml1_", "ml10_", "mt1_", "mt10_", "mt50_"),
+    "Meta-World": ("ml1_", "ml10_", "mt1_", "mt10_", "mt50_", "cw10_"),
     "MuJoCo's robots": ("ant_", "cheetah_", "halfcheetah_"),
     "small problems, and gymnasium's envs plugged in": ("navigation", "bandit_", "cartpole_", "pendulum_"),
     "few-shot learning": ("arrays", "digits_", "images", "intents", "omniglot", "robot_failures_", "sinusoid_"),

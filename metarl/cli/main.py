@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "train": "meta-train an experiment and evaluate it on held-out tasks",
     "evaluate": "evaluate a run's newest checkpoint again",
     "compare": "runs beside each other: intervals, IQM, probability of improvement",
+    "continual": "what runs of a sequence of tasks learned, kept and passed on",
     "sweep": "several settings and seeds side by side, or a search, compared at the end",
     "oracle": "stable-baselines3 from scratch on one held-out task, for comparison",
     "report": "a page about runs: curves, tasks, videos, how to repeat them",

@@ -19,6 +19,8 @@ from rich.console import Console as RichConsole
 from rich.text import Text
 from tyro.conf import Positional
 
+from metarl.cli.continual import PICTURE
+from metarl.cli.continual import show as show_sequence
 from metarl.cli.evaluate import evaluate_both
 from metarl.cli.machine import warn_if_busy
 from metarl.cli.report import report_at_the_end
@@ -42,6 +44,7 @@ from metarl.runs.find import load_experiment, stored_name
 from metarl.runs.log import Console, read_metrics, say
 from metarl.runs.own_experiment import read_experiment
 from metarl.runs.same_config import flatten
+from metarl.runs.sequence import OF_TASK
 from metarl.runs.stop import EXIT_CODE as STOPPED
 from metarl.runs.stop import Stopped, StopSignal
 from metarl.scores.plots import plot_training
@@ -213,6 +216,9 @@ def _report(directory: Path, report: Report, results: Any, trainer: Trainer, con
     shown = [name for name in (*report.columns, "entropy") if any(name in row for row in rows)]
     plot_training(directory / "training.png", rows, metrics=shown)
     report.print_table(results, title="Held-out tasks: mean, and 95 % interval over tasks")
+    is_sequence = hasattr(getattr(config, "tasks", None), "steps_per_task")
+    if is_sequence and any(name.startswith(OF_TASK) for row in rows for name in row):
+        show_sequence([directory], plot=directory / PICTURE)
     amount = f"{trainer.env_steps:,} env steps" if trainer.env_steps else f"{trainer.iteration:,} iterations"
     say(
         f"{amount} of meta-training in {trainer.seconds:.0f} s; everything is in {directory}\n"

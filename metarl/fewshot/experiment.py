@@ -107,7 +107,7 @@ class FewShotExperiment:
                 "it; leave the settings of the data as they were"
             )
 
-    def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
+    def sample_tasks(self, num_tasks: int, *, rng: np.random.Generator, iteration: int = 0) -> list[Task]:
         return self.source.sample_tasks(num_tasks, split="train", rng=rng)
 
     def collect(self, tasks: Sequence[Task], *, seed: SeedKey) -> list[TaskData]:

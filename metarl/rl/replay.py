@@ -60,6 +60,8 @@ class Replay:
         """Of the groups, in the order in which they were met; group i has rows i * capacity and on."""
         self.written: list[int] = []
         """Rows of each group since the start."""
+        self.since: int | None = None
+        """Batches that were added since `forget`; None where nothing was forgotten."""
         self._rows = self._new_rows(0)
         self._kept: list[deque[_Kept]] = []
         self._best: _Best | None = None
@@ -108,6 +110,10 @@ class Replay:
         self.written += [0] * len(new)
         self._kept += [deque() for _ in new]
 
+    def forget(self) -> None:
+        """Be as empty as at the start."""
+        self._rows, self.names, self.written, self._kept, self.since = self._new_rows(0), [], [], [], 0
+
     def add(self, batch: Sequence[TaskData]) -> None:
         """The query episodes of each task, in order; episodes without a step are passed over."""
         self.meet([data.task.stratum for data in batch])
@@ -116,6 +122,7 @@ class Replay:
             for index, length in enumerate(data.query.mask.sum(-1).tolist()):
                 if length:
                     self._add_episode(group, data.query, index, length)
+        self.since = None if self.since is None else self.since + 1
         self._best = None
 
     def _add_episode(self, group: int, episodes: Episodes, index: int, length: int) -> None:
@@ -182,16 +189,17 @@ class Replay:
 
     def state_dict(self) -> dict[str, Any]:
         """Where the rings stand; their rows are kept elsewhere, as the episodes that they came from."""
-        return {"names": list(self.names), "written": list(self.written)}
+        return {"names": list(self.names), "written": list(self.written), "since": self.since}
 
     def restore(self, state: dict[str, Any], batches: Iterable[Sequence[TaskData]]) -> None:
         """The rings as they were when `state` was taken, from the batches that were added until then, oldest first; the
-        first ones may be left out where later ones have overwritten them.
+        first ones may be left out where later ones have overwritten them, and those from before a `forget` are passed
+        over.
 
         Raises UserError where there are too few.
         """
-        batches = list(batches)
-        self._rows, self.names, self.written, self._kept = self._new_rows(0), [], [], []
+        batches = deque(batches, maxlen=state.get("since"))  # older states lack it, and forgot nothing
+        self.forget()
         self.meet(state["names"])
         given = rows_by_group(batches)
         for group, (name, written) in enumerate(zip(state["names"], state["written"], strict=True)):
@@ -204,6 +212,7 @@ class Replay:
             self.written[group] = written - found
         for batch in batches:
             self.add(batch)
+        self.since = state.get("since")
 
 
 class _Best(NamedTuple):

@@ -13,7 +13,7 @@ from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.norm_mlp import init_norm_mlp, norm_mlp
 from metarl.rl.replay import check_episodes
 from metarl.rl.squashed_gaussian import SquashedGaussian
-from metarl.types import EnvSpec, Episodes, Params
+from metarl.types import EnvSpec, Episodes, Params, Task
 
 LOG_STD = (-5.0, 2.0)
 """Range of log_std before tanh: at its top actions lie mostly at the ends, at its bottom they hardly vary."""
@@ -86,6 +86,8 @@ class SquashedBehaviour:
     version: int
     exploration: ExplorationConfig = ExplorationConfig()
     widest_noise: float = 1.0
+    explored: frozenset[str] | None = None
+    """Classes of tasks that are explored by this policy; those of others by random actions. None: all."""
     keeps_memory = False
     adaptation_rounds = 0
 
@@ -100,9 +102,18 @@ class SquashedBehaviour:
         return SquashedActor(self.policy, self.theta, deterministic=deterministic)
 
     def explorer(self) -> SquashedActor:
+        return self._explorer(self.theta)
+
+    def explorer_of(self, tasks: Sequence[Task]) -> SquashedActor:
+        if self.explored is None or any(task.stratum in self.explored for task in tasks):
+            return self.explorer()
+        # mean 0 and std 1 before tanh, whatever the state
+        return self._explorer({name: torch.zeros_like(p) for name, p in self.theta.items()})
+
+    def _explorer(self, theta: Params) -> SquashedActor:
         return SquashedActor(
             self.policy,
-            self.theta,
+            theta,
             noise_exponent=self.exploration.exponent_at(self.version),
             widest_noise=self.widest_noise,
         )

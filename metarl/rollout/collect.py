@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metarl.learner import Actor, Explores, RLBehaviour
+from metarl.learner import Actor, Explores, ExploresByTask, RLBehaviour
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import Pending, RolloutPool
 from metarl.seeding import SeedKey, checked_key
@@ -33,8 +33,11 @@ def collect_episodes(
     return pool.collect(jobs, explorer_of(behaviour) if exploring else behaviour.actor(deterministic=deterministic))
 
 
-def explorer_of(behaviour: RLBehaviour) -> Actor:
-    """The actor that collects for training: one that explores where the behaviour has such, else its own."""
+def explorer_of(behaviour: RLBehaviour, tasks: Sequence[Task] = ()) -> Actor:
+    """The actor that collects for training: one that explores, or explores these tasks, where the behaviour has such,
+    else its own."""
+    if tasks and isinstance(behaviour, ExploresByTask):
+        return behaviour.explorer_of(tasks)
     return behaviour.explorer() if isinstance(behaviour, Explores) else behaviour.actor()
 
 
@@ -94,7 +97,7 @@ class PendingMetaBatch:
         num_episodes = self._query_episodes if is_query else self._support_episodes
         seed = (*self._seed, round_index)
         jobs = _jobs(self._behaviour, self._tasks, phis, num_episodes=num_episodes, seed=seed)
-        return self._pool.submit(jobs, explorer_of(self._behaviour))
+        return self._pool.submit(jobs, explorer_of(self._behaviour, self._tasks))
 
     def wait(self) -> list[TaskData]:
         """To be called once."""

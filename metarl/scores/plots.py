@@ -14,8 +14,12 @@ from metarl.runs.log import EVALUATED_AT, env_steps_of
 from metarl.text import label as text_label
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
 
 Curves = Mapping[str, Sequence[tuple[float, float, float]]]
 """By label, one (mean, low, high) for each adaptation step from 0; low and high bound the 95 % interval."""
@@ -102,6 +106,33 @@ def plot_comparison(
     right.set(xlabel="env steps", ylabel=metric, title="meta-training (mean over seeds)")
     right.xaxis.set_major_formatter(EngFormatter(sep=""))
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    save_figure(figure, path)
+
+
+def plot_sequence(
+    path: Path, curves: Mapping[str, tuple[Array, Array]], *, names: Sequence[str], steps_per_task: int
+) -> None:
+    """Each task's success over env steps, of runs by label: times (E,) and success (E, N). Shaded: its own training."""
+    columns = 1 if len(names) <= 5 else 2
+    lines = math.ceil((1 + len(names)) / columns)
+    figure = new_figure(width=6.5 * columns, height=1.4 * lines + 0.8)
+    from matplotlib.ticker import EngFormatter  # after new_figure, which says so if matplotlib is missing
+
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).T.flat
+    for place, (panel, title) in enumerate(zip(panels, ("average of all tasks", *names), strict=False)):
+        for index, (label, (times, success)) in enumerate(curves.items()):
+            values = success.mean(1) if place == 0 else success[:, place - 1]
+            panel.plot(times, values, color=COLORS[index % len(COLORS)], label=text_label(label))
+        if place:
+            panel.axvspan((place - 1) * steps_per_task, place * steps_per_task, color="0.9")
+        panel.set_title(text_label(title), loc="left", fontsize="medium")
+        panel.set_ylim(-0.04, 1.04)
+        panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+    for panel in list(figure.axes)[1 + len(names) :]:
+        panel.remove()
+    figure.supxlabel("env steps (shaded: the task is trained on)")
+    figure.supylabel("success, any step")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     save_figure(figure, path)
 
 

@@ -26,7 +26,7 @@ from metarl.scores.format import CONDITIONS
 from metarl.scores.metaworld_compat import KEPT_EPISODES, first_come_success
 from metarl.scores.table import Evaluation, Scores, without_trained
 from metarl.seeding import SeedKey
-from metarl.types import Episodes, Phi, Task
+from metarl.types import Episodes, Metrics, Phi, Task
 from metarl.validate import Checked, Count, Natural
 
 Mode = Literal["stochastic", "deterministic"]
@@ -56,6 +56,8 @@ class EvaluationConfig(Checked):
     """Meta-train tasks, drawn once, that the final evaluation covers as well, in rows of their own."""
     held_out: Literal["test", "val"] = "test"
     """Which are scored: choose settings by val (`tasks.val_tasks`), that test stays what nothing was chosen by."""
+    log_classes: bool = False
+    """Leave each class's success, at any step after the last round, in metrics.jsonl as well."""
     max_tasks: Count | None = None
     """Evaluate on so many tasks only, evenly from their classes: for a quick look, not for a result."""
 
@@ -169,7 +171,8 @@ def meta_evaluate(
             f"eval/{mode}/success_first_come/{k}": value
             for mode, values in counted.items()
             for k, value in enumerate(values)
-        },
+        }
+        | (_success_by_class(scores) if config.log_classes else {}),
         record={
             "env_steps": found.env_steps,
             "dropped_episodes": dropped,
@@ -177,6 +180,21 @@ def meta_evaluate(
             "measures_success": pool.spec.measures_success,
         },
     )
+
+
+def _success_by_class(scores: Scores) -> Metrics:
+    """As `of_class` names them."""
+    labels = np.array(scores.strata)
+    return {
+        of_class(condition, name): float(scores.of(condition, "success_any")[-1][labels == name].mean())
+        for condition in scores.conditions
+        for name in dict.fromkeys(scores.strata)
+    }
+
+
+def of_class(condition: str, name: str) -> str:
+    """The metric of a class's success in the log."""
+    return f"eval/{condition}/success_of/{name}"
 
 
 def _first_come(scores: Scores, config: EvaluationConfig, *, horizon_steps: int) -> dict[str, list[float]]:

@@ -10,6 +10,7 @@ from scipy.stats import kstest
 from metarl.agents.sac import SAC, SACConfig, focused_shares
 from metarl.errors import NonFiniteError, SettingError, UserError
 from metarl.learner import ActorInput
+from metarl.rollout.collect import explorer_of
 from metarl.rollout.lockstep import draw_noise
 from metarl.seeding import torch_rng
 from metarl.types import EnvSpec, Episodes, Task, TaskData
@@ -205,3 +206,43 @@ def test_parameters_that_are_not_finite_are_an_error():
 def test_settings_out_of_range_are_refused(setting, message):
     with pytest.raises(SettingError, match=message):
         SACConfig(**setting)
+
+
+def of_class(name, seed, *, count=200):
+    return TaskData(Task(name, {}, name), (), one_step_episodes(seed, lambda c: c, count=count))
+
+
+def test_fine_tuning_forgets_the_rows_of_former_tasks_and_keeps_the_nets():
+    """The first batch of a class never met is one to warm up on: nothing but the replay changes."""
+    learners = {}
+    for former in ("keep", "forget"):
+        config = dataclasses.replace(SMALL, former_tasks=former, warmup_steps=500)
+        learner = learners[former] = SAC(SPEC, config, generator=torch_rng((0,)))
+        for update in range(3):
+            learner.meta_update([of_class("a", update)])
+        before = {name: p.clone() for name, p in learner.theta.items() if not name.startswith("temperature")}
+        assert learner.meta_update([of_class("b", 3)])["gradient_steps"] == 0  # 400 rows
+        assert all(torch.equal(learner.theta[name], p) for name, p in before.items())
+        assert learner.meta_update([of_class("b", 4)])["gradient_steps"] > 0
+    assert (learners["keep"].replay.names, learners["keep"].replay.filled) == (["a", "b"], [1200, 800])
+    assert (learners["forget"].replay.names, learners["forget"].replay.filled) == (["b"], [800])
+    assert len(learners["forget"].return_scales) == len(learners["forget"].success) == 1
+
+
+def test_a_class_is_explored_at_random_until_it_is_warmed_up():
+    config = dataclasses.replace(SMALL, explore_anew=True, warmup_steps=300)
+    learner = SAC(SPEC, config, generator=torch_rng((0,)))
+    learner.meta_update([of_class("a", 0)])
+    noise, none = torch.randn(50, 1, generator=torch_rng((1,))), torch.zeros(50)
+    obs = torch.stack([torch.linspace(-1, 1, 50), torch.ones(50)], -1)
+
+    def explored(name):
+        explorer = explorer_of(learner.behaviour(), [Task("", {}, name)])
+        return explorer.act(None, ActorInput(obs, none.unsqueeze(1), none, none.bool()), noise)[0]
+
+    assert torch.equal(explored("b"), torch.tanh(noise))
+    assert not torch.allclose(explored("a"), torch.tanh(noise), atol=0.1)
+    learner.meta_update([of_class("b", 1, count=100)])  # 200 rows
+    assert torch.equal(explored("b"), torch.tanh(noise))
+    learner.meta_update([of_class("b", 2, count=100)])
+    torch.testing.assert_close(explored("b"), explored("a"))

@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 from metaworld.env_dict import ML10_V3, ML25_V3
 
+from metarl.envs.metaworld.continual import ContinualWorld
 from metarl.envs.metaworld.ml import ML
 from metarl.envs.metaworld.ml1 import ML1
 from metarl.envs.metaworld.mt import MT
 from metarl.errors import UserError
+from metarl.rollout.actor import UniformActor
+from metarl.rollout.jobs import RolloutJob
+from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.types import EnvSpec
 
 LANE = np.array([0])
@@ -129,3 +133,61 @@ def test_mt1_has_metaworlds_goals() -> None:
     ours = [task.params["rand_vec"] for task in MT(benchmark="MT1").meta_train()]
     assert ours == [pickle.loads(task.data)["rand_vec"].tolist() for task in official]
     assert ours == [task.params["rand_vec"] for task in ML1().meta_train()]
+
+
+# ---- Continual World
+
+PAIR = ContinualWorld(sequence="custom", env_names=("reach-v3", "push-v3", "reach-v3"), horizon_steps=3)
+
+
+def test_cw10_and_cw20_have_the_papers_order_and_an_id_for_each_place() -> None:
+    ten = ContinualWorld()
+    assert [name.removesuffix("-v3") for name in ten.class_names] == [
+        *("hammer", "push-wall", "faucet-close", "push-back", "stick-pull"),
+        *("handle-press-side", "push", "shelf-place", "window-close", "peg-unplug-side"),
+    ]
+    twenty = ContinualWorld(sequence="CW20")
+    assert twenty.class_names == (*ten.class_names, *(f"{name}/2" for name in ten.class_names))
+    assert (ten.spec.obs_dim, twenty.spec.obs_dim, ten.spec.horizon_steps) == (49, 59, 500)
+
+
+def test_a_place_has_the_goals_of_its_task_and_its_own_id() -> None:
+    tasks = PAIR.meta_test()
+    assert tasks == PAIR.meta_train() and len({task.id for task in tasks}) == len(tasks) == 150
+    drawn = [PAIR.sample_at(place, 4, rng=np.random.default_rng(0)) for place in range(3)]
+    assert [{task.stratum for task in of_place} for of_place in drawn] == [{"reach-v3"}, {"push-v3"}, {"reach-v3/2"}]
+    goals = {tuple(task.params["rand_vec"]) for task in MT(benchmark="MT1").meta_train()}
+    assert {tuple(task.params["rand_vec"]) for task in drawn[2]} <= goals
+    for task in tasks[::30]:
+        assert PAIR.task(task.params) == task
+    with pytest.raises(UserError, match="place=3 is none of custom; give 0 to 2"):
+        PAIR.task({**tasks[0].params, "place": 3})
+
+
+def test_episodes_of_a_sequence_are_mts_with_another_id_and_end_at_its_horizon() -> None:
+    sequence, mt = pickle.loads(pickle.dumps(PAIR)), MT(benchmark="MT1")
+    task = PAIR.sample_at(2, 1, rng=np.random.default_rng(1))[0]
+    twin = next(t for t in mt.meta_train() if t.params["rand_vec"] == task.params["rand_vec"])
+    envs = sequence.make_env(1), mt.make_env(1)
+    ours, theirs = (env.reset(LANE, [t], [(0,)])[0] for env, t in zip(envs, (task, twin), strict=True))
+    np.testing.assert_array_equal(ours[:39], theirs[:39])
+    assert ours[39:].tolist() == PAIR.shown(task) == [0.0, 0.0, 1.0]
+    with RolloutPool(PAIR, PoolConfig(workers=0)) as pool:
+        job = RolloutJob(task=task, phi={}, num_episodes=2, seed=(0,))
+        (episodes,) = pool.collect([job], UniformActor(action_dim=4, discrete=False))
+    assert episodes.mask.shape == (2, 3) and episodes.truncated[:, 2].all() and not episodes.terminated.any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"sequence": "custom"}, "name tasks for 'custom', and none for the others"),
+        ({"env_names": ("reach-v3",)}, "name tasks for 'custom', and none for the others"),
+        ({"sequence": "custom", "env_names": ("reech-v3",)}, "'reach-v3'"),
+        ({"sequence": "CW11"}, "sequence='CW11' must be 'CW10'"),
+        ({"horizon_steps": 501}, "horizon_steps=501 must be >= 1 and <= 500"),
+    ],
+)
+def test_bad_sequences_are_refused(settings: dict, said: str) -> None:
+    with pytest.raises((UserError, ValueError), match=said):
+        ContinualWorld(**settings)

@@ -195,3 +195,26 @@ def test_what_cannot_be_learned_from_is_refused():
         check_episodes([bad])
     with pytest.raises(UserError, match="no step"):
         check_episodes([episode(1, length=0)])
+
+
+def test_what_was_forgotten_is_not_drawn_and_does_not_come_back_from_the_batches():
+    """Also a group that comes a second time: its rows of the first time are gone."""
+    batches = [[data(1, "a", length=5)], [data(2, "b", length=6)], [data(3, "a", length=7)], [data(4, "a", length=4)]]
+    replay, restored = replay_of(), replay_of()
+    for batch, forgets in zip(batches, (False, True, True, False), strict=True):
+        if forgets:
+            replay.forget()
+        replay.add(batch)
+    assert (replay.names, replay.written, set(draw(replay).obs[:, 0].tolist())) == (["a"], [8 + 5], {3.0, 4.0})
+    restored.restore(replay.state_dict(), batches)
+    assert restored.state_dict() == replay.state_dict()
+    torch.testing.assert_close(draw(restored), draw(replay), rtol=0, atol=0)
+
+
+def test_a_state_from_before_anything_could_be_forgotten_is_restored():
+    batches = [[data(1, length=5)], [data(2, length=6)]]
+    replay, restored = replay_of(), replay_of()
+    for batch in batches:
+        replay.add(batch)
+    restored.restore({name: x for name, x in replay.state_dict().items() if name != "since"}, batches)
+    assert restored.state_dict() == replay.state_dict()

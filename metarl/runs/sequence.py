@@ -1,0 +1,96 @@
+"""Finished runs of a sequence of tasks, read for what they learned and forgot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+
+from metarl.errors import UserError
+from metarl.runs.log import EVALUATED_AT
+from metarl.runs.stored import read_seed
+from metarl.scores.continual import Array, areas
+from metarl.scores.rl import of_class
+from metarl.scores.table import suites_from_json
+
+CONDITION, MEASURE = "stochastic", "success_any"
+"""What the paper scores: success at any step, of sampled actions."""
+OF_TASK = of_class(CONDITION, "")
+"""How the metrics of each task begin."""
+
+
+class _Tasks(msgspec.Struct):
+    steps_per_task: Annotated[int, msgspec.Meta(ge=1)]
+    horizon_steps: Annotated[int, msgspec.Meta(ge=1)]
+    reward_version: str
+
+
+@dataclass(frozen=True)
+class SequenceRun:
+    path: Path
+    names: tuple[str, ...]
+    """Of the tasks, in their order; that of a second visit ends in /2."""
+    settings: dict[str, Any]
+    """Of the tasks, that two runs must share to be compared."""
+    times: Array
+    """(E,) env steps behind each evaluation."""
+    success: Array
+    """(E, N)"""
+
+    @property
+    def steps_per_task(self) -> int:
+        return self.settings["steps_per_task"]
+
+
+def read_sequence(run: Path) -> SequenceRun:
+    """Raises UserError for a run that did not end, is of no sequence, or was not evaluated where a task ends."""
+    seed = read_seed(run)
+    try:
+        tasks = msgspec.convert(seed.stored["config"].get("tasks"), _Tasks)
+    except msgspec.ValidationError as error:
+        raise UserError(
+            f"{run} is no run of a sequence of tasks ({error}); give one of cw10_sac or cw10_sac_replay"
+        ) from error
+    evaluated = [row for row in seed.rows if EVALUATED_AT in row and any(name.startswith(OF_TASK) for name in row)]
+    names = tuple(name.removeprefix(OF_TASK) for name in (evaluated or [{}])[0] if name.startswith(OF_TASK))
+    curve = {int(row[EVALUATED_AT]): [row.get(OF_TASK + name, np.nan) for name in names] for row in evaluated}
+    policy = seed.evaluation["policies"].get("meta-trained")
+    if policy is not None and names:
+        scores = suites_from_json(policy)[""]
+        values, strata = scores.of(CONDITION, MEASURE)[-1], np.array(scores.strata)
+        curve[seed.evaluation["training_env_steps"]] = [float(values[strata == name].mean()) for name in names]
+    ends = [place * tasks.steps_per_task for place in range(len(names) + 1)]
+    if missing := [end for end in ends if end not in curve]:
+        raise UserError(
+            f"{run} has no scores of its tasks after {missing[0]:,} env steps, where one begins or ends; train it with "
+            "--log-classes and --eval-every-iterations"
+        )
+    times = sorted(time for time in curve if time <= ends[-1])
+    success = np.array([curve[time] for time in times])
+    return SequenceRun(run, names, msgspec.to_builtins(tasks), np.array(times, np.float64), success)
+
+
+def areas_alone(run: SequenceRun, references: Sequence[SequenceRun]) -> Array:
+    """AUC_i^b of each of a run's tasks, the mean of the references that were trained on it alone, (N,).
+
+    NaN for a task without one. Raises UserError for a reference of several tasks, or of another budget.
+    """
+    found: dict[str, list[float]] = {}
+    for reference in references:
+        if len(reference.names) != 1:
+            raise UserError(
+                f"{reference.path} has {len(reference.names)} tasks, and forward transfer is measured against one "
+                "alone; give a run of --sequence custom --env-names TASK"
+            )
+        if reference.settings != run.settings:
+            raise UserError(
+                f"{reference.path} was trained with {reference.settings} and {run.path} with {run.settings}; train the "
+                "first as the second"
+            )
+        of_one = areas(reference.times, reference.success, steps_per_task=reference.steps_per_task)
+        found.setdefault(reference.names[0], []).append(float(of_one[0]))
+    return np.array([float(np.mean(found.get(name.partition("/")[0], [np.nan]))) for name in run.names])

@@ -1,0 +1,156 @@
+"""A sequence of tasks by one agent, end to end: what is trained on when, resumed to the bit, scored and compared."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from metarl.cli.main import main
+from metarl.envs.metaworld.continual import ContinualWorld
+from metarl.experiments._continual import iterations_per_task, of_sequence
+from metarl.rl.replay import rows_by_group
+from metarl.runs.checkpoint import load_latest
+from metarl.runs.log import read_metrics
+from metarl.runs.sequence import areas_alone, read_sequence
+from metarl.runs.stored_batches import StoredBatches
+from tests.fewshot.problems import snapshot
+
+NAMES = ("reach-v3", "push-v3")
+SMALL = [
+    *("--sequence", "custom", "--horizon-steps", "5", "--meta-batch-size", "2", "--warmup-steps", "10"),
+    *("--actor-hidden", "8", "--critic-hidden", "8", "--batch-size", "8", "--replay-ratio", "1", "--threads", "1"),
+    *("--log-every-iterations", "1", "--checkpoint-every-iterations", "1", "--keep-checkpoints", "20"),
+    *("--eval-every-iterations", "1", "--precision", "float32"),
+]
+"""Ten env steps an iteration, 12 rows: the first of a task is explored at random, and learned from at once."""
+
+
+def train(out: Path, *more: str, name: str = "cw10_sac", names: tuple[str, ...] = NAMES, steps: int = 30) -> int:
+    sequence = (
+        "--env-names",
+        ",".join((*names, "")),
+        "--steps-per-task",
+        str(steps),
+        "--max-tasks",
+        str(2 * len(names)),
+    )
+    iterations = ("--iterations", str(len(names) * steps // 10))
+    return main(["train", name, "--out", str(out), *SMALL, *sequence, *iterations, "--workers", "0", *more])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`fine`, `replay` and `alone`."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("metarl.cli.train.report_at_the_end", lambda *_, **__: (None, {}))
+        assert train(folder / "fine") == 0
+        assert train(folder / "replay", name="cw10_sac_replay") == 0
+        assert train(folder / "alone", names=NAMES[1:]) == 0
+    return folder
+
+
+def learner_of(run: Path) -> dict:
+    found = load_latest(run / "checkpoints")
+    assert found is not None
+    return snapshot(found[0]["learner"])
+
+
+def test_each_task_has_its_budget_in_turn_and_all_are_scored_meanwhile(runs: Path) -> None:
+    for name, at_last in (("fine", {"push-v3": 36}), ("replay", {"reach-v3": 36, "push-v3": 36})):
+        batches = list(StoredBatches(runs / name / "replay", capacity=1000).load(6))
+        assert [list(rows_by_group([batch])) for batch in batches] == [["reach-v3"]] * 3 + [["push-v3"]] * 3
+        rows = read_metrics(runs / name / "metrics.jsonl")
+        assert [row["replay/rows"] for row in rows][:3] == [12, 24, 36]
+        assert rows[-1]["replay/rows"] == sum(at_last.values())
+        assert all(row["gradient_steps"] > 0 for row in rows)
+        scored = read_sequence(runs / name)
+        assert scored.names == NAMES and scored.times.tolist() == [0, 10, 20, 30, 40, 50, 60]
+        assert scored.success.shape == (7, 2)
+
+
+@pytest.mark.parametrize("name", ["cw10_sac", "cw10_sac_replay"])
+@pytest.mark.parametrize("stopped_at", [2, 3, 4])
+def test_a_run_that_was_stopped_goes_on_to_the_bit(name: str, stopped_at: int, runs: Path, tmp_path: Path) -> None:
+    """Within the first task, between the two, and within the second, whose replay has forgotten the first."""
+    whole, part = runs / ("fine" if name == "cw10_sac" else "replay"), tmp_path / "part"
+    shutil.copytree(whole, part)
+    for path in (part / "checkpoints").iterdir():
+        if int("".join(filter(str.isdigit, path.stem))) > stopped_at:
+            path.unlink()
+    for path in list((part / "replay").iterdir())[:]:
+        if int(path.stem.removeprefix("batch_")) >= stopped_at:
+            path.unlink()
+    assert train(part, "--resume", "--workers", "1", name=name) == 0
+    assert learner_of(part) == learner_of(whole)
+
+
+def test_the_table_and_the_picture(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "all.png"
+    both = [str(runs / name) for name in ("fine", "replay")]
+    assert main(["continual", *both, "--alone", str(runs / "alone"), "--plot", str(picture)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("average performance 0.") == 2 and out.count("after 2 x 30 env steps") == 2
+    assert out.count("push-v3") >= 2 and "transfer" in out
+    assert picture.stat().st_size > 10_000 and (runs / "fine" / "continual.png").is_file()
+    fine, alone = read_sequence(runs / "fine"), read_sequence(runs / "alone")
+    assert str(areas_alone(fine, [alone, alone]).tolist()) == "[nan, 0.0]"
+
+
+def test_runs_that_cannot_be_compared_are_refused(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fine, alone = str(runs / "fine"), str(runs / "alone")
+    for name, source in (("other", "fine"), ("unscored", "fine"), ("longer", "alone")):
+        shutil.copytree(runs / source, tmp_path / name)
+    (tmp_path / "unscored" / "metrics.jsonl").write_text("")
+    for name, old, new in (
+        ("other", "steps_per_task", "steps"),
+        ("longer", '"horizon_steps": 5', '"horizon_steps": 6'),
+    ):
+        config = tmp_path / name / "config.json"
+        config.write_text(config.read_text().replace(old, new))
+    refused = {
+        ("continual",): "was given no run",
+        ("continual", str(tmp_path / "nothing")): "let the run end",
+        ("continual", str(tmp_path / "other")): "is no run of a sequence of tasks",
+        ("continual", str(tmp_path / "unscored")): "has no scores of its tasks after 0 env steps",
+        ("continual", fine, alone): "are runs of different sequences; give runs of one",
+        ("continual", fine, "--alone", fine): "has 2 tasks, and forward transfer is measured against one alone",
+        ("continual", fine, "--alone", str(tmp_path / "longer")): "'horizon_steps': 6",
+    }
+    for words, said in refused.items():
+        assert main([*words]) == 2
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--steps-per-task", "35"], "must be a multiple of an iteration's 10 env steps (2 episodes of 5); give 40"),
+        (["--steps-per-task", "4"], "give 10"),
+        (["--iterations", "7"], "must be 6, which is 3 for each of the 2 tasks of the sequence; give --iterations 6"),
+        (["--eval-every-iterations", "2"], "must divide the 3 iterations of a task"),
+        (["--sequence", "CW11", "--env-names", ""], "did you mean 'CW10'"),
+        (["--env-names", "reech-v3,"], "did you mean 'reach-v3'"),
+    ],
+)
+def test_a_budget_or_a_name_that_does_not_go_is_refused(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(tmp_path / "run", *words) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_does_not_go_on_with_another_budget(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(runs / "fine", "--resume", steps=40) == 2
+    assert "steps_per_task" in capsys.readouterr().err
+
+
+def test_cw20_has_the_papers_budget() -> None:
+    config = of_sequence(ContinualWorld(sequence="CW20"), "forget")
+    assert iterations_per_task(config) * config.trainer.meta_batch_size * 500 == 1_000_000
+    assert config.trainer.iterations == 20 * iterations_per_task(config)
