@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from metarl.envs.bandits import Bandits
+from metarl.envs.metaworld.continual import ContinualWorld
 from metarl.envs.metaworld.ml import ML
 from metarl.envs.metaworld.ml1 import ML1
 from metarl.envs.metaworld.mt import MT
@@ -39,6 +40,7 @@ class EnvEntry:
 
 _MW = "Yu et al. 2019; package metaworld 3.1.1"
 _MT: dict[int, Literal["MT1", "MT10", "MT25", "MT50"]] = {1: "MT1", 10: "MT10", 25: "MT25", 50: "MT50"}
+_CW: dict[Literal["CW10", "CW20"], str] = {"CW10": "ten", "CW20": "twice ten"}
 _DRAWS = "train new draws, test {} fixed others"
 
 ENVS: dict[str, EnvEntry] = {
@@ -137,6 +139,16 @@ ENVS: dict[str, EnvEntry] = {
             _MW,
         )
         for n, benchmark in _MT.items()
+    },
+    **{
+        sequence.lower(): EnvEntry(
+            f"Continual World: {tasks} Meta-World tasks one after another, goal and place in the sequence shown",
+            partial(ContinualWorld, sequence=sequence),
+            "task, and goal shown",
+            "trained on one task at a time, tested on all",
+            "Wołczyk et al. 2021; code awarelab/continual_world",
+        )
+        for sequence, tasks in _CW.items()
     },
     **{
         name: EnvEntry(

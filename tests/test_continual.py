@@ -10,8 +10,10 @@ import pytest
 from metarl.cli.main import main
 from metarl.envs.metaworld.continual import ContinualWorld
 from metarl.experiments._continual import iterations_per_task, of_sequence
+from metarl.report.training import training_section
 from metarl.rl.replay import rows_by_group
 from metarl.runs.checkpoint import load_latest
+from metarl.runs.compare import read_groups
 from metarl.runs.log import read_metrics
 from metarl.runs.sequence import areas_alone, read_sequence
 from metarl.runs.stored_batches import StoredBatches
@@ -30,7 +32,7 @@ SMALL = [
 def train(out: Path, *more: str, name: str = "cw10_sac", names: tuple[str, ...] = NAMES, steps: int = 30) -> int:
     sequence = (
         "--env-names",
-        ",".join((*names, "")),
+        ",".join(names),
         "--steps-per-task",
         str(steps),
         "--max-tasks",
@@ -71,19 +73,18 @@ def test_each_task_has_its_budget_in_turn_and_all_are_scored_meanwhile(runs: Pat
         assert scored.success.shape == (7, 2)
 
 
-@pytest.mark.parametrize("name", ["cw10_sac", "cw10_sac_replay"])
-@pytest.mark.parametrize("stopped_at", [2, 3, 4])
+@pytest.mark.parametrize(("name", "stopped_at"), [("cw10_sac", 3), ("cw10_sac", 4), ("cw10_sac_replay", 4)])
 def test_a_run_that_was_stopped_goes_on_to_the_bit(name: str, stopped_at: int, runs: Path, tmp_path: Path) -> None:
-    """Within the first task, between the two, and within the second, whose replay has forgotten the first."""
+    """Between the two tasks, and within the second, whose replay has forgotten the first or not."""
     whole, part = runs / ("fine" if name == "cw10_sac" else "replay"), tmp_path / "part"
     shutil.copytree(whole, part)
     for path in (part / "checkpoints").iterdir():
         if int("".join(filter(str.isdigit, path.stem))) > stopped_at:
             path.unlink()
-    for path in list((part / "replay").iterdir())[:]:
+    for path in (part / "replay").iterdir():
         if int(path.stem.removeprefix("batch_")) >= stopped_at:
             path.unlink()
-    assert train(part, "--resume", "--workers", "1", name=name) == 0
+    assert train(part, "--resume", name=name) == 0
     assert learner_of(part) == learner_of(whole)
 
 
@@ -97,6 +98,12 @@ def test_the_table_and_the_picture(runs: Path, tmp_path: Path, capsys: pytest.Ca
     assert picture.stat().st_size > 10_000 and (runs / "fine" / "continual.png").is_file()
     fine, alone = read_sequence(runs / "fine"), read_sequence(runs / "alone")
     assert str(areas_alone(fine, [alone, alone]).tolist()) == "[nan, 0.0]"
+
+
+def test_a_report_has_a_figure_of_each_task(runs: Path) -> None:
+    section = training_section(read_groups([runs / "fine", runs / "replay"]))
+    titles = [figure.title for figure in section.figures]
+    assert [title.rpartition("/")[2] for title in titles if "success_of" in title] == [*NAMES]
 
 
 def test_runs_that_cannot_be_compared_are_refused(
@@ -134,7 +141,7 @@ def test_runs_that_cannot_be_compared_are_refused(
         (["--iterations", "7"], "must be 6, which is 3 for each of the 2 tasks of the sequence; give --iterations 6"),
         (["--eval-every-iterations", "2"], "must divide the 3 iterations of a task"),
         (["--sequence", "CW11", "--env-names", ""], "did you mean 'CW10'"),
-        (["--env-names", "reech-v3,"], "did you mean 'reach-v3'"),
+        (["--env-names", "reech-v3"], "did you mean 'reach-v3'"),
     ],
 )
 def test_a_budget_or_a_name_that_does_not_go_is_refused(

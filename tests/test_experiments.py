@@ -76,7 +76,7 @@ def test_experiment_runs(name: str, tmp_path: Path) -> None:
     if name.startswith("ml1"):
         more = [*more, *ONE_KIND_OF_ACTION]
     if name.startswith("cw10"):
-        more = [*more, "--sequence", "custom", "--env-names", "reach-v3,", "--horizon-steps", "20", *SEQUENCE]
+        more = [*more, "--sequence", "custom", "--env-names", "reach-v3", "--horizon-steps", "20", *SEQUENCE]
     if name == "images":
         more = [*SMALL_IMAGES, "--root", str(make(tmp_path / "images", "folder"))]
     if name == "arrays":

@@ -12,7 +12,7 @@ from metarl.envs.registry import ENVS
 from metarl.tasks import check_disjoint, params_key
 from metarl.types import Task
 
-NEEDS_LONG_LISTS = {"ml10", "ml25", "ml45", "mt1", "mt10", "mt25", "mt50"}
+NEEDS_LONG_LISTS = {"ml10", "ml25", "ml45", "mt1", "mt10", "mt25", "mt50", "cw10", "cw20"}
 """Building their goal lists takes 9 to 37 s; they share their lanes with ml1."""
 DISTRIBUTIONS = {
     **{name: entry.make for name, entry in ENVS.items() if name not in NEEDS_LONG_LISTS},

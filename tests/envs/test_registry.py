@@ -9,7 +9,7 @@ import pytest
 from metarl.cli.main import main
 from metarl.envs.registry import ENVS
 
-NEEDS_LONG_LISTS = {"ml10", "ml25", "ml45", "mt10", "mt25", "mt50"}
+NEEDS_LONG_LISTS = {"ml10", "ml25", "ml45", "mt10", "mt25", "mt50", "cw10", "cw20"}
 """Building their goal lists takes 9 to 37 s where no cache is warm."""
 
 

@@ -67,7 +67,7 @@ def cases(data: Path) -> dict[str, list[str]]:
     found["pendulum sac"] = ["pendulum_sac", *SMALL, *REPLAY, *LONG]
     found["pendulum sac scalar"] = [*found["pendulum sac"], "--value", "scalar", "--no-layer-norm", "--overlap"]
     found["mt10 sac"] = ["mt10_sac", *SMALL, *REPLAY, *LONG]
-    short = ["--sequence", "custom", "--env-names", "reach-v3,push-v3,", "--horizon-steps", "40", "--max-tasks", "4"]
+    short = ["--sequence", "custom", "--env-names", "reach-v3,push-v3", "--horizon-steps", "40", "--max-tasks", "4"]
     for name in ("cw10_sac", "cw10_sac_replay"):
         budget = ["--iterations", "4", "--steps-per-task", "160"]
         found[name.replace("_", " ")] = [name, *SMALL, *REPLAY, *LONG, *short, *budget]
