@@ -31,6 +31,8 @@ class _Tasks(msgspec.Struct):
 
 @dataclass(frozen=True)
 class SequenceRun:
+    """What a finished run scored on each task of its sequence while it was trained on one after another."""
+
     path: Path
     names: tuple[str, ...]
     """Of the tasks, in their order; that of a second visit ends in /2."""
