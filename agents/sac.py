@@ -9,8 +9,7 @@ two were measured on this one (experiments/LOG.md):
    return (Nauman et al. 2025), so that no task's loss is larger than another's;
 4. LayerNorm in actor and critic, a temperature for each task;
 5. an entropy that is high at first and falls (`first_temperature`, `early_entropy`; set in `mt10_sac`);
-6. episodes of more noise than the policy's own beside those of just its own (`widest_noise`; set in `mt10_sac`);
-7. a step size that falls towards the end (`last_lr`; set in `mt10_sac`).
+6. episodes of more noise than the policy's own beside those of just its own (`widest_noise`; set in `mt10_sac`).
 
 Each meta-update adds a batch of whole episodes to the replay and then takes so many gradient steps that each step of
 an environment is learned from `replay_ratio` times.

@@ -1,7 +1,9 @@
 """Settings of all tests."""
 
 import os
+import pkgutil
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -51,13 +53,32 @@ def nothing_is_left_behind(metarl_cache: dict[str, Any]):
         pytest.fail(f"the test left the process changed (before, after): {changed}; restore what it sets")
 
 
-@pytest.fixture(autouse=True)
-def no_report_at_the_end(request: pytest.FixtureRequest):
-    """A second of drawing for each of some hundred trainings; the tests of reports have it."""
+class Drawing:
+    """Whether a training draws its pictures and its report: seconds, for each of some hundred."""
+
+    is_on = True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture, so that it holds for a module's runs too."""
+    Drawing.is_on = item.get_closest_marker("draws") is not None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_marked_tests_draw():
     with pytest.MonkeyPatch.context() as patch:  # the fixture of this name would be undone behind all others
-        if not request.path.name.startswith("test_report"):
-            patch.setattr("metarl.cli.train.report_at_the_end", lambda *_, **__: (None, {}))
+        for place, instead in {
+            "metarl.cli.train.report_at_the_end": lambda *_, **__: (None, {}),
+            "metarl.cli.train.plot_training": lambda path, *_, **__: path.write_bytes(b"\x89PNG"),
+            "metarl.scores.report.plot_adaptation": lambda path, *_, **__: path.write_bytes(b"\x89PNG"),
+        }.items():
+            patch.setattr(place, if_drawing(pkgutil.resolve_name(place), instead))
         yield
+
+
+def if_drawing(function: Callable[..., Any], instead: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arguments, **more: (function if Drawing.is_on else instead)(*arguments, **more)
 
 
 def restore(state: dict[str, Any]) -> None:

@@ -27,6 +27,8 @@ from metarl.cli import play, report
 from metarl.cli.main import main
 from metarl.runs import compare
 
+pytestmark = pytest.mark.draws
+
 CANARY = "metarl_canary"
 KEY = "metarl-checkpoint"
 """Of a checkpoint's metadata."""

@@ -27,7 +27,7 @@ SMALL = (
 def settings_by_id() -> dict[str, dict[str, str]]:
     """Of each id, what `metarl.envs.vector.make` is called with: the registry's name, and settings."""
     ids = {name: {"name": name} for name in (*SMALL, *FAMILY_NAMES)}
-    for benchmark in ("MT1", "MT10", "MT25", "MT50", "ML1", "ML10", "ML25", "ML45"):
+    for benchmark in ("MT1", "MT10", "MT25", "MT50", "CW10", "CW20", "ML1", "ML10", "ML25", "ML45"):
         ids[benchmark] = {"name": benchmark.lower()}
         if benchmark.startswith("ML"):
             for split in ("train", "test"):

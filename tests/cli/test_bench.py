@@ -133,6 +133,7 @@ def test_memory_is_flat_over_two_thousand_task_changes() -> None:
     assert abs(figures["growth"]) < 0.05 and figures["after_task_changes_gb"] < 3
 
 
+@pytest.mark.thorough
 def test_bench_scaling(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     small = ["--workers", "1", "2", "--groups", "2", "--lanes", "2", "--seconds", "0.4"]

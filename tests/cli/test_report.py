@@ -19,6 +19,8 @@ from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
 from metarl.runs.find import load_experiment
 
+pytestmark = pytest.mark.draws
+
 SMALL = ["--iterations", "2", "--meta-batch-size", "2", "--device", "cpu"]
 OF_RL = [
     *("--support-episodes", "2", "--query-episodes", "2", "--test-episodes", "1", "--adaptation-episodes", "1"),

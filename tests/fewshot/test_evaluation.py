@@ -32,6 +32,8 @@ from metarl.seeding import numpy_rng, torch_rng
 from metarl.types import Task
 from tests.fewshot.problems import SMALL_IMAGE_NET, SMALL_MLP, batch_of, image_source, snapshot
 
+pytestmark = pytest.mark.draws
+
 CONFIG = FewShotEvaluationConfig(suites=("3w1s", "2w3s"), num_episodes=7)
 
 

@@ -12,6 +12,7 @@ import pytest
 from metarl.cli.main import main
 from tests.runs.fuzz import damaged, damaged_checkpoint
 
+pytestmark = pytest.mark.thorough
 TINY = ["--iterations", "1", "--num-episodes", "10", "--suites", "5w1s"]
 NAVIGATION = [
     *("train", "navigation_maml", "--iterations", "1", "--meta-batch-size", "2", "--support-episodes", "2"),
