@@ -211,8 +211,6 @@ class SAC:
 
     def behaviour(self) -> SquashedBehaviour:
         mean, std = self.obs_scales.mean_and_std()
-        filled = dict(zip(self.replay.names, self.replay.filled, strict=True))
-        explored = frozenset(name for name, rows in filled.items() if rows > self.config.warmup_steps)
         return SquashedBehaviour(
             spec=self.spec,
             policy=self.policy,
@@ -220,8 +218,13 @@ class SAC:
             version=self._num_updates,
             exploration=self.config.exploration,
             widest_noise=self.config.widest_noise,
-            explored=explored if self.config.explore_anew else None,
+            explored=self._explored() if self.config.explore_anew else None,
         )
+
+    def _explored(self) -> frozenset[str]:
+        """Classes that have their `warmup_steps`."""
+        filled = zip(self.replay.names, self.replay.filled, strict=True)
+        return frozenset(name for name, rows in filled if rows > self.config.warmup_steps)
 
     def meta_update(self, batch: Sequence[TaskData]) -> Metrics:
         """Add the batch to the replay, and take the gradient steps that are due."""

@@ -24,7 +24,6 @@ AGENT = replace(
     # what changes in the course of training must not set the first task apart from the others
     normalize_obs_steps=0,
     early_entropy=None,
-    last_lr=1.0,
 )
 
 

@@ -50,7 +50,6 @@ MTMHSAC = replace(
     PLAIN,
     actor_hidden=(400, 400, 400),
     critic_hidden=(400, 400, 400),
-    batch_size=1280,
     replay_ratio=128,
     replay_capacity=100_000,
     warmup_steps=4_000,
@@ -75,7 +74,6 @@ BRC_SMALL = replace(
 
 def presets_on(config: Any) -> dict[str, Preset]:
     """The agents of others on a multi-task benchmark, whose config this is."""
-    with_goals = "the goal of each episode is drawn and shown; scores are those of the policy at the end"
 
     def preset(agent: SACConfig, source: str, *deviations: str) -> Preset:
         return Preset(config=replace(config, agent=agent), source=source, deviations=deviations)
@@ -98,7 +96,8 @@ def presets_on(config: Any) -> dict[str, Preset]:
             "Nauman et al. 2025, Bigger, Regularized, Categorical (arXiv 2505.23150), made small",
             "critics of two layers of 512 in place of residual blocks of 4,096; one-hot ids in place of embeddings",
             "each sample is trained on 32 times in place of 205",
-            f"theirs are scores for one goal a task, fixed and shown, over episodes of 200 steps; here {with_goals}",
+            "theirs are scores for one goal a task, fixed and shown, over episodes of 200 steps; here the goal of each "
+            "episode is drawn and shown, and scores are those of the policy at the end",
         ),
     }
 

@@ -12,20 +12,18 @@ id of its own, shown one-hot, so that CW20 meets each task twice under two ids; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metarl.config import OF_TRAINING
 from metarl.envs.metaworld.goals import check_task_name, ml1_goals
-from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, one_hot_id, sample_by_class, task_like
+from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, sample_by_class, task_like
+from metarl.envs.metaworld.with_ids import WithIds
 from metarl.errors import UserError
-from metarl.rollout.lanes import LoopedLanes
-from metarl.seeding import SeedKey
 from metarl.types import EnvSpec, Task
 from metarl.validate import Bounds, Checked, Count, Natural
 
@@ -45,7 +43,7 @@ SEQUENCES = {"CW10": CW10, "CW20": CW10 + CW10}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContinualWorld(Checked):
+class ContinualWorld(WithIds, Checked):
     """A sequence of tasks. Its test is on all of them, whichever is trained on."""
 
     sequence: Literal["CW10", "CW20", "custom"] = "CW10"
@@ -90,10 +88,6 @@ class ContinualWorld(Checked):
             for goal in ml1_goals(name.partition("/")[0], seed=self.goals_seed).train
         ]
 
-    def __getstate__(self) -> dict[str, object]:
-        # a worker needs the names, not the goals
-        return {**self.__dict__, "class_names": self.class_names, "_tasks": []}
-
     @property
     def name(self) -> str:
         return self.sequence.lower()
@@ -102,13 +96,6 @@ class ContinualWorld(Checked):
     def spec(self) -> EnvSpec:
         """39 numbers with the goal, then the one-hot place in the sequence."""
         return replace(SPEC, obs_dim=SPEC.obs_dim + len(self.class_names), horizon_steps=self.horizon_steps)
-
-    def meta_train(self) -> list[Task]:
-        return list(self._tasks)
-
-    def meta_test(self) -> list[Task]:
-        """The training tasks, those of all places."""
-        return list(self._tasks)
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         """Of all places; a run of the sequence has `sample_at`."""
@@ -126,23 +113,3 @@ class ContinualWorld(Checked):
         if not of_place:
             raise UserError(f"place={place!r} is none of {self.name}; give 0 to {len(self.class_names) - 1}")
         return replace(task_like(params, of_place), stratum=of_place[0].stratum)
-
-    def shown(self, task: Task) -> list[float]:
-        """The one-hot place."""
-        return one_hot_id(task, self.class_names).tolist()
-
-    def replay(
-        self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Frames of an episode, (size, size, 3)."""
-        from metarl.envs.metaworld.replay import replay  # imports metaworld: 0.5 s
-
-        return replay(task, actions, size=size, every=every, reward_version=self.reward_version)
-
-    def make_env(self, num_lanes: int) -> LoopedLanes:
-        return make_lanes(
-            num_lanes,
-            stepping=self.stepping,
-            reward_version=self.reward_version,
-            one_hot_names=self.class_names,
-        )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metarl.config import OF_TRAINING
 from metarl.envs.metaworld.goals import (
@@ -20,16 +19,16 @@ from metarl.envs.metaworld.goals import (
     other_goals,
 )
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class, task_like
+from metarl.envs.metaworld.with_ids import Filmed
 from metarl.errors import UserError
 from metarl.rollout.lanes import LoopedLanes
-from metarl.seeding import SeedKey
 from metarl.tasks import check_disjoint
 from metarl.types import EnvSpec, Task
 from metarl.validate import Bounds, Checked, Natural
 
 
 @dataclass(frozen=True, kw_only=True)
-class ML(Checked):
+class ML(Filmed, Checked):
     """A Meta-World benchmark of several classes (Yu et al. 2019; McLean et al. 2025 for ML25)."""
 
     benchmark: Literal["ML10", "ML25", "ML45", "custom"] = "ML10"
@@ -108,14 +107,6 @@ class ML(Checked):
     def task(self, params: Mapping[str, Any]) -> Task:
         """The task of these params, `env_name` and `rand_vec`, in one of the benchmark's classes. Raises UserError."""
         return task_like(params, [*self._split.train, *self._split.test])
-
-    def replay(
-        self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Frames of an episode, (size, size, 3)."""
-        from metarl.envs.metaworld.replay import replay  # imports metaworld: 0.5 s
-
-        return replay(task, actions, size=size, every=every, reward_version=self.reward_version)
 
     def make_env(self, num_lanes: int) -> LoopedLanes:
         return make_lanes(num_lanes, stepping=self.stepping, reward_version=self.reward_version)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metarl.config import OF_TRAINING
 from metarl.envs.metaworld.goals import UNUSED_SEED, Split, check_task_name, ml1_goals, other_goals
 from metarl.envs.metaworld.misplaced import PARAM, misplace
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, sample_by_class, task_like
+from metarl.envs.metaworld.with_ids import Filmed
 from metarl.rollout.lanes import LoopedLanes
-from metarl.seeding import SeedKey
 from metarl.tasks import check_disjoint, check_like
 from metarl.types import EnvSpec, Task
 from metarl.validate import Checked, Natural, NotNegative
 
 
 @dataclass(frozen=True, kw_only=True)
-class ML1(Checked):
+class ML1(Filmed, Checked):
     """Meta-World's ML1 benchmark (Yu et al. 2019) for any of its 50 tasks."""
 
     env_name: str = "reach-v3"
@@ -79,14 +78,6 @@ class ML1(Checked):
         check_like(params[PARAM], [0.0, 0.0], what=PARAM)
         task = task_like({name: value for name, value in params.items() if name != PARAM}, known)
         return replace(task, params={**task.params, PARAM: params[PARAM]})
-
-    def replay(
-        self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Frames of an episode, (size, size, 3)."""
-        from metarl.envs.metaworld.replay import replay  # imports metaworld: 0.5 s
-
-        return replay(task, actions, size=size, every=every, reward_version=self.reward_version)
 
     def make_env(self, num_lanes: int) -> LoopedLanes:
         return make_lanes(

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from metarl.config import OF_TRAINING
 from metarl.envs.metaworld.goals import benchmark_goals, check_task_name, ml1_goals
-from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, one_hot_id, sample_by_class, task_like
-from metarl.rollout.lanes import LoopedLanes
-from metarl.seeding import SeedKey
+from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, sample_by_class, task_like
+from metarl.envs.metaworld.with_ids import WithIds
 from metarl.types import EnvSpec, Task
 from metarl.validate import Checked, Natural
 
 
 @dataclass(frozen=True, kw_only=True)
-class MT(Checked):
+class MT(WithIds, Checked):
     """A multi-task benchmark. Its test is on the tasks that were trained on, as Meta-World defines it."""
 
     benchmark: Literal["MT1", "MT10", "MT25", "MT50"] = "MT10"
@@ -51,10 +49,6 @@ class MT(Checked):
         env_dict = importlib.import_module("metaworld.env_dict")  # 0.5 s, and the goals would be 10
         return tuple(vars(env_dict)[f"{self.benchmark}_V3"])
 
-    def __getstate__(self) -> dict[str, object]:
-        # a worker needs the names, not the goals
-        return {**self.__dict__, "class_names": self.class_names, "_tasks": []}
-
     @property
     def name(self) -> str:
         return self.benchmark.lower() + (f"-{self.env_name}" if self.benchmark == "MT1" else "")
@@ -69,36 +63,9 @@ class MT(Checked):
             measures_success=SPEC.measures_success,
         )
 
-    def meta_train(self) -> list[Task]:
-        return list(self._tasks)
-
-    def meta_test(self) -> list[Task]:
-        """The training tasks: multi-task learning holds nothing out."""
-        return list(self._tasks)
-
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         return sample_by_class(self._tasks, num_tasks, rng=rng)
 
     def task(self, params: Mapping[str, Any]) -> Task:
         """The task of these params, `env_name` and `rand_vec`, in one of the benchmark's classes. Raises UserError."""
         return task_like(params, self._tasks)
-
-    def shown(self, task: Task) -> list[float]:
-        """The one-hot id."""
-        return one_hot_id(task, self.class_names).tolist()
-
-    def replay(
-        self, task: Task, seed: SeedKey, actions: NDArray, *, size: int, every: int = 1
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Frames of an episode, (size, size, 3)."""
-        from metarl.envs.metaworld.replay import replay  # imports metaworld: 0.5 s
-
-        return replay(task, actions, size=size, every=every, reward_version=self.reward_version)
-
-    def make_env(self, num_lanes: int) -> LoopedLanes:
-        return make_lanes(
-            num_lanes,
-            stepping=self.stepping,
-            reward_version=self.reward_version,
-            one_hot_names=self.class_names,
-        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -20,12 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from metarl.envs.metaworld.ml import ML
-from metarl.files import replace_file
+from metarl.experiments.bench._record import store
 from metarl.rl.policies import GaussianMLP
 from metarl.rollout.actor import PolicyActor
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.runs.directory import environment
 from metarl.seeding import Stream, numpy_rng, torch_rng
 from metarl.validate import check_counts
 
@@ -77,13 +75,7 @@ def main(args: Sequence[str]) -> int:
     for name, value in figures.items():
         table.add_row(name.replace("_", " "), f"{value:,.2f}")
     Console().print(table)
-    if arguments.json is not None:
-        content = {
-            "arguments": {name: value for name, value in vars(arguments).items() if name != "json"},
-            "environment": environment(),
-            **figures,
-        }
-        replace_file(arguments.json, json.dumps(content, indent=1).encode())
+    store(arguments, figures)
     return 0
 
 

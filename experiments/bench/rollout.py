@@ -6,7 +6,6 @@ episodes, is measured in the same run.
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,13 +26,12 @@ from metarl.envs.mujoco_v5.tasks import RobotTasks
 from metarl.envs.registry import all_envs
 from metarl.errors import UserError, nearest
 from metarl.experiments.bench._bare_physics import bare_steps_per_second
+from metarl.experiments.bench._record import store
 from metarl.experiments.bench._vector_envs import drive, gymnasium_vector, sb3_vector, started
-from metarl.files import replace_file
 from metarl.rl.policies import Policy, mlp_policy
 from metarl.rollout.actor import PolicyActor
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.runs.directory import environment
 from metarl.seeding import Stream, numpy_rng, torch_rng
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes, Params, Task
@@ -83,15 +81,12 @@ def main(args: Sequence[str]) -> int:
                 timings.setdefault(name, []).append(timing)
     medians = {name: statistics.median(t.steps_per_second for t in ts) for name, ts in timings.items()}
     _print(medians, timings)
-    if arguments.json is not None:
-        content = {
-            "arguments": {name: value for name, value in vars(arguments).items() if name != "json"},
-            "environment": environment(),
-            "median_steps_per_second": medians,
-            "steps_per_second": {n: [t.steps_per_second for t in ts] for n, ts in timings.items()},
-            "stages": {n: ts[-1].stages for n, ts in timings.items()},
-        }
-        replace_file(arguments.json, json.dumps(content, indent=1).encode())
+    content = {
+        "median_steps_per_second": medians,
+        "steps_per_second": {n: [t.steps_per_second for t in ts] for n, ts in timings.items()},
+        "stages": {n: ts[-1].stages for n, ts in timings.items()},
+    }
+    store(arguments, content)
     return 0
 
 

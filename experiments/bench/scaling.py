@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -17,14 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from metarl.envs.metaworld.spec import SPEC
-from metarl.files import replace_file
+from metarl.experiments.bench._record import store
 from metarl.rl.policies import GaussianMLP
 from metarl.rollout.actor import PolicyActor
 from metarl.rollout.buffer import num_bytes
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.message import to_bytes
 from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.runs.directory import environment
 from metarl.seeding import SeedKey, torch_rng
 from metarl.tasks import EnvStep, Lanes
 from metarl.types import EnvSpec, Task
@@ -112,9 +110,7 @@ def main(args: Sequence[str]) -> int:
     console.print(
         f"a group's message {sizes['message_bytes']:,} bytes, its episodes {sizes['episodes_bytes']:,} in shared memory"
     )
-    if arguments.json is not None:
-        about = {"arguments": {n: v for n, v in vars(arguments).items() if n != "json"}, "environment": environment()}
-        replace_file(arguments.json, json.dumps({**about, **sizes, "rows": rows}, indent=1).encode())
+    store(arguments, {**sizes, "rows": rows})
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cProfile
-import json
 import pstats
 import statistics
 import time
@@ -20,8 +19,7 @@ from rich.table import Table
 from metarl.agents.maml import MAMLConfig, maml
 from metarl.agents.rl2 import RL2, RL2Config
 from metarl.experiments.bench import _sac_update
-from metarl.files import replace_file
-from metarl.runs.directory import environment
+from metarl.experiments.bench._record import store
 from metarl.seeding import Stream, torch_rng
 from metarl.types import EnvSpec, Episodes, Task, TaskData
 
@@ -76,7 +74,7 @@ def main(args: Sequence[str]) -> int:
         stages = "\n".join(f"{stage}: {seconds:.2f}" for stage, seconds in timing["stages"].items())
         table.add_row(name, f"{timing['seconds']:.2f}", stages)
     Console().print(table)
-    _store(arguments, {"threads": torch.get_num_threads(), **timings})
+    store(arguments, {"threads": torch.get_num_threads(), **timings})
     return 0
 
 
@@ -94,14 +92,8 @@ def show_sac(arguments: Arguments) -> int:
         ratio = f"{of_sb3[row['threads']] / row['ms']:.2f}" if is_like else ""
         table.add_row(*(str(row[name]) for name in columns), f"{row['ms']:.2f}", ratio)
     Console().print(table)
-    _store(arguments, {"rows": timed})
+    store(arguments, {"rows": timed})
     return 0
-
-
-def _store(arguments: Arguments, content: Mapping[str, Any]) -> None:
-    if arguments.json is not None:
-        about = {"arguments": {n: v for n, v in vars(arguments).items() if n != "json"}, "environment": environment()}
-        replace_file(arguments.json, json.dumps({**about, **content}, indent=1).encode())
 
 
 def time_maml(arguments: Arguments) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from metarl.cli.words import is_help
 from metarl.config import apply_overrides, check_stored, config_to_dict, fields_named, parse_flags
 from metarl.errors import UserError
 from metarl.experiment import find_preset
-from metarl.rollout.ray_cluster import ADDRESS
+from metarl.rollout.ray_cluster import use_address
 from metarl.runs.find import load_experiment, stored_name
 from metarl.runs.log import say
 from metarl.runs.own_experiment import read_experiment
@@ -132,9 +132,7 @@ def _check(arguments: SweepArguments) -> None:
     if not 0 <= arguments.nice <= 19:
         raise UserError(f"--nice {arguments.nice} must be from 0 to 19; 10 is a good value")
     if arguments.ray_address is not None:
-        if arguments.on != "ray":
-            raise UserError(f"--ray-address {arguments.ray_address} goes with --on ray; give both, or neither")
-        os.environ[ADDRESS] = arguments.ray_address
+        use_address(arguments.ray_address, goes_with="--on ray", is_given=arguments.on == "ray")
     if arguments.sampler_seed < 0:
         raise UserError(f"--sampler-seed {arguments.sampler_seed} must be >= 0; raise it")
     goals = [goal for goal in (arguments.maximize, arguments.minimize) if goal is not None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import sys
@@ -36,9 +35,8 @@ from metarl.config import (
     marked_names,
     parse_flags,
 )
-from metarl.errors import UserError
 from metarl.experiment import Preset, RLExperiment, find_preset, presets_of
-from metarl.rollout.ray_cluster import ADDRESS
+from metarl.rollout.ray_cluster import use_address
 from metarl.runs.directory import RunDirectory
 from metarl.runs.find import load_experiment, stored_name
 from metarl.runs.log import Console, read_metrics, say
@@ -169,11 +167,8 @@ def _tell_films(trackers: Trackers, filmed: Mapping[str, Any], folder: Path) -> 
 
 
 def _name_ray(address: str, config: Any) -> None:
-    """As Ray's own variable, and not in the config: a run that says where to connect to would be obeyed."""
     runners = [value for name, value in flatten(config_to_dict(config)).items() if name.endswith("pool.runner")]
-    if runners != ["ray"]:
-        raise UserError(f"--ray-address {address} goes with --runner ray; give both, or neither")
-    os.environ[ADDRESS] = address
+    use_address(address, goes_with="--runner ray", is_given=runners == ["ray"])
 
 
 def _next_commands(run: Path, experiment: Any) -> str:

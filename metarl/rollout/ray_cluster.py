@@ -23,6 +23,14 @@ _SETTINGS = b"\4"
 """The type of that frame."""
 
 
+def use_address(address: str, *, goes_with: str, is_given: bool) -> None:
+    """Of the command line, as Ray's own variable and not in a config: a run that says where to connect to would be
+    obeyed. Raises UserError where the flag that it goes with is not given."""
+    if not is_given:
+        raise UserError(f"--ray-address {address} goes with {goes_with}; give both, or neither")
+    os.environ[ADDRESS] = address
+
+
 def connect() -> Any:
     """The module `ray`, connected; it stays so until the process ends. Raises UserError."""
     ray = import_ray()

@@ -31,11 +31,15 @@ class RunOnRay:
 
     def __init__(self, place: Callable[[], Any], ray: Any) -> None:
         """`place` gives an actor that holds the run."""
-        self._ray, self._place, self._tries = ray, place, 1
-        self._holder = place()
-        self._asked = self._holder.state.remote()
+        self._ray, self._place, self._tries = ray, place, 0
+        self._begin()
         self._is_held = self._is_lost = False
         self.cost = Cost(0.0, 0)
+
+    def _begin(self) -> None:
+        self._tries += 1
+        self._holder = self._place()
+        self._asked = self._holder.state.remote()
 
     def poll(self) -> int | None:
         """Its exit code; None while it waits or runs."""
@@ -46,9 +50,7 @@ class RunOnRay:
             code, self.cost = self._ray.get(self._asked)
         except self._ray.exceptions.RayActorError:
             if not self._is_held and self._tries < TRIES:  # placed on a node that nobody knew to be dead
-                self._tries += 1
-                self._holder = self._place()
-                self._asked = self._holder.state.remote()
+                self._begin()
                 return None
             self._is_lost = True
             return LOST
