@@ -91,19 +91,23 @@ class FastLane:
 
 
 class OneHotLane:
-    """A lane whose observation is followed by the one-hot id of its task's class (multi-task learning)."""
+    """A lane whose observation is followed by the one-hot id of its task's class (multi-task learning).
+
+    The observation is one buffer, overwritten by the next step.
+    """
 
     def __init__(self, lane: LaneEnv, names: tuple[str, ...]) -> None:
         self._lane, self._names = lane, names
-        self._id = np.zeros(len(names))
+        self._obs = np.zeros(len(names))
 
     def reset(self, task: Task, seed: SeedKey) -> NDArray[np.floating]:
-        self._id = one_hot_id(task, self._names)
-        return np.concatenate([self._lane.reset(task, seed), self._id])
+        self._obs = np.concatenate([self._lane.reset(task, seed), one_hot_id(task, self._names)])
+        return self._obs.copy()
 
     def step(self, action: NDArray) -> LaneStep:
-        step = self._lane.step(action)
-        return step._replace(obs=np.concatenate([step.obs, self._id]))
+        obs, reward, terminated, truncated, success = self._lane.step(action)
+        self._obs[: obs.size] = obs
+        return LaneStep(self._obs, reward, terminated, truncated, success)
 
     def close(self) -> None:
         self._lane.close()

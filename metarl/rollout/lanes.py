@@ -51,11 +51,14 @@ class LoopedLanes:
         self._num_steps = [0] * num_lanes
         self._obs = np.zeros((num_lanes, spec.obs_dim))
         self._rewards = np.zeros(num_lanes)
-        self._flags = np.zeros((3, num_lanes), bool)
+        self._terminated, self._truncated, self._success = np.zeros((3, num_lanes), bool)
+        self._kinds: dict[str, int] = {}
+        self._kind = np.zeros(num_lanes, np.intp)
 
     def reset(self, lanes: Lanes, tasks: Sequence[Task], seeds: Sequence[SeedKey]) -> NDArray[np.floating]:
         for lane, task, seed in zip(lanes.tolist(), tasks, seeds, strict=True):
             self._now[lane], self._num_steps[lane] = (task, seed), 0
+            self._kind[lane] = self._kinds.setdefault(task.stratum, len(self._kinds))
             try:
                 env = self._lanes[lane]
                 if env is None:
@@ -68,26 +71,33 @@ class LoopedLanes:
         return self._obs[lanes]
 
     def step(self, lanes: Lanes, actions: NDArray) -> EnvStep:
-        for lane, action in zip(lanes.tolist(), actions, strict=True):
+        # those of one class of tasks one after another: they may share a model, which is then in the cache
+        for index in np.argsort(self._kind[lanes], kind="stable").tolist():
+            lane = int(lanes[index])
             env = self._lanes[lane]
             assert env is not None, "a lane is reset before it is stepped"
             self._num_steps[lane] += 1
             try:
-                obs, reward, terminated, truncated, success = env.step(action)
+                obs, reward, terminated, truncated, success = env.step(actions[index])
                 self._obs[lane], self._rewards[lane] = self._row(obs), reward
             except UserError:
                 raise
             except Exception as error:
                 task, seed = self._now[lane]
                 raise EnvFault(task, seed, self._num_steps[lane]) from error
-            self._flags[:, lane] = terminated, truncated, success
-        terminated, truncated, success = self._flags[:, lanes]
-        return EnvStep(self._obs[lanes], self._rewards[lanes], terminated, truncated, success)
+            self._terminated[lane], self._truncated[lane], self._success[lane] = terminated, truncated, success
+        return EnvStep(
+            self._obs[lanes],
+            self._rewards[lanes],
+            self._terminated[lanes],
+            self._truncated[lanes],
+            self._success[lanes],
+        )
 
     def _row(self, obs: NDArray[np.floating]) -> NDArray[np.floating]:
         """Raises ValueError for another size than the spec's: NumPy would copy a single number into the whole row."""
-        if np.shape(obs) != self._obs.shape[1:]:
-            raise ValueError(f"an observation of shape {np.shape(obs)}, and the spec says {self._obs.shape[1:]}")
+        if obs.shape != self._obs.shape[1:]:
+            raise ValueError(f"an observation of shape {obs.shape}, and the spec says {self._obs.shape[1:]}")
         return obs
 
     def lanes(self) -> list[LaneEnv]:

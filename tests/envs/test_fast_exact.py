@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+from metaworld.policies import ENV_POLICY_MAP
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 from metarl.envs.metaworld.alignment import (
@@ -211,6 +212,28 @@ def test_interleaved_lanes_do_not_disturb_each_other(env_name, reward_version):
         i = int(rng.integers(3))
         action = rng.uniform(-1, 1, 4).astype(np.float32)
         assert step_both(envs[i], lanes[i], action)[1].largest < TOLERANCE
+
+
+def test_lanes_of_a_model_are_read_and_stepped_in_any_order_to_the_bit():
+    """What is read of one after another was stepped is its own, and reading changes nothing."""
+    rng = np.random.default_rng(7)
+    name = "pick-place-v3"
+    shared, policy = SawyerModel(name, goal_visible=True), ENV_POLICY_MAP[name]()
+    alone, beside, other = SawyerLane(SawyerModel(name, goal_visible=True)), SawyerLane(shared), SawyerLane(shared)
+    rand_vec, obs = accepted_reset(alone, rng)
+    beside.reset(rand_vec)
+    accepted_reset(other, rng)
+    pressed = 0.0
+    for _ in range(120):
+        action = policy.get_action(obs).astype(np.float32)
+        obs, (seen, *_) = alone.step(action)[0], beside.step(action)
+        other.step(rng.uniform(-1, 1, 4).astype(np.float32))
+        assert np.array_equal(obs, seen)
+        assert alone.info() == beside.info()
+        pressed += beside.info()["grasp_success"]
+        assert np.array_equal(alone.data.contact.geom, beside.data.contact.geom)
+        assert np.array_equal(alone.data.xpos, beside.data.xpos)
+    assert pressed > 20
 
 
 @pytest.mark.parametrize("env_name", ["reach-v3", "basketball-v3", "handle-press-v3", "window-close-v3"])

@@ -8,10 +8,10 @@ import struct
 import numpy as np
 
 from metarl.envs.metaworld.fast.model import SawyerModel
-from metarl.envs.metaworld.fast.physics import make_data, mj_forward, mj_step, set_state
+from metarl.envs.metaworld.fast.physics import MjData, mj_forward, mj_step
 from metarl.envs.metaworld.fast.placement import Placement
-from metarl.envs.metaworld.fast.scene import Scene
 from metarl.envs.metaworld.fast.task import INFO_FIELDS
+from metarl.envs.metaworld.fast.workspace import Workspace
 
 HORIZON = 500
 OBS_SIZE = 39
@@ -37,11 +37,13 @@ class SawyerLane:
         self.shared = shared
         # the v1 rewards are Meta-World's own functions and keep state in their env: each lane has one
         self._stage = shared.stage.beside() if shared.reward_version == "v1" else None
-        self.data = make_data(shared.model) if self._stage is None else self._stage.env.data
-        self.scene = Scene(shared.model, self.data)
+        env = None if self._stage is None else self._stage.env
+        self._workspace = shared.workspace if env is None else Workspace(env.model, env.data)
+        self._state = np.empty(0)
+        self.scene = self._workspace.scene
         self.task = shared.task_class(self.scene)
-        self._mocap = self.data.mocap_pos[0]
-        self._ctrl = self.data.ctrl
+        self._mocap = self._workspace.data.mocap_pos[0]
+        self._ctrl = self._workspace.data.ctrl
         self._obs = np.zeros(OBS_SIZE)
         self._frame, self._previous_frame = self._obs[:FRAME_SIZE], self._obs[FRAME_SIZE : 2 * FRAME_SIZE]
         self._write_frame = {size: struct.Struct(f"{size}d").pack_into for size in (11, 18)}
@@ -55,8 +57,8 @@ class SawyerLane:
         shared = self.shared
         self._placement = None  # a refused rand_vec ends the old episode too
         self._placement = placement = shared.place(rand_vec, stage=self._stage)
+        self._state = placement.state.copy()
         if self._stage is None:
-            set_state(shared.model, self.data, placement.state)
             self.task.begin(placement.facts)
         self.num_steps = 0
         self._outcome, self._info_v1 = (), {}
@@ -64,6 +66,12 @@ class SawyerLane:
         np.clip(self._obs[:3], _HAND_LOW, _HAND_HIGH, out=self._obs[:3])
         self._obs[2 * FRAME_SIZE :] = placement.goal
         return placement.first_obs.copy()
+
+    @property
+    def data(self) -> MjData:
+        """The episode's physics, until another lane of the model is stepped."""
+        self._read()
+        return self._workspace.data
 
     @property
     def truncated(self) -> bool:
@@ -78,8 +86,10 @@ class SawyerLane:
         shared, placement = self.shared, self._placement
         if placement is None or self.num_steps >= HORIZON:
             raise ValueError(f"{shared.env_name} is not in an episode ({HORIZON} steps at most); call reset")
+        workspace = self._workspace
+        workspace.enter(self._state)
         effort = self._move_hand(action)
-        model, data = shared.model, self.data
+        model, data = shared.model, workspace.data
         shared.show(placement)
         mj_step(model, data, shared.frame_skip)
         # no mj_rnePostConstraint (gymnasium's do_simulation): nothing reads the forces that it computes.
@@ -102,8 +112,16 @@ class SawyerLane:
         info = {name: float(value) for name, value in zip(INFO_FIELDS, self._outcome, strict=True)}
         pressing = self.task.pressing
         if pressing is not None and info["grasp_success"]:
+            self._read()
             info["grasp_success"] = float(pressing())
         return info
+
+    def _read(self) -> None:
+        """Make what the workspace holds this episode's, with all that MuJoCo derives from a state."""
+        if self._placement is None:
+            raise ValueError(f"{self.shared.env_name} is not in an episode; call reset")
+        self.shared.show(self._placement)
+        self._workspace.enter_to_read(self._state)
 
     def _move_hand(self, action: np.ndarray) -> np.float32:
         """Write the action into mocap position and gripper control; returns the gripper's entry."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import functools
 
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
+from metarl.envs.metaworld.fast.physics import make_data
 from metarl.envs.metaworld.fast.placement import HandStates, Placement, Stage, staged_class
 from metarl.envs.metaworld.fast.recent import Recent
 from metarl.envs.metaworld.fast.tasks import TASKS
+from metarl.envs.metaworld.fast.workspace import Workspace
 
 KEPT_PLACEMENTS = 128
 """Episode starts kept per model, about 6 kB each; Meta-World's benchmarks use 50 goals a task."""
@@ -49,6 +52,11 @@ class SawyerModel:
         self.rand_vec_space = space
         self._shown: Placement | None = None
         self._placements: Recent[Placement] = Recent(capacity=KEPT_PLACEMENTS)
+
+    @functools.cached_property
+    def workspace(self) -> Workspace:
+        """Where the lanes of this model are stepped."""
+        return Workspace(self.model, make_data(self.model))
 
     def place(self, rand_vec: np.ndarray, *, stage: Stage | None = None) -> Placement:
         """The episode start of `rand_vec`; runs on `stage` where one is given, else is remembered."""

@@ -20,9 +20,9 @@ _STATE = int(_mujoco.mjtState.mjSTATE_INTEGRATION)
 """All that mj_step reads: qpos, qvel, control, mocap and the solver's warm start (for the last bits)."""
 
 
-def get_state(model: MjModel, data: MjData) -> np.ndarray:
-    """The full physics state, (mj_stateSize,) float64."""
-    state = np.empty(_mujoco.mj_stateSize(model, _STATE))
+def get_state(model: MjModel, data: MjData, *, into: np.ndarray | None = None) -> np.ndarray:
+    """The full physics state, (mj_stateSize,) float64; written into an array of that size where one is given."""
+    state = np.empty(_mujoco.mj_stateSize(model, _STATE)) if into is None else into
     _mujoco.mj_getState(model, data, state, _STATE)
     return state
 
