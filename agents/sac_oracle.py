@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from metarl.agents.plain_sac import PLAIN
 from metarl.agents.sac import SAC, SACConfig
 from metarl.agents.sb3_oracle import OracleConfig, OraclePoint
 from metarl.rollout.collect import explorer_of
@@ -15,14 +17,17 @@ from metarl.types import Task, TaskData
 
 
 def train_ours(tasks: TaskDistribution, task: Task, config: OracleConfig) -> Iterator[tuple[OraclePoint, SAC]]:
-    """Yields each evaluation, from the untrained policy on, with the learner as it is then; an update an episode."""
-    settings = SACConfig(
+    """Yields each evaluation, from the untrained policy on, with the learner as it is then.
+
+    The gradient steps of an episode follow it, where SB3's follow each of its env steps. By its settings ("plain") they
+    are as many.
+    """
+    own = SACConfig(batch_size=256, replay_ratio=64, warmup_steps=min(5_000, config.env_steps // 20))
+    settings = replace(
+        PLAIN if config.algorithm == "plain" else own,
         actor_hidden=config.hidden,
         critic_hidden=config.hidden,
         gamma=config.gamma,
-        batch_size=256,
-        replay_ratio=64,
-        warmup_steps=min(5_000, config.env_steps // 20),
         replay_capacity=config.env_steps + config.env_steps // tasks.spec.horizon_steps + tasks.spec.horizon_steps + 2,
     )
     learner = SAC(tasks.spec, settings, generator=torch_rng((config.seed, Stream.INIT)))

@@ -18,7 +18,7 @@ from metarl.tasks import TaskDistribution
 from metarl.types import Task
 from metarl.validate import Bounds, Checked, Count, Natural, Share
 
-Algorithm = Literal["ppo", "sac", "ours"]
+Algorithm = Literal["ppo", "sac", "plain", "ours"]
 
 
 @dataclass(frozen=True, kw_only=True)

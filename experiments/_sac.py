@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from metarl.agents.plain_sac import PLAIN
 from metarl.agents.sac import SACConfig
 from metarl.envs.any_gym import GymTasks
 from metarl.envs.any_gym.make import needed_horizon
@@ -26,26 +27,6 @@ METAWORLD = SACConfig(
 )
 """Its rewards lie between 0 and 10. What the entropy, the first temperature, the focus and the wide noise gave is in
 LOG.md."""
-PLAIN = SACConfig(
-    actor_hidden=(256, 256),
-    critic_hidden=(256, 256),
-    layer_norm=False,
-    value="scalar",
-    actor_value="least",
-    return_scale=False,
-    normalize_obs_steps=0,
-    lr=3e-4,
-    batch_size=256,
-    replay_ratio=256,
-    warmup_steps=100,
-    n_step=1,
-    target_step=0.005,
-    actor_every=1,
-    first_temperature=1.0,
-    precision="float32",
-    exploration=ExplorationConfig(),
-)
-"""Haarnoja et al.'s (2018), as stable-baselines3 has them."""
 MTMHSAC = replace(
     PLAIN,
     actor_hidden=(400, 400, 400),

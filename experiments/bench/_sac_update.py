@@ -13,8 +13,9 @@ import gymnasium as gym
 import numpy as np
 import torch
 
+from metarl.agents.plain_sac import PLAIN
 from metarl.agents.sac import SAC, Draws, SACConfig
-from metarl.experiments._sac import METAWORLD, PLAIN
+from metarl.experiments._sac import METAWORLD
 from metarl.seeding import Stream, torch_rng
 from metarl.types import EnvSpec, Episodes, Task, TaskData
 

@@ -27,8 +27,8 @@ class OracleArguments:
     """A name from `metarl list`, or the path of your own .py file."""
     task: int = 0
     """Index among the held-out tasks."""
-    algorithm: Literal["ppo", "sac", "ours"] = "ppo"
-    """Of SB3, or our SAC from replay."""
+    algorithm: Literal["ppo", "sac", "plain", "ours"] = "ppo"
+    """ppo and sac are SB3's; ours is our SAC, plain the same by SB3's settings."""
     env_steps: int = 100_000
     eval_every_env_steps: int = 10_000
     eval_episodes: int = 5
@@ -53,18 +53,20 @@ def main(rest: list[str]) -> int:
     held_out = tasks.meta_test()
     if not 0 <= arguments.task < len(held_out):
         raise UserError(f"task={arguments.task} must be in 0..{len(held_out) - 1}, the held-out tasks of {tasks.name}")
-    if arguments.algorithm == "ours" and arguments.save is not None:
+    ours = arguments.algorithm in ("ours", "plain")
+    if ours and arguments.save is not None:
         raise UserError("--save keeps SB3's models; to keep one of ours, `metarl train mt1_sac`, or another sac")
     task = held_out[arguments.task]
     names = ("algorithm", "env_steps", "eval_every_env_steps", "eval_episodes", "seed")
     config = oracle.OracleConfig(**{name: getattr(arguments, name) for name in names})
-    name = "our SAC" if arguments.algorithm == "ours" else f"SB3 {arguments.algorithm.upper()}"
+    plain = " by SB3's settings" if arguments.algorithm == "plain" else ""
+    name = f"our SAC{plain}" if ours else f"SB3 {arguments.algorithm.upper()}"
     say(f"{name} on {task.id}, from scratch; mean action, {config.eval_episodes} episodes")
     points: list[oracle.OraclePoint] = []
     model: Any = None
     print(f"{'env steps':>12} {'return':>10} {'success, any step':>18}")
     torch.set_num_threads(1)  # two wait for each other where anything else runs, and these nets are small
-    train = train_ours if arguments.algorithm == "ours" else oracle.train_oracle
+    train = train_ours if ours else oracle.train_oracle
     for point, trained in train(tasks, task, config):
         model = trained
         points.append(point)

@@ -37,9 +37,10 @@ def test_the_command_prints_the_curve_and_saves_a_policy_that_our_collector_runs
     assert float(episodes.returns_undiscounted()) == pytest.approx(content["curve"][-1]["mean_return"], rel=1e-4)
 
 
-def test_our_sac_prints_the_same_curve_and_keeps_no_zip(tmp_path, capsys):
+@pytest.mark.parametrize("algorithm", ["ours", "plain"])
+def test_our_sac_prints_the_same_curve_and_keeps_no_zip(algorithm, tmp_path, capsys):
     out = tmp_path / "curve.json"
-    arguments = ["oracle", "navigation_maml", "--algorithm", "ours", "--env-steps", "300", "--json", str(out)]
+    arguments = ["oracle", "navigation_maml", "--algorithm", algorithm, "--env-steps", "300", "--json", str(out)]
     assert main([*arguments, "--eval-every-env-steps", "100", "--eval-episodes", "2"]) == 0
     steps = [point["env_steps"] for point in json.loads(out.read_text())["curve"]]
     assert steps[0] == 0 and steps[-1] >= 300 and steps == sorted(steps)  # episodes are whole
