@@ -80,7 +80,35 @@ def presets_on(config: Any) -> dict[str, Preset]:
             "theirs are scores for one goal a task, fixed and shown, over episodes of 200 steps; here the goal of each "
             "episode is drawn and shown, and scores are those of the policy at the end",
         ),
+        "fixed_goals": Preset(
+            config=fixed_goals(config),
+            source="the protocol of Nauman et al. 2025 (arXiv 2505.23150), with our settings of the agent",
+            deviations=(
+                "one goal a class, fixed and shown, in training and test, over episodes of 200 steps: scores do not "
+                "compare with those of random goals",
+                "the goal is the first of Meta-World's 50, and theirs is drawn when the env is made",
+                "scores are those of the policy at the end",
+            ),
+        ),
     }
+
+
+def fixed_goals(config: Any) -> Any:
+    """As many env steps in episodes of 200 steps, to the same goal of a class each time."""
+    longer = config.tasks.horizon_steps / 200
+    trainer, agent = config.trainer, config.agent
+    return replace(
+        config,
+        tasks=replace(config.tasks, goals="fixed", horizon_steps=200),
+        trainer=replace(
+            trainer,
+            iterations=round(longer * trainer.iterations),
+            checkpoint_every_iterations=round(longer * trainer.checkpoint_every_iterations),
+            log_every_iterations=5,
+        ),
+        agent=replace(agent, anneal_entropy_updates=round(longer * agent.anneal_entropy_updates)),
+        rl=replace(config.rl, evaluation=replace(config.rl.evaluation, test_episodes=10)),
+    )
 
 
 def sac_on_mt(tasks: MT, *, num_classes: int, iterations: int) -> Experiment:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from metarl.envs.metaworld.goals import benchmark_goals, check_task_name, ml1_go
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, sample_by_class, task_like
 from metarl.envs.metaworld.with_ids import WithIds
 from metarl.types import EnvSpec, Task
-from metarl.validate import Checked, Natural
+from metarl.validate import Bounds, Checked, Natural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,11 @@ class MT(WithIds, Checked):
     benchmark: Literal["MT1", "MT10", "MT25", "MT50"] = "MT10"
     env_name: str = "reach-v3"
     """The class of MT1."""
+    goals: Literal["random", "fixed"] = "random"
+    """random: 50 of each class, as Meta-World has them. fixed: the first of them alone, a goal a class for training and
+    test. That is another and easier benchmark: each class is then one task, which can be learned by heart."""
+    horizon_steps: Annotated[int, Bounds(least=1, most=SPEC.horizon_steps)] = SPEC.horizon_steps
+    """Of an episode; Meta-World has 500, and several papers 200."""
     goals_seed: Natural = 42
     """Of metaworld's goal lists: the benchmark, not the run."""
     reward_version: RewardVersion = "v2"
@@ -38,8 +43,10 @@ class MT(WithIds, Checked):
     def _tasks(self) -> list[Task]:
         if self.benchmark == "MT1":
             # MT1's train goals are ML1's: both draw them with the same seed
-            return ml1_goals(self.env_name, seed=self.goals_seed).train
-        return benchmark_goals(self.benchmark, seed=self.goals_seed).train
+            tasks = ml1_goals(self.env_name, seed=self.goals_seed).train
+        else:
+            tasks = benchmark_goals(self.benchmark, seed=self.goals_seed).train
+        return tasks if self.goals == "random" else [tasks[i] for i in _first_of_each_class(tasks)]
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -51,17 +58,13 @@ class MT(WithIds, Checked):
 
     @property
     def name(self) -> str:
-        return self.benchmark.lower() + (f"-{self.env_name}" if self.benchmark == "MT1" else "")
+        env_name = f"-{self.env_name}" if self.benchmark == "MT1" else ""
+        return self.benchmark.lower() + env_name + ("-fixed-goals" if self.goals == "fixed" else "")
 
     @property
     def spec(self) -> EnvSpec:
         """39 numbers with the goal, then the one-hot task id."""
-        return EnvSpec(
-            obs_dim=SPEC.obs_dim + len(self.class_names),
-            action_dim=SPEC.action_dim,
-            horizon_steps=SPEC.horizon_steps,
-            measures_success=SPEC.measures_success,
-        )
+        return replace(SPEC, obs_dim=SPEC.obs_dim + len(self.class_names), horizon_steps=self.horizon_steps)
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         return sample_by_class(self._tasks, num_tasks, rng=rng)
@@ -69,3 +72,8 @@ class MT(WithIds, Checked):
     def task(self, params: Mapping[str, Any]) -> Task:
         """The task of these params, `env_name` and `rand_vec`, in one of the benchmark's classes. Raises UserError."""
         return task_like(params, self._tasks)
+
+
+def _first_of_each_class(tasks: list[Task]) -> list[int]:
+    strata = [task.stratum for task in tasks]
+    return [strata.index(name) for name in dict.fromkeys(strata)]

@@ -116,7 +116,10 @@ def _by_class(policy: str, evaluation: Evaluation, condition_kind: str) -> Itera
         last = scores.of(condition, "success_any")[-1]
         shares = ", ".join(f"{name} {last[labels == name].mean():.0%}" for name in classes)
         yield f"{policy}, {CONDITIONS.get(condition, condition)} {condition_kind}, success at any step: {shares}"
-    yield f"{policy}: intervals are of other goals of these {len(classes)} classes under this theta, not of other ones"
+    of = f"goals of these {len(classes)} classes under this theta, not of other ones"
+    if scores.tasks_are_few:
+        of = f"episodes of these {len(scores.tasks)} tasks under this theta"
+    yield f"{policy}: intervals are of other {of}"
 
 
 def _rows(scores: Scores, measures: tuple[str, ...]) -> list[list[str]]:

@@ -6,6 +6,7 @@ K  numbers of adaptation steps        B  tasks        N  samples of one task (te
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -27,7 +28,7 @@ from metarl.types import Metrics
 Kind = Literal["bootstrap", "normal"]
 """Of intervals: bootstrap over tasks within strata (RL), or 1.96 s / sqrt(n), as few-shot papers give it."""
 FEW_TASKS = 2
-"""Families of so many tasks, such as forward and backward, are trained on and tested on."""
+"""Families of so many tasks, such as forward and backward, are trained on and tested on; so are classes of one goal."""
 NOT_A_SCORE = ("steps_to_success",)
 """Kept beside the scores: 0 where there was no success, so that its mean says nothing."""
 
@@ -69,15 +70,21 @@ class Scores:
         """Mean and 95 % interval after each number of steps."""
         return [self._interval(samples, measure) for samples in self._samples(condition, measure)]
 
+    @property
+    def tasks_are_few(self) -> bool:
+        """Whether no class has tasks enough to say something of others: then intervals are of other episodes."""
+        of_class = Counter(self.strata) if self.strata else {"all": len(self.tasks)}
+        return max(of_class.values(), default=0) <= FEW_TASKS
+
     def _interval(self, samples: NDArray[np.float64], measure: str) -> Interval:
-        """Of samples (B, N). Two tasks are no sample of tasks: then their episodes are resampled, each task's own.
+        """Of samples (B, N). Few tasks are no sample of tasks: then their episodes are resampled, each task's own.
 
         Of two tasks whose means alone were kept, as in old records, it spans both: their episodes are not there.
         """
         per_task = samples.mean(-1)
         if self.interval == "normal":
             return normal_interval(per_task)
-        if len(per_task) <= FEW_TASKS and samples.shape[1] > 1:
+        if self.tasks_are_few and samples.shape[1] > 1:
             tasks = np.repeat(np.arange(len(samples)), samples.shape[1]).astype(str).tolist()
             interval = stratified_bootstrap(samples.ravel(), tasks)
         else:
@@ -102,7 +109,7 @@ class Scores:
 
     def condensed(self) -> Scores:
         """With each task's mean in place of its samples, where tasks are the independent units of every interval."""
-        if len(self.tasks) <= FEW_TASKS:
+        if self.tasks_are_few:
             return self
         return Scores(
             values={measure: values.mean(-1, keepdims=True) for measure, values in self.values.items()},

@@ -164,6 +164,19 @@ def test_a_place_has_the_goals_of_its_task_and_its_own_id() -> None:
         PAIR.task({**tasks[0].params, "place": 3})
 
 
+def test_fixed_goals_are_one_of_each_class_for_training_and_test():
+    fixed, random = MT(goals="fixed", horizon_steps=200), MT()
+    assert [task.stratum for task in fixed.meta_train()] == list(random.class_names)
+    assert all(task in random.meta_train() for task in fixed.meta_train())
+    assert fixed.meta_test() == fixed.meta_train()
+    assert fixed.name == "mt10-fixed-goals"  # a table says which of the two benchmarks it is of
+    assert fixed.spec.horizon_steps == 200
+    with pytest.raises(UserError, match="exceeds the 10 meta-train tasks"):
+        fixed.sample(11, rng=np.random.default_rng(0))
+    with pytest.raises(UserError, match="501"):
+        MT(horizon_steps=501)
+
+
 def test_episodes_of_a_sequence_are_mts_with_another_id_and_end_at_its_horizon() -> None:
     sequence, mt = pickle.loads(pickle.dumps(PAIR)), MT(benchmark="MT1")
     task = PAIR.sample_at(2, 1, rng=np.random.default_rng(1))[0]

@@ -26,12 +26,23 @@ def evaluation_of(success: list[list[float]], strata: tuple[str, ...], **more: o
 
 def test_classes_are_told_apart_and_what_the_intervals_are_of(capsys) -> None:
     evaluation = evaluation_of(
-        [[1.0, 1.0], [0.0, 0.0], [0.0, 1.0]], ("door-close-v3", "lever-pull-v3", "lever-pull-v3")
+        [[1.0, 1.0], [0.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 0.0]], ("door-close-v3", *["lever-pull-v3"] * 4)
     )
     REPORT.print_table({"meta-trained": evaluation}, title="t")
     said = " ".join(capsys.readouterr().out.split())
     assert "meta-trained, sampled actions, success at any step: door-close-v3 100%, lever-pull-v3 25%" in said
     assert "intervals are of other goals of these 2 classes under this theta, not of other ones" in said
+
+
+def test_classes_of_one_goal_each_have_intervals_of_their_episodes(capsys) -> None:
+    evaluation = evaluation_of([[1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]], ("door-close-v3", "lever-pull-v3"))
+    REPORT.print_table({"meta-trained": evaluation}, title="t")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "intervals are of other episodes of these 2 tasks under this theta" in said
+    three = evaluation_of([[1.0, 0.0, 1.0, 0.0]] * 3, ("a", "b", "c")).suites[""]
+    returns = three.curve("stochastic", "return")[0]
+    assert returns.high > returns.low  # one goal a class cannot be resampled, and would leave no width
+    assert three.condensed() is three
 
 
 def test_one_class_is_not_told_apart_and_no_success_has_no_column(capsys) -> None:
