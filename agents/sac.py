@@ -57,6 +57,9 @@ class SACConfig(Checked):
     value: Literal["bins", "scalar"] = "bins"
     """Of a critic: a distribution over bins, or one number."""
     value_bins: Count = 101
+    heads: Natural = 0
+    """So many tasks have a last layer each, in actor and critics (Yu et al. 2019): the last numbers of an observation
+    are then a one-hot id of that size. 0: all share one, which sees the id."""
     value_sign: Literal["both", "positive"] = "both"
     """`positive`: bins from 0 on, for rewards that are never below 0."""
     value_spacing: Literal["even", "square"] = "square"
@@ -181,7 +184,11 @@ class SAC:
             )
         self.spec, self.config, self.device = spec, config, device
         self.head, self._dtype = config.head(), config.dtype(device)
-        self.policy = SquashedPolicy(spec.obs_dim, spec.action_dim, config.actor_hidden, config.layer_norm)
+        if config.heads > spec.obs_dim:
+            raise UserError(f"heads={config.heads}, and an observation has {spec.obs_dim} numbers; lower it")
+        self.policy = SquashedPolicy(
+            spec.obs_dim, spec.action_dim, config.actor_hidden, config.layer_norm, config.heads
+        )
         self.actor = FlatParams(self.policy.init(generator), lr=config.lr, device=device)
         critic = self._first_critic(generator)
         self.critic = FlatParams(critic, lr=config.lr, device=device)
@@ -204,10 +211,11 @@ class SAC:
 
     def _first_critic(self, generator: torch.Generator) -> Params:
         config = self.config
-        sizes = (self.spec.obs_dim + self.spec.action_dim, *config.critic_hidden, self.head.size)
+        outputs = self.head.first_bias().repeat(max(1, config.heads))
+        sizes = (self.spec.obs_dim + self.spec.action_dim, *config.critic_hidden, len(outputs))
         params = init_norm_mlp(sizes, generator, ensemble=config.critics, layer_norm=config.layer_norm)
         last = f"b{len(config.critic_hidden)}"
-        return params | {last: params[last] + self.head.first_bias()}
+        return params | {last: params[last] + outputs}
 
     def behaviour(self) -> SquashedBehaviour:
         mean, std = self.obs_scales.mean_and_std()
@@ -253,12 +261,23 @@ class SAC:
     def meet(self, batch: Sequence[TaskData]) -> None:
         """Add the batch to the replay, and to what is known of its tasks. Raises UserError for what teaches nothing."""
         check_episodes([data.query for data in batch])
+        for data in batch:
+            self._check_id(data)
         if self.config.former_tasks == "forget" and not {data.task.stratum for data in batch} & {*self.replay.names}:
             self._forget()
         if min(self.replay.filled, default=0) < self.config.normalize_obs_steps:
             self.obs_scales.update(batch)
         self.replay.add(batch)
         self._meet_tasks(batch)
+
+    def _check_id(self, data: TaskData) -> None:
+        """Raises UserError where a task shows no id to an agent with a head for each."""
+        shown = data.query.obs[0, 0, self.spec.obs_dim - self.config.heads :]
+        if self.config.heads and not (bool(((shown == 0) | (shown == 1)).all()) and shown.sum() == 1):
+            raise UserError(
+                f"heads={self.config.heads} wants a one-hot id as the last numbers of an observation, and task "
+                f"{data.task.id!r} shows {shown.tolist()}; give as many heads as there are ids, or 0"
+            )
 
     def _forget(self) -> None:
         self.replay.forget()
@@ -345,7 +364,10 @@ class SAC:
     def _critic(self, params: FlatParams, *, is_fixed: bool = False) -> Any:
         views = params.views(self._dtype)
         return critic_of(
-            P.detach(views) if is_fixed else views, num_hidden=len(self.config.critic_hidden), dtype=self._dtype
+            P.detach(views) if is_fixed else views,
+            num_hidden=len(self.config.critic_hidden),
+            dtype=self._dtype,
+            heads=self.config.heads,
         )
 
     @property

@@ -55,6 +55,7 @@ BRC_SMALL = replace(
 
 def presets_on(config: Any) -> dict[str, Preset]:
     """The agents of others on a multi-task benchmark, whose config this is."""
+    classes = config.trainer.meta_batch_size
 
     def preset(agent: SACConfig, source: str, *deviations: str) -> Preset:
         return Preset(config=replace(config, agent=agent), source=source, deviations=deviations)
@@ -66,9 +67,8 @@ def presets_on(config: Any) -> dict[str, Preset]:
             "a temperature for each task, each with an equal part of a batch; its id is part of the observation",
         ),
         "mtmhsac": preset(
-            replace(MTMHSAC, batch_size=128 * config.trainer.meta_batch_size),
+            replace(MTMHSAC, batch_size=128 * classes, heads=classes),
             "rainx0r/metaworld-algorithms, examples/mtmhsac_mt10.py and metaworld_algorithms/config",
-            "one head that sees the task's id, where theirs is a head for each task (which makes this their MTSAC)",
             "no clipping of gradients (theirs: norm 1) nor of Q values (theirs: 5,000), no loss weights by temperature",
             "truncated episodes are bootstrapped, as theirs are since May 2026",
         ),

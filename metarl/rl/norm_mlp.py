@@ -51,6 +51,18 @@ def norm_mlp(params: Params, x: Tensor, num_hidden: int) -> Tensor:
     return _linear(params, x, num_hidden)
 
 
+def own_head(outputs: Tensor, obs: Tensor, heads: int) -> Tensor:
+    """Of a last layer for each of so many tasks, that of each row's task: (..., n, heads K) -> (..., n, K).
+
+    The last `heads` numbers of obs (n, O) are the task's one-hot id. With heads <= 1 all tasks share one.
+    """
+    if heads <= 1:
+        return outputs
+    each = outputs.unflatten(-1, (heads, -1))
+    index = obs[:, -heads:].argmax(-1).view(-1, 1, 1).expand(*each.shape[:-2], 1, each.shape[-1])
+    return each.gather(-2, index).squeeze(-2)
+
+
 def _layer_norm(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
     if gain.dim() == 1:
         return F.layer_norm(x, gain.shape, gain, shift)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from metarl.rl.norm_mlp import norm_mlp
+from metarl.rl.norm_mlp import norm_mlp, own_head
 from metarl.rl.replay import Transitions
 from metarl.rl.squashed_gaussian import SquashedGaussian
 from metarl.rl.value_heads import ValueHead
@@ -20,11 +20,12 @@ Critic = Callable[[Tensor, Tensor], Tensor]
 """obs (B, O), actions (B, A) -> outputs (E, B, K) of E critics."""
 
 
-def critic_of(params: Params, *, num_hidden: int, dtype: torch.dtype) -> Critic:
-    """The ensemble with these parameters; outputs are float32."""
+def critic_of(params: Params, *, num_hidden: int, dtype: torch.dtype, heads: int = 0) -> Critic:
+    """The ensemble with these parameters; outputs are float32. `heads`: see `own_head`."""
 
     def outputs(obs: Tensor, actions: Tensor) -> Tensor:
-        return norm_mlp(params, torch.cat([obs, actions], -1).to(dtype), num_hidden).float()
+        of_all = norm_mlp(params, torch.cat([obs, actions], -1).to(dtype), num_hidden)
+        return own_head(of_all, obs, heads).float()
 
     return outputs
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metarl.learner import ActorInput
 from metarl.rl.exploration_noise import ExplorationConfig
-from metarl.rl.norm_mlp import init_norm_mlp, norm_mlp
+from metarl.rl.norm_mlp import init_norm_mlp, norm_mlp, own_head
 from metarl.rl.replay import check_episodes
 from metarl.rl.squashed_gaussian import SquashedGaussian
 from metarl.types import EnvSpec, Episodes, Params, Task
@@ -27,14 +27,17 @@ class SquashedPolicy:
     action_dim: int
     hidden: tuple[int, ...]
     layer_norm: bool = True
+    heads: int = 0
+    """Tasks with a last layer of their own; see `own_head`."""
 
     def init(self, generator: torch.Generator) -> Params:
         """The first actions are tanh(N(0, 1)), whatever the state."""
-        sizes = (self.obs_dim, *self.hidden, 2 * self.action_dim)
+        sizes = (self.obs_dim, *self.hidden, max(1, self.heads) * 2 * self.action_dim)
         return init_norm_mlp(sizes, generator, layer_norm=self.layer_norm, last_std=0.01)
 
     def dist(self, params: Params, obs: Tensor) -> SquashedGaussian:
-        mean, log_std = norm_mlp(params, obs, len(self.hidden)).float().chunk(2, -1)
+        outputs = own_head(norm_mlp(params, obs, len(self.hidden)), obs, self.heads)
+        mean, log_std = outputs.float().chunk(2, -1)
         return SquashedGaussian(mean, log_std.clamp(*LOG_STD))
 
 

@@ -85,6 +85,55 @@ def test_two_tasks_have_a_scale_and_a_temperature_each():
     assert learner.log_alphas.copy()["log_alpha"].shape == (2,)
 
 
+WITH_IDS = EnvSpec(obs_dim=4, action_dim=1, horizon_steps=1)
+
+
+def with_id(episodes, task, tasks=2):
+    """The same with a one-hot id at the end of each observation."""
+    ids = torch.eye(tasks)[task]
+    obs = torch.cat([episodes.obs, ids.expand(*episodes.obs.shape[:2], tasks)], -1)
+    return dataclasses.replace(episodes, obs=obs, last_obs=obs[:, -1])
+
+
+def with_heads(**settings):
+    return SAC(WITH_IDS, dataclasses.replace(SMALL, heads=2, **settings), generator=torch_rng((0,)))
+
+
+def test_two_tasks_that_want_opposite_actions_have_a_head_each():
+    learner = with_heads(value="bins")
+    for update in range(10):
+        learner.meta_update(
+            [
+                TaskData(Task(str(i), {}, str(i)), (), with_id(one_step_episodes(100 * update + i, best), i))
+                for i, best in enumerate([lambda c: 0.6 * c, lambda c: -0.6 * c])
+            ]
+        )
+    actor, none = learner.behaviour().actor(deterministic=True), torch.zeros(7)
+    context = torch.linspace(-0.9, 0.9, 7)
+    for task, slope in enumerate([0.6, -0.6]):
+        obs = torch.cat([torch.stack([context, torch.ones(7)], -1), torch.eye(2)[task].expand(7, 2)], -1)
+        actions, _, _ = actor.act(None, ActorInput(obs, none.unsqueeze(1), none, none.bool()), torch.zeros(7, 0))
+        torch.testing.assert_close(actions.squeeze(-1), slope * context, atol=0.15, rtol=0)
+
+
+def test_a_tasks_data_do_not_move_the_head_of_another():
+    learner = with_heads()
+    before = {name: p.clone() for name, p in learner.theta.items()}
+    data = TaskData(Task("first", {}, "first"), (), with_id(one_step_episodes(0, lambda c: c), 0))
+    assert learner.meta_update([data])["gradient_steps"] > 0
+    for name, outputs in (("actor.w2", 2), ("critic.w2", 101)):
+        moved = (learner.theta[name] != before[name]).flatten(0, -2).any(0)
+        assert moved[:outputs].all() and not moved[outputs:].any()
+
+
+def test_heads_without_ids_are_refused():
+    learner = SAC(SPEC, dataclasses.replace(SMALL, heads=2), generator=torch_rng((0,)))
+    with pytest.raises(UserError, match=r"heads=2 wants a one-hot id .* task 'x' shows"):
+        learner.meta_update([TaskData(Task("x", {}), (), one_step_episodes(0, lambda c: c))])
+    with pytest.raises(UserError, match="heads=3, and an observation has 2 numbers"):
+        SAC(SPEC, dataclasses.replace(SMALL, heads=3), generator=torch_rng((0,)))
+
+
 def test_a_batch_is_shared_by_failures_as_far_as_the_focus_says():
     success = torch.tensor([1.0, 0.5, 0.0, 0.5])
     assert focused_shares(success, focus=0.0).tolist() == [0.25] * 4

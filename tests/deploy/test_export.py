@@ -18,7 +18,9 @@ from metarl.deploy.export import TOLERANCE, exported, write
 from metarl.envs.bandits import Bandits
 from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
+from metarl.rl.squashed_policy import SquashedBehaviour, SquashedPolicy
 from metarl.seeding import torch_rng
+from metarl.types import EnvSpec
 from tests.agents.test_contract import small as small_agent
 from tests.deploy.test_session import Robot, live
 
@@ -115,6 +117,22 @@ def test_what_is_shown_of_a_task_is_part_of_the_function() -> None:
     obs = torch.tensor([[0.3, 0.5]])
     torch.testing.assert_close(part.module(obs[:, :1]), whole.module(obs), rtol=0, atol=0)
     assert part.first["obs"].shape == (1, 1)
+
+
+def test_a_head_for_each_task_is_chosen_by_the_id(tmp_path: Path) -> None:
+    policy = SquashedPolicy(obs_dim=5, action_dim=2, hidden=(8,), heads=3)
+    theta = policy.init(torch.Generator().manual_seed(0))
+    theta = {
+        name: p + 0.5 * torch.randn(p.shape, generator=torch.Generator().manual_seed(1)) for name, p in theta.items()
+    }
+    spec = EnvSpec(obs_dim=5, action_dim=2, horizon_steps=10)
+    behaviour = SquashedBehaviour(spec=spec, policy=policy, theta=theta, version=0)
+    assert write(exported(behaviour, {}), tmp_path / "policy.onnx") < TOLERANCE
+    act = run(tmp_path / "policy.onnx")
+    for task in np.eye(3, dtype=np.float32):
+        obs = np.concatenate([np.array([0.3, -0.2], np.float32), task])
+        wanted = policy.dist(theta, torch.from_numpy(obs).unsqueeze(0)).mode()[0]
+        np.testing.assert_allclose(act(obs, 0.0, False, True), wanted, atol=TOLERANCE)
 
 
 def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from metarl.rl.norm_mlp import init_norm_mlp, norm_mlp
+from metarl.rl.norm_mlp import init_norm_mlp, norm_mlp, own_head
 
 SIZES = (5, 8, 6, 3)
 
@@ -56,3 +56,17 @@ def test_first_weights_are_within_their_bound_and_differ_between_nets():
     assert params["w0"].abs().max() <= 5**-0.5 and params["w0"].std() > 0.2
     assert not torch.equal(params["w0"][0], params["w0"][1])
     assert params["w2"].abs().max() < 0.06
+
+
+def test_a_row_has_the_outputs_of_its_own_tasks_layer():
+    """Three tasks, two outputs each, of one net and of an ensemble of four, against a loop."""
+    rng = torch.Generator().manual_seed(0)
+    task = torch.tensor([2, 0, 1, 1, 2])
+    obs = torch.cat([torch.randn(5, 4, generator=rng), torch.eye(3)[task]], -1)
+    for lead in ((), (4,)):
+        outputs = torch.randn(*lead, 5, 3 * 2, generator=rng)
+        own = own_head(outputs, obs, 3)
+        assert own.shape == (*lead, 5, 2)
+        for row, which in enumerate(task.tolist()):
+            assert torch.equal(own[..., row, :], outputs[..., row, 2 * which : 2 * which + 2])
+        assert own_head(outputs, obs, 0) is outputs
