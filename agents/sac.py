@@ -374,6 +374,10 @@ class SAC:
     def replay_capacity(self) -> int:
         return self.replay.capacity
 
+    @property
+    def replay_batches(self) -> int | None:
+        return self.replay.since
+
     def remember(self, batches: Iterable[Sequence[TaskData]]) -> None:
         """Fill the replay again after `load_state_dict`; see `metarl.learner.KeepsReplay`."""
         self.replay.restore(self._replay_state, batches)

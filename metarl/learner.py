@@ -181,6 +181,11 @@ class KeepsReplay(Protocol):
         """Rows of each class of tasks; batches of which none is left are stored no longer."""
         ...
 
+    @property
+    def replay_batches(self) -> int | None:
+        """Of how many latest batches its replay is, where earlier ones were forgotten; None: of all."""
+        ...
+
     def remember(self, batches: Iterable[Sequence[TaskData]]) -> None:
         """Take the stored batches back, oldest first, after `load_state_dict`. Raises UserError for too few."""
         ...

@@ -48,6 +48,8 @@ class Trainer:
             if isinstance(learner, KeepsReplay)
             else None
         )
+        self._replay_batches: dict[int, int | None] = {}
+        """At each checkpoint's iteration, of how many latest batches the replay was; see `KeepsReplay`."""
         self._rows: int | None = None
         """Of metrics.jsonl when the checkpoint was saved; None in older ones."""
 
@@ -68,6 +70,7 @@ class Trainer:
             self._rows = state.get("metrics_rows")
             if self._batches is not None and isinstance(self.experiment.learner, KeepsReplay):
                 self.experiment.learner.remember(self._batches.load(self.iteration))
+                self._replay_batches[self.iteration] = self.experiment.learner.replay_batches
 
     def run(self, console: Console, *, resumed: bool = False) -> bool:
         """Train to the end and save. False if a signal came: then the last whole iteration is saved."""
@@ -181,6 +184,8 @@ class Trainer:
         }
         path = self.run_directory.checkpoints_path
         save_checkpoint(path, self.iteration, state, keep=self.config.keep_checkpoints)
-        if self._batches is not None:
-            self._batches.prune(min(iterations_of(path), default=0))
+        if self._batches is not None and isinstance(self.experiment.learner, KeepsReplay):
+            self._replay_batches[self.iteration] = self.experiment.learner.replay_batches
+            oldest = min(iterations_of(path), default=0)
+            self._batches.prune(oldest, of_last=self._replay_batches.get(oldest))
         self._saved_at = self.iteration

@@ -88,6 +88,20 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(name: str, stopped_at: int, r
     assert learner_of(part) == learner_of(whole)
 
 
+def test_the_files_of_a_forgotten_task_go_once_no_checkpoint_needs_them(runs: Path, tmp_path: Path) -> None:
+    """With perfect memory they stay. A resumed run reads what is left."""
+    for name, whole, left in (("cw10_sac", "fine", [3, 4, 5]), ("cw10_sac_replay", "replay", [0, 1, 2, 3, 4, 5])):
+        run = tmp_path / whole
+        shutil.copytree(runs / whole, run)
+        for path in (run / "checkpoints").iterdir():
+            if int("".join(filter(str.isdigit, path.stem))) > 4:
+                path.unlink()
+        assert train(run, "--resume", "--keep-checkpoints=1", name=name) == 0
+        assert sorted(int(path.stem.removeprefix("batch_")) for path in (run / "replay").iterdir()) == left
+        assert learner_of(run) == learner_of(runs / whole)
+        assert train(run, "--resume", "--keep-checkpoints=1", name=name) == 0
+
+
 def test_the_table_and_the_picture(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = tmp_path / "all.png"
     both = [str(runs / name) for name in ("fine", "replay")]

@@ -66,16 +66,25 @@ class StoredBatches:
             self._rows[number] = rows_by_group([batch])
             yield batch
 
-    def prune(self, oldest_checkpoint: int) -> None:
-        """Remove what neither this checkpoint's replay nor a later one's has any row of."""
+    def prune(self, oldest_checkpoint: int, *, of_last: int | None = None) -> None:
+        """Remove what neither this checkpoint's replay nor a later one's has any row of.
+
+        `of_last`: of how many latest batches that replay is, where earlier ones were forgotten.
+        """
+        if of_last is not None:
+            for iteration in [i for i in self._rows if i < oldest_checkpoint - of_last]:
+                self._remove(iteration)
         later: Counter[str] = Counter()
         groups = {name for rows in self._rows.values() for name in rows}
         for iteration in sorted((i for i in self._rows if i < oldest_checkpoint), reverse=True):
             if all(later[name] >= self._capacity for name in groups):
-                self._path(iteration).unlink(missing_ok=True)
-                del self._rows[iteration]
+                self._remove(iteration)
             else:
                 later += self._rows[iteration]
+
+    def _remove(self, iteration: int) -> None:
+        self._path(iteration).unlink(missing_ok=True)
+        del self._rows[iteration]
 
     def _path(self, iteration: int) -> Path:
         return inside(self.root, f"batch_{iteration:06d}.safetensors")
