@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from metarl.errors import NonFiniteError, UserError, WorkerError
 from metarl.rollout import ray_runner
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.rollout.ray_cluster import NICENESS, check_answers, connect
+from metarl.sweep.ray_runs import places
 from metarl.types import Task
 from tests.cli.test_sweep import scores_of, sweep
 from tests.rollout.envs import NoisyActor, Scripted, job, same_bytes
@@ -112,7 +114,8 @@ def test_a_node_of_other_versions_is_refused():
 
 # ---- on a cluster of nodes on this machine
 
-KILLS = 1
+KILLS = int(os.environ.get("METARL_KILLS", "1"))
+"""Of nodes, one after another; 20 take some ten minutes."""
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 
@@ -177,6 +180,18 @@ def test_nodes_that_join_and_die_do_not_show(ray, cluster, tmp_path):
     with RolloutPool(Scripted(), PoolConfig(runner="ray", workers=3, lanes_per_group=4)) as pool:
         assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), reference)
     for node in three:
+        cluster.remove_node(node, allow_graceful=False)
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+def test_a_run_of_a_sweep_has_place_on_a_node_with_all_its_cpus(cluster):
+    nodes = [cluster.add_node(**{**NODE, "num_cpus": cpus}) for cpus in (3, 1)]
+    deadline = time.monotonic() + 120  # Ray takes a while to know new nodes, and that those of other tests are gone
+    while (found := {cores: places(cores=cores) for cores in (1, 2, 3, 4)}) != {1: 4, 2: 1, 3: 1, 4: 1}:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.5)
+    for node in nodes:
         cluster.remove_node(node, allow_graceful=False)
 
 
