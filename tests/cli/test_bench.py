@@ -262,3 +262,23 @@ def test_the_policy_of_the_samplers_is_the_same_everywhere_and_within_the_bounds
         actions = make(39, 4)(obs)
         assert actions.dtype == np.float32 and actions.shape == (3, 4) and np.abs(actions).max() <= 1, name
         np.testing.assert_array_equal(actions, make(39, 4)(obs))
+
+
+def test_the_vector_env_beside_its_lanes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "bench.json"
+    assert main(["bench", "vector_env", "--num-envs=10", "--blocks=1", "--ppo-steps=0", f"--json={out}"]) == 0
+    found = json.loads(out.read_text())
+    assert found["ppo"] == [] and found["arguments"]["num_envs"] == 10
+    overhead = found["overhead"]
+    assert overhead["vector_us"] == pytest.approx(overhead["lanes_us"] * (1 + overhead["added"]))
+    assert "vector env" in capsys.readouterr().out
+
+
+@pytest.mark.thorough
+def test_ppo_is_timed_on_each_kind_of_envs(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    words = ("--num-envs=10", "--blocks=1", "--ppo-envs=2", "--ppo-steps=1000", "--repeats=1")
+    assert main(["bench", "vector_env", *words, f"--json={out}"]) == 0
+    rows = json.loads(out.read_text())["ppo"]
+    assert [row["envs"].partition(",")[0] for row in rows] == ["ours", "ours", "metaworld's", "metaworld's"]
+    assert all(row["steps_per_second"] > 0 for row in rows)
