@@ -14,7 +14,7 @@ from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
 from metarl.tasks import TaskDistribution
 
-Experiment = tuple[Callable[[], Any], Callable[[Any], RLExperiment]]
+ConfigAndBuild = tuple[Callable[[], Any], Callable[[Any], RLExperiment]]
 """The `config` and `build` of an experiment file."""
 
 _TRAINER = TrainerConfig(iterations=100, meta_batch_size=20)
@@ -35,7 +35,7 @@ def experiment_on(
     agent_config: Any = None,
     trainer: TrainerConfig = _TRAINER,
     rl: RLSettings | None = None,
-) -> Experiment:
+) -> ConfigAndBuild:
     """`config, build = experiment_on(tasks)`, at the top of an experiment file, is all that `metarl train` needs.
 
     `agent_config` is the agent's own dataclass, with its defaults if not given; `rl` is, for RL², trials of ten

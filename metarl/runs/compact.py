@@ -249,13 +249,15 @@ def _lines(content: Any, depth: int) -> str:
 # ---- and back
 
 
-class _Trainer(Struct):
+class StoredTrainer(Struct):
     seed: Count
     iterations: Count
 
 
-class _Config(Struct):
-    trainer: _Trainer
+class StoredConfig(Struct):
+    """What is read of a config."""
+
+    trainer: StoredTrainer
 
 
 class _Packed(Struct):
@@ -311,7 +313,7 @@ _Counted = Annotated[int, Meta(ge=1, le=MAX_VALUES)]
 class _File(Struct):
     format: Literal[1]
     experiment: Annotated[str, Meta(min_length=1, max_length=1000)]
-    config: _Config
+    config: StoredConfig
     seeds: Annotated[list[_Seed], Meta(min_length=1)]
     tasks: Annotated[list[_Counted | str], Meta(max_length=1000)]
     scores: dict[Words, dict[Words, dict[Words, dict[Words, list[list[float]] | Words]]]]
