@@ -250,6 +250,8 @@ def _lines(content: Any, depth: int) -> str:
 
 
 class StoredTrainer(Struct):
+    """What is read of a trainer's settings."""
+
     seed: Count
     iterations: Count
 

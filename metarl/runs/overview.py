@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,6 +38,20 @@ few-shot results side by side in [FEW_SHOT.md](FEW_SHOT.md); how they came about
 """
 
 
+class Row(NamedTuple):
+    """The cells of a record."""
+
+    called: str
+    of: str
+    """Suite and measure."""
+    seeds: str
+    trained_for: str
+    minutes: str
+    adapted: str
+    at_first: str
+    untrained: str
+
+
 def one_page(records: Mapping[str, Record]) -> str:
     """Markdown."""
     lines = [INTRODUCTION]
@@ -44,7 +59,7 @@ def one_page(records: Mapping[str, Record]) -> str:
         lines += [f"## {benchmark}", ""]
         lines += ["| experiment | of | seeds | trained for | minutes | adapted | at first | untrained, adapted |"]
         lines += ["| --- | --- | --- | --- | --- | --- | --- | --- |"]
-        lines += [f"| {' | '.join(_row(name, records[name]))} |" for name in names]
+        lines += [f"| {' | '.join(row_of(name, records[name]))} |" for name in names]
         lines.append("")
     return "\n".join(lines)
 
@@ -57,7 +72,8 @@ def _by_benchmark(records: Mapping[str, Record]) -> dict[str, list[str]]:
     return {name: found[name] for name in (*BENCHMARKS, OTHERS) if name in found}
 
 
-def _row(name: str, record: Record) -> Sequence[str]:
+def row_of(name: str, record: Record) -> Row:
+    """What the page says of it."""
     suite, condition, measure = headline(name, record)
     trained = record.curves[TRAINED, suite, condition, measure]
     untrained = record.curves.get(("untrained", suite, condition, measure))
@@ -67,10 +83,18 @@ def _row(name: str, record: Record) -> Sequence[str]:
     minutes = np.mean([seed.evaluation["training_seconds"] for seed in record.seeds]) / 60
     at_first = _text(measure, trained[0]) if len(trained) > 1 else ""
     of = " ".join(filter(None, (suite, measure.replace("success_any", "success"))))
-    shown = (_text(measure, trained[-1]), at_first, _text(measure, untrained[-1]) if untrained else "")
     experiment = record.seeds[0].stored["experiment"]
     called = name if experiment == name else f"{name} ({experiment})"
-    return [called, of, str(len(record.seeds)), amount, f"{minutes:.0f}", *shown]
+    return Row(
+        called=called,
+        of=of,
+        seeds=str(len(record.seeds)),
+        trained_for=amount,
+        minutes=f"{minutes:.0f}",
+        adapted=_text(measure, trained[-1]),
+        at_first=at_first,
+        untrained=_text(measure, untrained[-1]) if untrained else "",
+    )
 
 
 def headline(name: str, record: Record) -> tuple[str, str, str]:
