@@ -100,6 +100,16 @@ def test_the_table_and_the_picture(runs: Path, tmp_path: Path, capsys: pytest.Ca
     assert str(areas_alone(fine, [alone, alone]).tolist()) == "[nan, 0.0]"
 
 
+def test_a_run_that_was_not_scored_meanwhile_says_why_it_has_no_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "unscored"
+    assert train(out, "--eval-every-iterations", "0", "--no-report", names=NAMES[:1], steps=10) == 0
+    said = capsys.readouterr().out
+    assert "no table of the sequence" in said and "--eval-every-iterations" in said
+    assert not (out / "continual.png").exists()
+
+
 def test_a_report_has_a_figure_of_each_task(runs: Path) -> None:
     section = training_section(read_groups([runs / "fine", runs / "replay"]))
     titles = [figure.title for figure in section.figures]

@@ -52,6 +52,26 @@ def test_a_users_own_env_trains_in_workers_and_evaluates(tmp_path: Path, monkeyp
     assert main(["evaluate", str(out), "--trust", "--workers", "0"]) == 0  # so the config came back from its JSON
 
 
+def test_an_experiment_of_ones_own_shows_what_its_run_has_besides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`show_run` is called with the run's directory, once its other files are there."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    experiment = tmp_path / "showing_thrower.py"
+    showing = """
+plain = build
+
+def build(config):
+    experiment = plain(config)
+    experiment.show_run = lambda run: print(f"it has {(run / 'evaluation.json').is_file()}: {run.name}")
+    return experiment
+"""
+    experiment.write_text(OWN_ENV.replace("AGENT", "'maml'") + showing)
+    out = tmp_path / "shown"
+    assert main(["train", str(experiment), "--out", str(out), "--workers", "0", "--no-report", *SMALL]) == 0
+    assert "it has True: shown" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_users_own_env_is_adapted_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +24,8 @@ BENCHMARKS = {
 }
 """Beginnings of names; the others make a table of their own."""
 OTHERS = "Others"
-BY_SUCCESS = ("ml1_", "ml10_", "mt1_", "mt10_", "mt50_", "skill_")
-"""The others by their first measure: the return, the accuracy or the error."""
+BY_RETURN = tuple(begin for name in ("2D navigation", "Bandits", "MuJoCo robots") for begin in BENCHMARKS[name])
+"""By the papers that they are from, whatever else is measured: a bandit's success is that of its last pull alone."""
 INTRODUCTION = """# Results
 
 Made by `metarl results` from the records in `results/`; not written by hand. `metarl train EXPERIMENT` repeats a line
@@ -97,10 +97,16 @@ def row_of(name: str, record: Record) -> Row:
     )
 
 
+def judged_by(experiment: str, measures: Sequence[str]) -> str:
+    """The measure that stands for an experiment: success where it is measured, but for `BY_RETURN`; else the first."""
+    return "success_any" if "success_any" in measures and not experiment.startswith(BY_RETURN) else measures[0]
+
+
 def headline(name: str, record: Record) -> tuple[str, str, str]:
     """Suite, condition and measure of the one score that stands for a record."""
-    _, suite, condition, measure = next(key for key in record.curves if key[0] == TRAINED)
-    return suite, condition, "success_any" if name.startswith(BY_SUCCESS) else measure
+    _, suite, condition, _ = next(key for key in record.curves if key[0] == TRAINED)
+    measures = [key[3] for key in record.curves if key[:3] == (TRAINED, suite, condition)]
+    return suite, condition, judged_by(name, measures)
 
 
 def _text(measure: str, means: Means) -> str:
