@@ -40,12 +40,16 @@ config, build = experiment_on(GymTasks(Thrower, vary={"wind": Uniform(-2, 2)}, h
 '''
 
 
-def test_a_users_own_env_trains_in_workers_and_evaluates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_own_env_trains_in_workers_and_evaluates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     experiment = tmp_path / "thrower.py"
     experiment.write_text(OWN_ENV.replace("AGENT", "'maml'"))
     out = tmp_path / "run"
     assert main(["train", str(experiment), "--out", str(out), "--workers", "2", *SMALL]) == 0
+    (adapt,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  metarl adapt"))
+    assert main(adapt.split()[1:]) == 0  # as it was said
     assert len(read_metrics(out / "metrics.jsonl")) == 2
     stored = json.loads((out / "config.json").read_text())
     assert "wind" in json.dumps(stored)

@@ -141,11 +141,11 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                     if arguments.report
                     else (None, {})
                 )
-                for name in PICTURES:
-                    trackers.picture(name, run.path / f"{name}.png")
+                for picture in PICTURES:
+                    trackers.picture(picture, run.path / f"{picture}.png")
                 if arguments.track:
                     _tell_films(trackers, filmed, Path(films))
-            say(_next_commands(run.path, experiment))
+            say(_next_commands(run.path, experiment, name))
             if page is not None:
                 say(f"the report is {page}")
     finally:
@@ -168,18 +168,19 @@ def _name_ray(address: str, config: Any) -> None:
     use_address(address, goes_with="--runner ray", is_given=runners == ["ray"])
 
 
-def _next_commands(run: Path, experiment: Any) -> str:
-    """What to do with the run now, to be copied."""
+def _next_commands(run: Path, experiment: Any, name: str) -> str:
+    """What to do with the run now, to be copied; a file of one's own is run only where it is named."""
     place = shlex.quote(str(run))
+    own = f" --experiment {shlex.quote(name)}" if name.endswith(".py") else ""
     if isinstance(experiment, RLExperiment):
         commands = (
-            f"play {place}",
-            f"report {place}  # with videos",
-            f"adapt {place} --task 0",
+            f"play {place}{own}",
+            f"report {place}{own}  # with videos",
+            f"adapt {place} --task 0{own}",
             f"compare {place} OTHER_RUN",
         )
     else:
-        commands = (f"explain {place}", f"classify {place} --help", f"evaluate {place}")
+        commands = (f"explain {place}{own}", f"classify {place} --help", f"evaluate {place}{own}")
     return "next:\n" + "\n".join(f"  metarl {command}" for command in commands)
 
 
