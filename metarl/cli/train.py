@@ -19,7 +19,7 @@ from rich.text import Text
 from tyro.conf import Positional
 
 from metarl.cli.evaluate import evaluate_both
-from metarl.cli.machine import warn_if_busy
+from metarl.cli.process.machine import warn_if_busy
 from metarl.cli.report import report_at_the_end
 from metarl.cli.words import HELP, is_help
 from metarl.config import (
@@ -155,8 +155,8 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
 
 def _tell_films(trackers: Trackers, filmed: Mapping[str, Any], folder: Path) -> None:
     """`filmed`: frames by kind of task."""
-    from metarl.cli.look import FRAMES_PER_SECOND  # with all that a report is made of: a quarter of a second
-    from metarl.cli.rendering import write_video
+    from metarl.cli.pictures.look import FRAMES_PER_SECOND  # with all that a report is made of: a quarter of a second
+    from metarl.cli.pictures.rendering import write_video
 
     for kind, film in filmed.items():
         write_video(path := folder / f"{kind}.gif", film, frames_per_second=FRAMES_PER_SECOND)
