@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from metarl.errors import UserError
+from metarl.records.sequence import SequenceRun, areas_alone, read_sequence
 from metarl.runs.log import say
-from metarl.runs.sequence import SequenceRun, areas_alone, read_sequence
 from metarl.scores.continual import Array, areas, at_own_end, average_performance, forgetting, forward_transfer
 from metarl.scores.plots import plot_sequence
 from metarl.text import cell, printable, sentence

@@ -53,9 +53,9 @@ def main(rest: list[str]) -> int:
 
 def _report(arguments: ReportArguments, backend: str | None) -> Path:
     # imported here because mujoco reads at its import which GL to use
+    from metarl.records.compare import read_groups
     from metarl.report.results import rank
     from metarl.report.words import headline
-    from metarl.runs.compare import read_groups
     from metarl.runs.trust import Trust
 
     out = arguments.out or _place(arguments.runs)
@@ -119,9 +119,9 @@ def report_at_the_end(run: Path, experiment: Any, *, seed: int) -> tuple[Path | 
     a GPU. `metarl report RUN` makes all of them.
     """
     from metarl.cli.pictures.look import look_at
+    from metarl.records.compare import read_groups
     from metarl.report.results import rank
     from metarl.report.words import headline
-    from metarl.runs.compare import read_groups
 
     try:
         groups = read_groups([run])

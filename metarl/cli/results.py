@@ -11,13 +11,13 @@ from tyro.conf import Positional
 from metarl.errors import UserError
 from metarl.experiments.bench._metaworld_page import write_page
 from metarl.files import replace_file
-from metarl.runs.figures import benches_in, documents, filled_in
+from metarl.records.figures import benches_in, documents, filled_in
+from metarl.records.overview import one_page
+from metarl.records.places import records
+from metarl.records.promises import with_promises
+from metarl.records.results import add_result, section, write_table
+from metarl.records.stored import place_of_record, read_record, read_results
 from metarl.runs.log import say
-from metarl.runs.overview import one_page
-from metarl.runs.promises import with_promises
-from metarl.runs.records import records
-from metarl.runs.results import add_result, section, write_table
-from metarl.runs.stored import place_of_record, read_record, read_results
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from tyro.conf import Positional, subcommand
 
 from metarl.cli.evaluate import evaluate_both
 from metarl.errors import UserError
+from metarl.records.overview import judged_by
 from metarl.report.repeat import train_command
 from metarl.runs.directory import read_run_config
 from metarl.runs.log import say
-from metarl.runs.overview import judged_by
 from metarl.scores.format import HEADINGS
 from metarl.text import cell, printable
 from metarl.zoo.add import add_entry

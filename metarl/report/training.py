@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metarl.records.compare import Group, training_curve
 from metarl.report.figures import Line, training_figure
 from metarl.report.page import Section, Share, Table
 from metarl.report.words import amount, duration
-from metarl.runs.compare import Group, training_curve
 from metarl.scores.plots import COLORS
 from metarl.scores.rl import of_class
 

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metarl.records.compare import POLICY, Group, mean_interval
+from metarl.records.overview import judged_by
+from metarl.records.side_by_side import UNTRAINED, verdict
 from metarl.report.page import Card
-from metarl.runs.compare import POLICY, Group, mean_interval
 from metarl.runs.find import about
 from metarl.runs.log import format_seconds
-from metarl.runs.overview import judged_by
-from metarl.runs.side_by_side import UNTRAINED, verdict
 from metarl.scores.format import CONDITIONS, cell
 from metarl.scores.table import Scores, over_seeds
 

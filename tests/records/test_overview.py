@@ -12,12 +12,12 @@ import pytest
 from metarl.cli.main import main
 from metarl.errors import UserError
 from metarl.fewshot.results import overview
-from metarl.runs.compact import Record
-from metarl.runs.figures import MARKED, benches_in, documents, filled_in
+from metarl.records.compact import Record
+from metarl.records.figures import MARKED, benches_in, documents, filled_in
+from metarl.records.overview import BENCHMARKS, one_page
+from metarl.records.promises import PROMISE, promise, with_promises
+from metarl.records.stored import read_results
 from metarl.runs.find import experiments_directory
-from metarl.runs.overview import BENCHMARKS, one_page
-from metarl.runs.promises import PROMISE, promise, with_promises
-from metarl.runs.stored import read_results
 
 REMAKE = "run `metarl results` and `metarl fewshot table`"
 
@@ -120,7 +120,7 @@ def bare_numbers(text: str, known: Sequence[str]) -> list[str]:
 def test_no_table_has_a_number_that_nobody_fills_in(document: str) -> None:
     (path,) = (path for path in documents(experiments_directory()) if path.name == document)
     text = path.read_text()
-    assert not bare_numbers(text, PUBLISHED[document]), "mark it (metarl/runs/figures.py), or name its source here"
+    assert not bare_numbers(text, PUBLISHED[document]), "mark it (metarl/records/figures.py), or name its source here"
     assert all(words in text for words in PUBLISHED[document])
 
 

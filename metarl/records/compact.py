@@ -1,6 +1,6 @@
 """The record of an experiment as one JSON file of some kilobytes: what tables, plots and `metarl compare` are made of.
 
-Per-task means stand there rounded (`metarl.runs.packed`), training curves thinned. The intervals, the maxima and the
+Per-task means stand there rounded (`metarl.records.packed`), training curves thinned. The intervals, the maxima and the
 SHA-256 of what a run left are of the full data.
 """
 
@@ -18,9 +18,9 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from metarl.fewshot.data.stored_episodes import digest, packed_episodes
+from metarl.records.packed import MAX_VALUES, pack, pack_text, unpack, unpack_text
 from metarl.runs.log import EVALUATED_AT
 from metarl.runs.own_experiment import Source
-from metarl.runs.packed import MAX_VALUES, pack, pack_text, unpack, unpack_text
 from metarl.scores.stats import Interval
 from metarl.scores.table import NOT_A_SCORE, Scores, over_seeds, suites_from_json
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.runs.compare import POLICY, mean_interval
+from metarl.records.compare import POLICY, mean_interval
 from metarl.runs.same_config import tested_on
 from metarl.scores.format import cell
 from metarl.scores.table import Scores, suites_from_json

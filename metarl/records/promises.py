@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from metarl.runs.compact import Record
-from metarl.runs.overview import row_of
+from metarl.records.compact import Record
+from metarl.records.overview import row_of
 
 PROMISE = re.compile(r"^Record: [^\n]*$", re.MULTILINE)
 

@@ -26,8 +26,8 @@ import numpy as np
 from metarl.errors import UserError
 from metarl.fewshot.results import TRAINED
 from metarl.files import inside, read_plain
-from metarl.runs.compact import Means, Record
-from metarl.runs.stored import MAX_RECORD_BYTES
+from metarl.records.compact import Means, Record
+from metarl.records.stored import MAX_RECORD_BYTES
 
 MARKED = re.compile(r"<!--=(?P<figure>[^>]*)-->(?P<shown>[^<]*)<!---->")
 IN_PER_CENT = ("success_any", "success_last", "accuracy", "auroc", "false_acceptance_at_95")

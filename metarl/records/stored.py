@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from metarl.errors import UserError
 from metarl.files import inside, read_plain
-from metarl.runs.compact import Count, Record, Seed, StoredConfig, Words, from_json, maxima_of, record_of
+from metarl.records.compact import Count, Record, Seed, StoredConfig, Words, from_json, maxima_of, record_of
 from metarl.runs.directory import CONFIG, EVALUATION, MAX_CONFIG_BYTES, METRICS
 from metarl.runs.log import read_metrics
 from metarl.runs.own_experiment import Source

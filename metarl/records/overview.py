@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metarl.fewshot.results import TRAINED
-from metarl.runs.compact import Means, Record
+from metarl.records.compact import Means, Record
 from metarl.scores.format import cell
 
 BENCHMARKS = {
