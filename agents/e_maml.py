@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metarl.learn.gradient_learner import CPU, GradientLearner, MetaBatch
+from metarl.learn.gradient_learner import GradientLearner, MetaBatch
+from metarl.learner import CPU
 from metarl.rl.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
 from metarl.rl.batch import Batch
 from metarl.rl.fast_weights import FastWeights, PolicyProblem, policy_learner

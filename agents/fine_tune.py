@@ -11,7 +11,8 @@ from typing import Annotated
 
 import torch
 
-from metarl.agents.multi_task_ppo import CPU, MultiTaskPPO, PPOAdaptation, PPOConfig
+from metarl.agents.multi_task_ppo import MultiTaskPPO, PPOAdaptation, PPOConfig
+from metarl.learner import CPU
 from metarl.types import EnvSpec
 from metarl.validate import Count, Positive, Search
 

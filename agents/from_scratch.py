@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from metarl.agents.fine_tune import FineTuneConfig
-from metarl.agents.multi_task_ppo import CPU, MultiTaskPPO
+from metarl.agents.multi_task_ppo import MultiTaskPPO
+from metarl.learner import CPU
 from metarl.types import EnvSpec
 from metarl.validate import Positive
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
-from metarl.learn.gradient_learner import CPU, GradientLearner
+from metarl.learn.gradient_learner import GradientLearner
+from metarl.learner import CPU
 from metarl.rl.adapted_trust_region import AdaptedTrustRegion, TrustRegionConfig
 from metarl.rl.fast_weights import FastWeights, policy_learner
 from metarl.types import EnvSpec

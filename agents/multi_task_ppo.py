@@ -18,6 +18,7 @@ from metarl.learn import params as P
 from metarl.learn.gradient_cosine import gradient_cosine
 from metarl.learn.meta_optimizer import Adam
 from metarl.learn.params import check_tensors_match
+from metarl.learner import CPU
 from metarl.rl.batch import STEP_FIELDS, Batch, flat_batch
 from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.losses import clipped_surrogate_loss
@@ -29,8 +30,6 @@ from metarl.rollout.actor import PolicyActor
 from metarl.seeding import Stream, numpy_rng
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData
 from metarl.validate import Bounds, Checked, Count, NotNegative, Positive, Search, Share
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)

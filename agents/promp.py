@@ -15,8 +15,9 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from metarl.learn.gradient_learner import CPU, GradientLearner, MetaBatch
+from metarl.learn.gradient_learner import GradientLearner, MetaBatch
 from metarl.learn.meta_optimizer import Adam
+from metarl.learner import CPU
 from metarl.rl.fast_weights import FastWeights, FastWeightsConfig, PolicyProblem, policy_learner
 from metarl.rl.losses import clipped_surrogate_loss, surrogate_loss
 from metarl.rl.policies import Policy

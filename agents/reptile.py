@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import torch
 
 from metarl.learn import params as P
-from metarl.learn.gradient_learner import CPU, GradientLearner, MetaBatch
+from metarl.learn.gradient_learner import GradientLearner, MetaBatch
 from metarl.learn.meta_optimizer import Interpolation
+from metarl.learner import CPU
 from metarl.rl.fast_weights import FastWeights, FastWeightsConfig, PolicyProblem, policy_learner
 from metarl.types import EnvSpec, Metrics, Params
 from metarl.validate import Bounds, Search

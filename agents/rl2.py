@@ -20,6 +20,7 @@ from metarl.errors import NonFiniteError, SettingError
 from metarl.learn import params as P
 from metarl.learn.meta_optimizer import Adam
 from metarl.learn.params import check_tensors_match
+from metarl.learner import CPU
 from metarl.rl.batch import stack_tasks
 from metarl.rl.chunks import Chunks
 from metarl.rl.exploration_noise import ExplorationConfig
@@ -36,8 +37,6 @@ from metarl.rl.trial_ppo import TrialPPO
 from metarl.seeding import Stream, numpy_rng
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData
 from metarl.validate import Bounds, Checked, Count, NotNegative, Positive, Search, Share
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)

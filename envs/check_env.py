@@ -26,7 +26,7 @@ from metarl.envs.any_gym.make import made_env, registered_horizon
 from metarl.envs.any_gym.own_tasks import missing_methods
 from metarl.envs.any_gym.suggest import GUESSED_HORIZON, suggestion
 from metarl.envs.first_episodes import random_actions, roll, roll_elsewhere
-from metarl.envs.mujoco_v5.physics import make_data, mj_step
+from metarl.envs.mujoco_calls import make_data, mj_step
 from metarl.envs.one_task import OneTask
 from metarl.envs.registry import all_envs
 from metarl.envs.single_task_env import env_of

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import mujoco
 import numpy as np
 from gymnasium.envs.mujoco.mujoco_rendering import OffScreenViewer
 from numpy.typing import NDArray
 
+from metarl.envs.mujoco_calls import untyped
 from metarl.envs.view import View
 
-_mujoco: Any = mujoco  # its functions are in C, and untyped
 _GOAL_COLOUR = np.array([0.95, 0.75, 0.1, 0.6], np.float32)
 
 
@@ -34,7 +33,7 @@ class ScenePicture:
         # gymnasium draws in whichever GL context is current, that of the viewer made last: of several, each in its own
         self._viewer.make_context_current()
         if goal is not None:
-            ball = _mujoco.mjtGeom.mjGEOM_SPHERE
+            ball = untyped.mjtGeom.mjGEOM_SPHERE
             self._viewer.add_marker(type=ball, size=np.full(3, radius), pos=np.asarray(goal, float), rgba=_GOAL_COLOUR)
         frame: Any = self._viewer.render("rgb_array", self._camera_id)
         return np.ascontiguousarray(frame)

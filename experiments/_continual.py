@@ -13,6 +13,7 @@ from metarl.errors import UserError
 from metarl.experiment import Preset, RLExperiment, RLSettings, TrainerConfig
 from metarl.experiments._build import build_with
 from metarl.experiments._sac import METAWORLD
+from metarl.experiments._sequence import show_own
 from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
 from metarl.types import Task
@@ -72,7 +73,7 @@ def build(config: Config) -> RLExperiment:
     def sample_at(iteration: int, num_tasks: int, rng: np.random.Generator) -> list[Task]:
         return config.tasks.sample_at(iteration // per_task, num_tasks, rng=rng)
 
-    return build_with(SAC, config, sample_at=sample_at)
+    return build_with(SAC, config, sample_at=sample_at, show_run=show_own)
 
 
 def iterations_per_task(config: Config) -> int:

@@ -1,8 +1,8 @@
 """Few-shot learning in about a minute: five methods on scikit-learn's digits, as a table and three pictures.
 
-Run by `make fewshot-demo`. Meta-trained on the digits 0 to 5 and their rotations, tested on 6 to 9 and theirs; each
-digit of 8 pixels lies somewhere on a canvas of 12. On the canvas of 8 raw pixels win (nearest centroid 82 %, the best
-method 79 %): the digits are centred there, and six of them are few to learn from.
+Run by `make fewshot-demo`. Meta-trained on the digits 0 to 5 and their rotations, tested on 6 to 9 and theirs. Each
+digit of 8 pixels lies somewhere on a canvas of 12: on one of 8 the digits are centred, raw pixels are hard to beat, and
+six digits are few to learn from.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from metarl.agents.registry import all_agents
+from metarl.agents.registry import AgentEntry, all_agents
 from metarl.errors import UserError, nearest
 from metarl.experiment import RLExperiment, RLSettings, TrainerConfig
 from metarl.experiments._build import build_with
@@ -14,7 +14,7 @@ from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
 from metarl.tasks import TaskDistribution
 
-Experiment = tuple[Callable[[], Any], Callable[[Any], RLExperiment]]
+ConfigAndBuild = tuple[Callable[[], Any], Callable[[Any], RLExperiment]]
 """The `config` and `build` of an experiment file."""
 
 _TRAINER = TrainerConfig(iterations=100, meta_batch_size=20)
@@ -30,23 +30,25 @@ _TRIALS = RLSettings(
 
 def experiment_on(
     tasks: TaskDistribution,
-    agent: str = "maml",
+    agent: str | AgentEntry = "maml",
     *,
     agent_config: Any = None,
     trainer: TrainerConfig = _TRAINER,
     rl: RLSettings | None = None,
-) -> Experiment:
+) -> ConfigAndBuild:
     """`config, build = experiment_on(tasks)`, at the top of an experiment file, is all that `metarl train` needs.
 
-    `agent_config` is the agent's own dataclass, with its defaults if not given; `rl` is, for RL², trials of ten
-    episodes. Each setting is a flag of the command line as well. Raises UserError for an unknown agent.
+    `agent` is a name of `metarl list`, or an agent of your own. `agent_config` is its own dataclass, with its defaults
+    if not given; `rl` is, for RL², trials of ten episodes. Each setting is a flag of the command line as well. Raises
+    UserError for an unknown agent.
     """
-    agents = all_agents()
-    if agent not in agents:
-        raise UserError(f"unknown agent {agent!r}{nearest(agent, agents)}; `metarl list` names them all")
-    own = agents[agent].config
+    entry = agent if isinstance(agent, AgentEntry) else _entry(agent)
+    own = entry.config
     if agent_config is not None and not isinstance(agent_config, type(own)):
-        raise UserError(f"{agent} takes a {type(own).__name__}, not a {type(agent_config).__name__}; give one that is")
+        raise UserError(
+            f"{agent if entry is not agent else entry.description} takes a {type(own).__name__}, not a "
+            f"{type(agent_config).__name__}; give one that is"
+        )
     parts = {
         "trainer": trainer,
         "agent": own if agent_config is None else agent_config,
@@ -56,4 +58,11 @@ def experiment_on(
     Config = dataclasses.make_dataclass(
         "Config", [(name, type(part)) for name, part in parts.items()], frozen=True, kw_only=True
     )
-    return lambda: Config(**parts), lambda config: build_with(agents[agent].build, config)
+    return lambda: Config(**parts), lambda config: build_with(entry.build, config)
+
+
+def _entry(name: str) -> AgentEntry:
+    agents = all_agents()
+    if name not in agents:
+        raise UserError(f"unknown agent {name!r:.100}{nearest(str(name), agents)}; `metarl list` names them all")
+    return agents[name]

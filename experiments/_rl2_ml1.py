@@ -7,7 +7,7 @@ from dataclasses import replace
 from metarl.agents.rl2 import RL2Config
 from metarl.envs.metaworld.ml1 import ML1
 from metarl.experiment import RLSettings, TrainerConfig
-from metarl.experiments._plug_in import Experiment, experiment_on
+from metarl.experiments._plug_in import ConfigAndBuild, experiment_on
 from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
 
@@ -18,7 +18,7 @@ AGENT = RL2Config(hidden_dim=128, normalize_inputs=True, input_changes=True, lr=
 
 def rl2_on_ml1(
     env_name: str, *, iterations: int, object_jitter: float, anneal_updates: int | None = None
-) -> Experiment:
+) -> ConfigAndBuild:
     """100k env steps an iteration. Without the jitter (metres) a memory learns which object lies where.
 
     `anneal_updates`: those of lr and bonus, if not `iterations`.

@@ -9,7 +9,7 @@ from metarl.agents.multi_task_ppo import PPOConfig
 from metarl.agents.rl2 import RL2Config
 from metarl.envs.mujoco_v5.tasks import RobotTasks
 from metarl.experiment import RLSettings, TrainerConfig
-from metarl.experiments._plug_in import Experiment, experiment_on
+from metarl.experiments._plug_in import ConfigAndBuild, experiment_on
 from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
 
@@ -53,7 +53,7 @@ RL2_TRIALS = RLSettings(
 SLOW_RL2_TRIALS = replace(RL2_TRIALS, evaluation=replace(RL2_TRIALS.evaluation, test_episodes=10, max_tasks=20))
 
 
-def walk(family: str, *, iterations: int = 100) -> Experiment:
+def walk(family: str, *, iterations: int = 100) -> ConfigAndBuild:
     """RL² in trials of two episodes of 200 steps: at most 40k env steps an iteration."""
     return experiment_on(
         RobotTasks(family=family),

@@ -11,7 +11,7 @@ from metarl.envs.any_gym import GymTasks
 from metarl.envs.any_gym.make import needed_horizon
 from metarl.envs.metaworld.mt import MT
 from metarl.experiment import Preset, RLSettings, TrainerConfig
-from metarl.experiments._plug_in import Experiment, experiment_on
+from metarl.experiments._plug_in import ConfigAndBuild, experiment_on
 from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
@@ -111,7 +111,7 @@ def fixed_goals(config: Any) -> Any:
     )
 
 
-def sac_on_mt(tasks: MT, *, num_classes: int, iterations: int) -> Experiment:
+def sac_on_mt(tasks: MT, *, num_classes: int, iterations: int) -> ConfigAndBuild:
     """An iteration is an episode of each class, 500 env steps; two threads, since the workers wait meanwhile."""
     return experiment_on(
         tasks,
@@ -129,7 +129,7 @@ def sac_on_mt(tasks: MT, *, num_classes: int, iterations: int) -> Experiment:
     )
 
 
-def sac_on_one_env(tasks: GymTasks, *, env_steps: int, warmup_steps: int = 5_000) -> Experiment:
+def sac_on_one_env(tasks: GymTasks, *, env_steps: int, warmup_steps: int = 5_000) -> ConfigAndBuild:
     """An iteration is an episode; a gradient step every four env steps. Scored on 20 episodes."""
     horizon = needed_horizon(tasks.env)
     return experiment_on(

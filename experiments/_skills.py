@@ -5,12 +5,12 @@ from __future__ import annotations
 from metarl.agents.maml import MAMLConfig
 from metarl.envs.metaworld.ml1 import ML1
 from metarl.experiment import RLSettings, TrainerConfig
-from metarl.experiments._plug_in import Experiment, experiment_on
+from metarl.experiments._plug_in import ConfigAndBuild, experiment_on
 from metarl.rollout.pool import PoolConfig
 from metarl.scores.rl import EvaluationConfig
 
 
-def skill(env_name: str, *, iterations: int = 50, max_kl: float = 0.01) -> Experiment:
+def skill(env_name: str, *, iterations: int = 50, max_kl: float = 0.01) -> ConfigAndBuild:
     """Ten adaptation episodes in two inner steps, 100k env steps an iteration; a larger max_kl goes further in each.
 
     What the skills' files say they reached was measured with `--max-tasks 20 --test-episodes 5` (turn_dial with 3).

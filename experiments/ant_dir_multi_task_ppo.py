@@ -1,4 +1,7 @@
-"""One policy without adaptation for all of the Ant's hidden directions: what ant_dir_maml has to beat."""
+"""One policy without adaptation for all of the Ant's hidden directions: what ant_dir_maml has to beat.
+
+Record: return 159 [156, 162], 160 [155, 164] before adaptation; 3.6M env steps, 10 minutes, 1 seed.
+"""
 
 from __future__ import annotations
 

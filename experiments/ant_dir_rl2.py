@@ -1,9 +1,9 @@
 """RL² on the Ant in a hidden direction of the whole circle, as PEARL defines it: trials of two episodes.
 
-Return on 20 held-out directions in the first episode: 327 with the mean action, 240 with sampled ones (3.6M env steps,
-two seeds; 16 to 24 minutes on one core, the other one busy), and still rising. Untrained, the mean action stands still
-and has 196 for being alive; sampled ones have 9. Later episodes add nothing: the memory needs a part of the first.
-A "step" is an episode that the memory has seen.
+A "step" of the results is an episode that the memory has seen. Later episodes add nothing: the memory needs a part of
+the first one. Returns were still rising when training ended.
+
+Record: return 219 [200, 238], 240 [139, 340] before adaptation; 3.6M env steps, 20 minutes, 2 seeds.
 """
 
 from __future__ import annotations

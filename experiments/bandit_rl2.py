@@ -1,8 +1,8 @@
 """RL² on 10-armed Bernoulli bandits of 100 pulls, beside UCB1 and Thompson sampling on the same tasks.
 
-Over the last 20 updates, 1,000 new bandits each: 77.2 and 77.9 with sampled arms (seeds 1 and 2), UCB1 63.5 as
-published and 81.3 tuned, Thompson sampling 77.1, random 50 (30M pulls; 15 to 27 minutes on one core, the other one
-busy). That is 0.950 and 0.958 of tuned UCB1.
+Their returns on each batch's bandits are in metrics.jsonl, next to the agent's.
+
+Record: return 74.4 [63.8, 85.1], 76.8 [67.5, 86.2] before adaptation; 30.0M env steps, 21 minutes, 2 seeds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """MAML on a cart-pole whose pole length is drawn, and which way its motor is wired: a factory plugged in.
 
-With the length alone one policy balances all poles (199 of 200 steps after 15 updates): there is nothing to adapt to.
-On 20 held-out carts after 16 updates (1.0M env steps, seed 1): 45 steps before adaptation, 190 and 196 after one and
-two gradient steps on 10 episodes each; the untrained policy 48, 47 and 53.
+The return counts the steps that the pole stays up, of 200. With the length alone one policy balances all poles, and
+there is nothing to adapt to.
+
+Record: none yet.
 """
 
 from typing import Any

@@ -1,8 +1,9 @@
 """MAML on HalfCheetah at a hidden speed of 0 to 3 m/s, as PEARL defines it: 100 tasks to train on, 30 to test on.
 
-Held to the reward alone, the policy has to find out from twenty episodes which speed is wanted. Return on the 30
-held-out speeds after 0/1/2/3 steps with sampled actions: -223 / -175 / -177 / -170, mean of two seeds (-149 and -192
-after three steps); multi-task PPO -189 throughout, RL² -44 (10M env steps each, RL² 6M). Standing still costs 300.
+The policy has to find out from twenty episodes, by the reward alone, which speed is wanted. Compare
+`cheetah_vel_multi_task_ppo`, which does not adapt, and `cheetah_vel_rl2`. Standing still has a return of -300.
+
+Record: return -170 [-441, 100], -223 [-299, -148] before adaptation; 10.0M env steps, 18 minutes, 2 seeds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""One policy without adaptation for all of HalfCheetah's hidden speeds: what cheetah_vel_maml has to beat."""
+"""One policy without adaptation for all of HalfCheetah's hidden speeds: what cheetah_vel_maml has to beat.
+
+Record: return -189 [-280, -97], -188 [-263, -113] before adaptation; 10.0M env steps, 24 minutes, 2 seeds.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """MAML on Meta-World ML10: meta-train on ten kinds of task, adapt to five others.
 
 20M env steps, the published budget. The ten adaptation episodes are spent on two inner steps of five, which was
-better than one of ten on ML1 (LOG.md). After adaptation, sampled actions, success at any step: 42 % on training
-goals, 33 % on the held-out classes (seed 1; 43 % as metaworld 3.1.1 counts).
-ML25 and ML45: `--benchmark ML45 --meta-batch-size 45`.
+better than one of ten on ML1 (LOG.md). ML25 and ML45: `--benchmark ML45 --meta-batch-size 45`.
+
+Record: success 33% [27, 39], 39% [33, 46] before adaptation; 20.0M env steps, 73 minutes, 1 seed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""MAML on sinusoids: 6 to 7 minutes on 1 core; MSE 0.307 / 0.099 / 0.082 after 1 / 5 / 10 steps (10 points, seed 0)."""
+"""MAML on sinusoids (Finn et al. 2017, section 5.1): amplitude and phase from ten points.
+
+Record: 5s mse 0.272 ± 0.097, 3.12 ± 0.33 before adaptation; 70,000 iterations, 7 minutes, 2 seeds.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 """Robot skill: close a drawer, wherever the cabinet stands.
 
-Teaches drawer-close of Meta-World, the easiest of the set: one policy closes all drawers (100 % before adaptation and
-after it, on 20 held-out places, 1.0M env steps, seed 1; untrained 25 %), so it shows training and not adaptation.
+Teaches drawer-close of Meta-World, the easiest of the set. One policy closes all drawers, so this shows training and
+not adaptation.
+
+Record: success 100% [84, 100], 100% [84, 100] before adaptation; 1.0M env steps, 10 minutes, 1 seed.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Literal, Protocol, get_args, runtime_checkable
 
@@ -127,6 +128,15 @@ class ChecksData(Protocol):
         ...
 
 
+@runtime_checkable
+class ShowsRun(Protocol):
+    """What an experiment offers besides where a finished run has more to show than its report."""
+
+    def show_run(self, run: Path) -> None:
+        """Print it, and leave its pictures in the run's directory. It is called once all other files are there."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class RLSettings(Checked):
     """How a meta-RL experiment collects and evaluates."""
@@ -153,11 +163,14 @@ class RLExperiment:
         settings: RLSettings,
         references: Callable[[Sequence[TaskData]], Metrics] = lambda batch: {},
         sample_at: Callable[[int, int, np.random.Generator], list[Task]] | None = None,
+        show_run: Callable[[Path], None] = lambda run: None,
     ) -> None:
         """`references` scores other algorithms on a batch's tasks, for the log. `sample_at(iteration, num_tasks, rng)`
-        draws the tasks of a meta-update where they change in the course of training; `tasks.sample` if not given."""
+        draws the tasks of a meta-update where they change in the course of training; `tasks.sample` if not given.
+        `show_run` is `ShowsRun`'s."""
         self.tasks, self.settings, self.references = tasks, settings, references
         self._sample_at = sample_at or (lambda iteration, num_tasks, rng: tasks.sample(num_tasks, rng=rng))
+        self.show_run = show_run
         self._make_learner = make_learner
         self.learner = make_learner()
         check_members(tasks, TaskDistribution, what="the task distribution")

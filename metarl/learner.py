@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from metarl.types import EnvSpec, Episodes, Metrics, Phi, Task, TaskData
 
 Memory = Any
 """What an actor carries from step to step: stacked parameters (MAML), recurrent state (RL²)."""
+
+CPU = torch.device("cpu")
+"""Where a learner computes unless told otherwise."""
 
 
 class ActorInput(NamedTuple):

@@ -17,6 +17,9 @@ settings.load_profile("metarl")
 # One thread: on a busy machine small products that wait for each other's threads take ten times as long.
 torch.set_num_threads(1)
 
+if "MUJOCO_GL" in os.environ:  # as mujoco does at the first picture, which a test would then seem to have changed
+    os.environ.setdefault("PYOPENGL_PLATFORM", os.environ["MUJOCO_GL"])
+
 
 @pytest.fixture(scope="session", autouse=True)
 def metarl_cache(tmp_path_factory):

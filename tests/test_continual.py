@@ -10,12 +10,12 @@ import pytest
 from metarl.cli.main import main
 from metarl.envs.metaworld.continual import ContinualWorld
 from metarl.experiments._continual import iterations_per_task, of_sequence
+from metarl.records.compare import read_groups
+from metarl.records.sequence import areas_alone, read_sequence
 from metarl.report.training import training_section
 from metarl.rl.replay import rows_by_group
 from metarl.runs.checkpoint import load_latest
-from metarl.runs.compare import read_groups
 from metarl.runs.log import read_metrics
-from metarl.runs.sequence import areas_alone, read_sequence
 from metarl.runs.stored_batches import StoredBatches
 from tests.fewshot.problems import snapshot
 
@@ -112,6 +112,16 @@ def test_the_table_and_the_picture(runs: Path, tmp_path: Path, capsys: pytest.Ca
     assert picture.stat().st_size > 10_000 and (runs / "fine" / "continual.png").is_file()
     fine, alone = read_sequence(runs / "fine"), read_sequence(runs / "alone")
     assert str(areas_alone(fine, [alone, alone]).tolist()) == "[nan, 0.0]"
+
+
+def test_a_run_that_was_not_scored_meanwhile_says_why_it_has_no_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "unscored"
+    assert train(out, "--eval-every-iterations", "0", "--no-report", names=NAMES[:1], steps=10) == 0
+    said = capsys.readouterr().out
+    assert "no table of the sequence" in said and "--eval-every-iterations" in said
+    assert not (out / "continual.png").exists()
 
 
 def test_a_report_has_a_figure_of_each_task(runs: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -104,6 +105,30 @@ def test_the_tutorial_on_an_agent_of_ones_own(tmp_path: Path, monkeypatch, capsy
     assert main(["train", "my_agent.py", "--best", "0.1", "--out", "run", "--test-episodes", "2"]) == 0
     assert "meta-trained" in capsys.readouterr().out
     assert main(["train", "my_agent.py", "--best", "0.1", "--out", "run", "--resume", "--iterations", "6"]) == 0
+
+
+def test_the_agent_of_the_guide_is_an_experiment(tmp_path: Path, monkeypatch, capsys) -> None:
+    agent, experiment = blocks("docs/agents.md")[-2:]
+    (tmp_path / "maml_by_ppo.py").write_text(f"{agent}\n\n{experiment}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    small = [
+        "--iterations",
+        "1",
+        "--meta-batch-size",
+        "2",
+        "--max-tasks",
+        "2",
+        "--workers",
+        "0",
+        "--test-episodes",
+        "1",
+    ]
+    assert main(["train", "maml_by_ppo.py", "--clip", "0.1", "--epochs", "2", "--out", "run", *small]) == 0
+    assert "meta-trained" in capsys.readouterr().out
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())["config"]["agent"]
+    assert (stored["clip"], stored["epochs"]) == (0.1, 2)
+    assert main(["evaluate", "run", "--experiment", "maml_by_ppo.py"]) == 0
 
 
 def test_the_tutorial_on_data_of_ones_own(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -28,9 +28,9 @@ from metarl.rollout.pool import PoolConfig
 from metarl.runs.find import experiment_names, load_experiment
 from metarl.runs.log import read_metrics
 from tests.conftest import Drawing
+from tests.fewshot.data.test_arrays_file import write
+from tests.fewshot.data.test_image_folder import make
 from tests.fewshot.problems import image_source
-from tests.fewshot.test_arrays_file import write
-from tests.fewshot.test_image_folder import make
 
 NEEDS_DATA = ("omniglot_", "intents", "robot_failures_")
 """Beginnings of the names of experiments on files in METARL_DATA."""

@@ -40,16 +40,40 @@ config, build = experiment_on(GymTasks(Thrower, vary={"wind": Uniform(-2, 2)}, h
 '''
 
 
-def test_a_users_own_env_trains_in_workers_and_evaluates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_own_env_trains_in_workers_and_evaluates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     experiment = tmp_path / "thrower.py"
     experiment.write_text(OWN_ENV.replace("AGENT", "'maml'"))
     out = tmp_path / "run"
     assert main(["train", str(experiment), "--out", str(out), "--workers", "2", *SMALL]) == 0
+    (adapt,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  metarl adapt"))
+    assert main(adapt.split()[1:]) == 0  # as it was said
     assert len(read_metrics(out / "metrics.jsonl")) == 2
     stored = json.loads((out / "config.json").read_text())
     assert "wind" in json.dumps(stored)
     assert main(["evaluate", str(out), "--trust", "--workers", "0"]) == 0  # so the config came back from its JSON
+
+
+def test_an_experiment_of_ones_own_shows_what_its_run_has_besides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`show_run` is called with the run's directory, once its other files are there."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    experiment = tmp_path / "showing_thrower.py"
+    showing = """
+plain = build
+
+def build(config):
+    experiment = plain(config)
+    experiment.show_run = lambda run: print(f"it has {(run / 'evaluation.json').is_file()}: {run.name}")
+    return experiment
+"""
+    experiment.write_text(OWN_ENV.replace("AGENT", "'maml'") + showing)
+    out = tmp_path / "shown"
+    assert main(["train", str(experiment), "--out", str(out), "--workers", "0", "--no-report", *SMALL]) == 0
+    assert "it has True: shown" in capsys.readouterr().out
 
 
 @pytest.mark.slow

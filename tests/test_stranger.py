@@ -25,7 +25,7 @@ from torch import Tensor
 
 from metarl.cli import play, report
 from metarl.cli.main import main
-from metarl.runs import compare
+from metarl.records import compare
 
 pytestmark = pytest.mark.draws
 

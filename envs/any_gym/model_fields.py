@@ -6,13 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.envs.mujoco_calls import untyped
 from metarl.errors import UserError, nearest
-
-_mujoco: Any = mujoco
 
 # what the rows of a field are, by the field's prefix
 _OBJECTS = {
@@ -26,10 +24,10 @@ _OBJECTS = {
     "eq": "EQUALITY",
 }
 _DOFS = {
-    int(_mujoco.mjtJoint.mjJNT_FREE): 6,
-    int(_mujoco.mjtJoint.mjJNT_BALL): 3,
-    int(_mujoco.mjtJoint.mjJNT_SLIDE): 1,
-    int(_mujoco.mjtJoint.mjJNT_HINGE): 1,
+    int(untyped.mjtJoint.mjJNT_FREE): 6,
+    int(untyped.mjtJoint.mjJNT_BALL): 3,
+    int(untyped.mjtJoint.mjJNT_SLIDE): 1,
+    int(untyped.mjtJoint.mjJNT_HINGE): 1,
 }
 """Degrees of freedom of a joint, by its type; no field that can be scaled has a row a coordinate (7 and 4 of them)."""
 
@@ -62,11 +60,11 @@ def rows_of(model: Any, field: str, env: str) -> tuple[str, slice | int]:
 
 
 def _element(model: Any, kind: str, element: str, env: str, field: str) -> int:
-    object_type = int(getattr(_mujoco.mjtObj, f"mjOBJ_{kind}"))
-    index = _mujoco.mj_name2id(model, object_type, element)
+    object_type = int(getattr(untyped.mjtObj, f"mjOBJ_{kind}"))
+    index = untyped.mj_name2id(model, object_type, element)
     if index < 0:
         count = {"BODY": model.nbody, "JOINT": model.njnt, "GEOM": model.ngeom, "ACTUATOR": model.nu}.get(kind, 0)
-        names = [n for i in range(count) if (n := _mujoco.mj_id2name(model, object_type, i))]
+        names = [n for i in range(count) if (n := untyped.mj_id2name(model, object_type, i))]
         raise UserError(
             f"env {env!r}: field {field!r} has no {kind.lower()} {element!r}{nearest(element, names)}; "
             f"it has {', '.join(names) or 'none with a name'}"
@@ -82,7 +80,7 @@ class ModelScaler:
         self._rows = {field: rows_of(model, field, env) for field in fields}
         self._own = {name: getattr(model, name).copy() for name, _ in self._rows.values()}
         self._set: dict[str, NDArray[np.float64]] = {}
-        self._scratch = _mujoco.MjData(model)
+        self._scratch = untyped.MjData(model)
 
     def scale(self, factors: Mapping[str, float]) -> None:
         for name, own in self._own.items():
@@ -98,7 +96,7 @@ class ModelScaler:
                     "draw one number for it, without `size`"
                 ) from error
         # inverse weights and the like follow from masses: without it constraints go on with the old ones
-        _mujoco.mj_setConst(self.model, self._scratch)
+        untyped.mj_setConst(self.model, self._scratch)
         self._set = {field: self._values(field) for field in factors}
 
     def _values(self, field: str) -> NDArray[np.float64]:

@@ -37,6 +37,8 @@ from metarl.envs.mujoco_v5.family import (
     direction_name,
     draw_angle,
     draw_direction,
+    draw_in_disc,
+    draw_in_square,
     draw_velocity,
     heading,
     one_number,
@@ -81,15 +83,6 @@ def pearl_direction(moved: Moved) -> Floats:
 def pearl_goal(moved: Moved) -> Floats:
     """(L,) reward of PEARL's ant: minus the distance to the task's place, less its costs."""
     return -abs(torso_xy(moved.state) - moved.goal).sum(-1) - 0.1 * control_cost(moved) - contact_cost(moved)
-
-
-def _draw_in_square(robot: Robot, rng: np.random.Generator) -> dict[str, Any]:
-    return {"goal": rng.uniform(-3.0, 3.0, 2).tolist()}
-
-
-def _draw_in_disc(robot: Robot, rng: np.random.Generator) -> dict[str, Any]:
-    angle, radius = rng.uniform(0, 2 * np.pi), 3.0 * np.sqrt(rng.random())
-    return {"goal": [float(radius * np.cos(angle)), float(radius * np.sin(angle))]}
 
 
 def _place(params: Params) -> list[float]:
@@ -168,13 +161,13 @@ ANT_FAMILIES = {
         also_reads=("subtree_com",),
     ),
     "ant-goal-maml-v0": dataclasses.replace(
-        _goal_family(MAML, "goal U[-3, 3]^2 m", _draw_in_square, rewards=maml_goal, also_reads=("subtree_com",)),
+        _goal_family(MAML, "goal U[-3, 3]^2 m", draw_in_square(3.0), rewards=maml_goal, also_reads=("subtree_com",)),
         robot=_ANT_WITH_POSITION_AND_END,
     ),
     "ant-goal-pearl-v0": _goal_family(
         PEARL,
         "goal uniform in a disc of radius 3 m",
-        _draw_in_disc,
+        draw_in_disc(3.0),
         rewards=pearl_goal,
         num_train_tasks=150,
         num_test_tasks=30,

@@ -9,13 +9,11 @@ the fingertip within 0.02 m, the object within 0.05 m. Pusher actions in [-1, 1]
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.envs.mujoco_v5.family import Family, Floats, Moved, Params, control_cost
-from metarl.envs.mujoco_v5.robots import FINGERTIP, GOAL, OBJECT, PUSHER, REACHER, TARGET, TIPS, Robot, State
+from metarl.envs.mujoco_v5.family import Family, Floats, Moved, Params, control_cost, draw_in_disc, draw_in_square
+from metarl.envs.mujoco_v5.robots import FINGERTIP, GOAL, OBJECT, PUSHER, REACHER, TARGET, TIPS, State
 from metarl.envs.view import View
 
 
@@ -44,15 +42,6 @@ def pushed(moved: Moved) -> NDArray[np.bool_]:
     return _distance(moved.state, OBJECT, GOAL) < 0.05
 
 
-def _draw_in_disc(robot: Robot, rng: np.random.Generator) -> dict[str, Any]:
-    angle, radius = rng.uniform(0, 2 * np.pi), 0.2 * np.sqrt(rng.random())
-    return {"goal": [float(radius * np.cos(angle)), float(radius * np.sin(angle))]}
-
-
-def _draw_in_square(robot: Robot, rng: np.random.Generator) -> dict[str, Any]:
-    return {"goal": rng.uniform(-0.1, 0.1, 2).tolist()}
-
-
 def _name_of(params: Params) -> str:
     return "{:+.6f},{:+.6f}".format(*params["goal"])
 
@@ -72,7 +61,7 @@ ARM_FAMILIES = {
         source="ours, on gymnasium's Reacher-v5",
         robot=REACHER,
         horizon_steps=50,
-        draw=_draw_in_disc,
+        draw=draw_in_disc(0.2),
         name_of=_name_of,
         rewards=reach,
         succeeded=reached,
@@ -85,7 +74,7 @@ ARM_FAMILIES = {
         source="ours, on gymnasium's Pusher-v5",
         robot=PUSHER,
         horizon_steps=100,
-        draw=_draw_in_square,
+        draw=draw_in_square(0.1),
         name_of=_name_of,
         rewards=push,
         succeeded=pushed,

@@ -126,6 +126,25 @@ def direction_name(params: Params) -> str:
 BACKWARD_AND_FORWARD: tuple[Params, ...] = ({"direction": -1.0}, {"direction": 1.0})
 
 
+def draw_in_square(half: float) -> Callable[[Robot, np.random.Generator], dict[str, Any]]:
+    """A place in U[-half, half]^2, metres."""
+
+    def draw(robot: Robot, rng: np.random.Generator) -> dict[str, Any]:
+        return {"goal": rng.uniform(-half, half, 2).tolist()}
+
+    return draw
+
+
+def draw_in_disc(most: float) -> Callable[[Robot, np.random.Generator], dict[str, Any]]:
+    """A place, uniform in the disc of radius `most`, metres."""
+
+    def draw(robot: Robot, rng: np.random.Generator) -> dict[str, Any]:
+        angle, radius = rng.uniform(0, 2 * np.pi), most * np.sqrt(rng.random())
+        return {"goal": [float(radius * np.cos(angle)), float(radius * np.sin(angle))]}
+
+    return draw
+
+
 def draw_velocity(low: float, high: float) -> Callable[[Robot, np.random.Generator], dict[str, Any]]:
     """A draw of task parameters with a speed between `low` and `high`, in m/s."""
     return lambda robot, rng: {"velocity": float(rng.uniform(low, high))}

@@ -7,17 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.envs.mujoco_calls import MjData, MjModel, make_data, mj_forward, mj_step
 from metarl.envs.mujoco_v5.family import Family, Moved
-from metarl.envs.mujoco_v5.physics import (
-    MjData,
-    MjModel,
-    changed_model,
-    make_data,
-    mj_contact_forces,
-    mj_forward,
-    mj_reset_data,
-    mj_step,
-)
+from metarl.envs.mujoco_v5.physics import changed_model, mj_contact_forces, mj_reset_data
 from metarl.envs.mujoco_v5.robots import Floats, State
 from metarl.rollout.lanes import EnvFault
 from metarl.seeding import SeedKey, numpy_rng

@@ -1,4 +1,4 @@
-"""The part of MuJoCo that this package uses. Its compiled module ships no types: here it becomes `Any`."""
+"""Models of gymnasium's robots, as they are and changed, and what more of MuJoCo these robots use."""
 
 from __future__ import annotations
 
@@ -6,22 +6,15 @@ import copy
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import gymnasium
-import mujoco
 import numpy as np
 
-_mujoco: Any = mujoco
+from metarl.envs.mujoco_calls import MjModel, make_data, untyped
 
-MjModel: TypeAlias = Any
-MjData: TypeAlias = Any
-
-make_data = _mujoco.MjData
-mj_step = _mujoco.mj_step
-mj_forward = _mujoco.mj_forward
-mj_reset_data = _mujoco.mj_resetData
-mj_contact_forces = _mujoco.mj_rnePostConstraint
+mj_reset_data = untyped.mj_resetData
+mj_contact_forces = untyped.mj_rnePostConstraint
 """Fills cacc, cfrc_int and cfrc_ext, which mj_step leaves alone; the state is untouched."""
 
 _ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
@@ -34,8 +27,8 @@ def load_model(xml: str) -> MjModel:
     MuJoCo's answer to an unstable simulation is to reset it silently in the middle of the episode; that is turned
     off, so that a NaN shows as one and the rollout's `non_finite` setting decides.
     """
-    model = _mujoco.MjModel.from_xml_path(str(_ASSETS / xml))
-    model.opt.disableflags |= int(_mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    model = untyped.MjModel.from_xml_path(str(_ASSETS / xml))
+    model.opt.disableflags |= int(untyped.mjtDisableBit.mjDSBL_AUTORESET)
     return model
 
 
@@ -50,4 +43,4 @@ def changed_model(model: MjModel, scales: Mapping[str, Any]) -> MjModel:
 
 def refresh_constants(model: MjModel) -> None:
     """Subtree masses, inverse weights and the like: without it, constraints go on with those of the old masses."""
-    _mujoco.mj_setConst(model, make_data(model))
+    untyped.mj_setConst(model, make_data(model))

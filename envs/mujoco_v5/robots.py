@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.envs.mujoco_v5.physics import MjModel, load_model
+from metarl.envs.mujoco_calls import MjModel
+from metarl.envs.mujoco_v5.physics import load_model
 
 Floats = NDArray[np.float64]
 State = dict[str, Floats]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.envs.mujoco_v5.physics import mj_step
+from metarl.envs.mujoco_calls import mj_step
 from metarl.envs.mujoco_v5.tasks import FAMILIES, RobotTasks
 from metarl.rollout.jobs import RolloutJob
 from metarl.types import Episodes

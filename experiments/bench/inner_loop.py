@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,13 +16,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from metarl.experiments.bench._record import store
 from metarl.fewshot.data.sinusoid import Sinusoid, SinusoidConfig
 from metarl.fewshot.methods.fast_weights import FastWeights
 from metarl.fewshot.methods.gradient import BackendChoice
 from metarl.fewshot.methods.maml import MAMLConfig, maml
 from metarl.fewshot.nets.make import NetConfig
-from metarl.files import replace_file
-from metarl.runs.directory import environment
 from metarl.seeding import numpy_rng, torch_rng
 from metarl.types import TaskData
 
@@ -64,9 +62,7 @@ def main(args: Sequence[str]) -> int:
     Console().print(table)
     if "higher" not in medians:
         print("higher is not installed, so the ratio is to our own loop over tasks; pip install higher")
-    if arguments.json is not None:
-        content = {"environment": environment(), "repeats": arguments.repeats, "median_cpu_ms": medians}
-        replace_file(arguments.json, json.dumps(content, indent=1).encode())
+    store(arguments, {"median_cpu_ms": medians})
     return 0
 
 

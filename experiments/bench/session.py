@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +20,7 @@ from metarl.agents.rl2 import RL2, RL2Config
 from metarl.agents.sac import SAC, SACConfig
 from metarl.deploy.agent import Agent
 from metarl.envs.metaworld.ml1 import ML1
-from metarl.files import replace_file
-from metarl.runs.directory import environment
+from metarl.experiments.bench._record import store
 from metarl.seeding import numpy_rng, torch_rng
 from metarl.validate import check_counts
 
@@ -72,7 +70,5 @@ def main(args: Sequence[str]) -> int:
         figures[name] = {"median_us": float(median), "p99_us": float(most)}
         table.add_row(name, f"{median:.0f}", f"{most:.0f}")
     Console().print(table)
-    if arguments.json is not None:
-        content = {"steps": arguments.steps, "environment": environment(), "agents": figures}
-        replace_file(arguments.json, json.dumps(content, indent=1).encode())
+    store(arguments, {"agents": figures})
     return 0

@@ -12,7 +12,7 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from metarl.errors import UserError
-from metarl.runs.compare import (
+from metarl.records.compare import (
     Entry,
     iqm_interval,
     mean_interval,

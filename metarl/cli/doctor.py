@@ -6,7 +6,7 @@ from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.table import Table
 
-from metarl.cli.machine import report
+from metarl.cli.process.machine import report
 from metarl.cli.words import is_help, no_arguments
 
 

@@ -11,9 +11,9 @@ from tyro.conf import Positional
 
 from metarl.errors import UserError, nearest
 from metarl.fewshot.results import is_few_shot, overview, same_episodes, write_overview
+from metarl.records.places import records
+from metarl.records.stored import read_results
 from metarl.runs.log import say
-from metarl.runs.records import records
-from metarl.runs.stored import read_results
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from metarl.cli.allocator import keep_freed_memory
-from metarl.cli.streams import lost_output, ready_streams
-from metarl.cli.threads import wait_briefly
+from metarl.cli.process.allocator import keep_freed_memory
+from metarl.cli.process.streams import lost_output, ready_streams
+from metarl.cli.process.threads import wait_briefly
 from metarl.cli.words import HELP
 from metarl.errors import UserError, WorkerError, nearest
 from metarl.runs.stop import EXIT_CODE as STOPPED

@@ -9,7 +9,7 @@ import torch
 import tyro
 from tyro.conf import Positional
 
-from metarl.cli.rendering import check_can_write, offscreen_gl, side_by_side, write_video
+from metarl.cli.pictures.rendering import check_can_write, offscreen_gl, side_by_side, write_video
 from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
@@ -61,7 +61,7 @@ def main(rest: list[str]) -> int:
 
 def _play(arguments: PlayArguments, flags: list[tuple[str, str]], out: Path, backend: str | None) -> None:
     # imported here because mujoco reads at its import which GL to use
-    from metarl.cli.film import Film
+    from metarl.cli.pictures.film import Film
     from metarl.runs.load import find_task, load_trained
     from metarl.runs.trust import Trust
     from metarl.scores.rl import adapt_and_test

@@ -12,7 +12,7 @@ import torch
 import tyro
 from tyro.conf import Positional
 
-from metarl.cli.rendering import offscreen_gl
+from metarl.cli.pictures.rendering import offscreen_gl
 from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.errors import UserError
 from metarl.files import inside, replace_file
@@ -53,9 +53,9 @@ def main(rest: list[str]) -> int:
 
 def _report(arguments: ReportArguments, backend: str | None) -> Path:
     # imported here because mujoco reads at its import which GL to use
+    from metarl.records.compare import read_groups
     from metarl.report.results import rank
     from metarl.report.words import headline
-    from metarl.runs.compare import read_groups
     from metarl.runs.trust import Trust
 
     out = arguments.out or _place(arguments.runs)
@@ -77,7 +77,7 @@ def _place(runs: Sequence[Path]) -> Path:
 
 def _look(run: Path, ranked: Any, seed: int, trust: Any, backend: str | None, label: str) -> Any:
     """What cannot be looked at is said in the report, which is made all the same."""
-    from metarl.cli.look import look_at
+    from metarl.cli.pictures.look import look_at
     from metarl.report.page import Section
     from metarl.report.seen import Seen
     from metarl.runs.load import open_run
@@ -118,10 +118,10 @@ def report_at_the_end(run: Path, experiment: Any, *, seed: int) -> tuple[Path | 
     Films only where nothing of MuJoCo is loaded: it reads at its import which GL to draw with, and draws slowly without
     a GPU. `metarl report RUN` makes all of them.
     """
-    from metarl.cli.look import look_at
+    from metarl.cli.pictures.look import look_at
+    from metarl.records.compare import read_groups
     from metarl.report.results import rank
     from metarl.report.words import headline
-    from metarl.runs.compare import read_groups
 
     try:
         groups = read_groups([run])

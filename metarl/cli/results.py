@@ -11,17 +11,19 @@ from tyro.conf import Positional
 from metarl.errors import UserError
 from metarl.experiments.bench._metaworld_page import write_page
 from metarl.files import replace_file
-from metarl.runs.figures import documents, filled_in
+from metarl.records.figures import benches_in, documents, filled_in
+from metarl.records.overview import one_page
+from metarl.records.places import records
+from metarl.records.promises import with_promises
+from metarl.records.results import add_result, section, write_table
+from metarl.records.stored import place_of_record, read_record, read_results
 from metarl.runs.log import say
-from metarl.runs.overview import one_page
-from metarl.runs.records import records
-from metarl.runs.results import add_result, section, write_table
-from metarl.runs.stored import place_of_record, read_record, read_results
 
 
 @dataclass(frozen=True)
 class ResultsArguments:
-    """Add finished runs to experiments/results/ and rewrite experiments/README.md, RESULTS.md and the figures in docs.
+    """Add finished runs to experiments/results/, rewrite experiments/README.md and RESULTS.md, and fill in the figures
+    in README, docs and experiments' docstrings.
 
     A run of a name and seed that is stored already takes that one's place. A seed's directory of an older metarl is a
     run as well.
@@ -55,9 +57,13 @@ def main(rest: list[str]) -> int:
         say(f"wrote {page}")
         for document in documents(page.parent):
             text = document.read_text(encoding="utf-8")
-            if (new := filled_in(text, stored)) != text:
+            if (new := filled_in(text, stored, benches_in(results))) != text:
                 replace_file(document, new.encode())
                 say(f"filled in the figures of {document}")
+        for experiment, source in with_promises(page.parent, stored).items():
+            if source != experiment.read_text(encoding="utf-8"):
+                replace_file(experiment, source.encode())
+                say(f"filled in what {experiment} promises")
         for document in write_page():
             say(f"filled in the tables of {document}")
     return 0

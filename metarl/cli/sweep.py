@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional, UseAppendAction, arg
 
-from metarl.cli.machine import usable_cpus
+from metarl.cli.process.machine import usable_cpus
 from metarl.cli.words import is_help
 from metarl.config import apply_overrides, check_stored, config_to_dict, fields_named, parse_flags
 from metarl.errors import UserError

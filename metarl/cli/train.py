@@ -18,10 +18,8 @@ from rich.console import Console as RichConsole
 from rich.text import Text
 from tyro.conf import Positional
 
-from metarl.cli.continual import PICTURE
-from metarl.cli.continual import show as show_sequence
 from metarl.cli.evaluate import evaluate_both
-from metarl.cli.machine import warn_if_busy
+from metarl.cli.process.machine import warn_if_busy
 from metarl.cli.report import report_at_the_end
 from metarl.cli.words import HELP, is_help
 from metarl.config import (
@@ -35,18 +33,17 @@ from metarl.config import (
     marked_names,
     parse_flags,
 )
-from metarl.experiment import Preset, RLExperiment, find_preset, presets_of
+from metarl.experiment import Experiment, Preset, RLExperiment, ShowsRun, find_preset, presets_of
 from metarl.rollout.ray_cluster import use_address
 from metarl.runs.directory import RunDirectory
 from metarl.runs.find import load_experiment, stored_name
 from metarl.runs.log import Console, read_metrics, say
 from metarl.runs.own_experiment import read_experiment
 from metarl.runs.same_config import flatten
-from metarl.runs.sequence import OF_TASK
 from metarl.runs.stop import EXIT_CODE as STOPPED
 from metarl.runs.stop import Stopped, StopSignal
 from metarl.scores.plots import plot_training
-from metarl.scores.report import Report, save_report
+from metarl.scores.report import save_report
 from metarl.trackers.registry import find_trackers
 from metarl.trackers.tracker import About, Trackers, tracked
 from metarl.trainer import Trainer
@@ -135,7 +132,7 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
             except Stopped:
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
             with StopSignal(cleanup=experiment.close) as stop:
-                _report(run.path, experiment.report, results, trainer, config)
+                _report(run.path, experiment, results, trainer, config)
             if stop.requested:
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
             with StopSignal(cleanup=experiment.close) as stop:
@@ -144,11 +141,11 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                     if arguments.report
                     else (None, {})
                 )
-                for name in PICTURES:
-                    trackers.picture(name, run.path / f"{name}.png")
+                for picture in PICTURES:
+                    trackers.picture(picture, run.path / f"{picture}.png")
                 if arguments.track:
                     _tell_films(trackers, filmed, Path(films))
-            say(_next_commands(run.path, experiment))
+            say(_next_commands(run.path, experiment, name))
             if page is not None:
                 say(f"the report is {page}")
     finally:
@@ -158,8 +155,8 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
 
 def _tell_films(trackers: Trackers, filmed: Mapping[str, Any], folder: Path) -> None:
     """`filmed`: frames by kind of task."""
-    from metarl.cli.look import FRAMES_PER_SECOND  # with all that a report is made of: a quarter of a second
-    from metarl.cli.rendering import write_video
+    from metarl.cli.pictures.look import FRAMES_PER_SECOND  # with all that a report is made of: a quarter of a second
+    from metarl.cli.pictures.rendering import write_video
 
     for kind, film in filmed.items():
         write_video(path := folder / f"{kind}.gif", film, frames_per_second=FRAMES_PER_SECOND)
@@ -171,18 +168,19 @@ def _name_ray(address: str, config: Any) -> None:
     use_address(address, goes_with="--runner ray", is_given=runners == ["ray"])
 
 
-def _next_commands(run: Path, experiment: Any) -> str:
-    """What to do with the run now, to be copied."""
+def _next_commands(run: Path, experiment: Any, name: str) -> str:
+    """What to do with the run now, to be copied; a file of one's own is run only where it is named."""
     place = shlex.quote(str(run))
+    own = f" --experiment {shlex.quote(name)}" if name.endswith(".py") else ""
     if isinstance(experiment, RLExperiment):
         commands = (
-            f"play {place}",
-            f"report {place}  # with videos",
-            f"adapt {place} --task 0",
+            f"play {place}{own}",
+            f"report {place}{own}  # with videos",
+            f"adapt {place} --task 0{own}",
             f"compare {place} OTHER_RUN",
         )
     else:
-        commands = (f"explain {place}", f"classify {place} --help", f"evaluate {place}")
+        commands = (f"explain {place}{own}", f"classify {place} --help", f"evaluate {place}{own}")
     return "next:\n" + "\n".join(f"  metarl {command}" for command in commands)
 
 
@@ -195,7 +193,8 @@ def _say_stopped(iteration: int, iterations: int) -> int:
     return STOPPED
 
 
-def _report(directory: Path, report: Report, results: Any, trainer: Trainer, config: Any) -> None:
+def _report(directory: Path, experiment: Experiment, results: Any, trainer: Trainer, config: Any) -> None:
+    report = experiment.report
     save_report(  # before anything is shown: a screen can fail
         directory,
         report,
@@ -211,9 +210,8 @@ def _report(directory: Path, report: Report, results: Any, trainer: Trainer, con
     shown = [name for name in (*report.columns, "entropy") if any(name in row for row in rows)]
     plot_training(directory / "training.png", rows, metrics=shown)
     report.print_table(results, title="Held-out tasks: mean, and 95 % interval over tasks")
-    is_sequence = hasattr(getattr(config, "tasks", None), "steps_per_task")
-    if is_sequence and any(name.startswith(OF_TASK) for row in rows for name in row):
-        show_sequence([directory], plot=directory / PICTURE)
+    if isinstance(experiment, ShowsRun):
+        experiment.show_run(directory)
     amount = f"{trainer.env_steps:,} env steps" if trainer.env_steps else f"{trainer.iteration:,} iterations"
     say(
         f"{amount} of meta-training in {trainer.seconds:.0f} s; everything is in {directory}\n"

@@ -15,9 +15,11 @@ from tyro.conf import Positional, subcommand
 
 from metarl.cli.evaluate import evaluate_both
 from metarl.errors import UserError
+from metarl.records.overview import judged_by
 from metarl.report.repeat import train_command
 from metarl.runs.directory import read_run_config
 from metarl.runs.log import say
+from metarl.scores.format import HEADINGS
 from metarl.text import cell, printable
 from metarl.zoo.add import add_entry
 from metarl.zoo.card import CARD, Card, read_card
@@ -26,6 +28,7 @@ from metarl.zoo.hub import pull, push
 from metarl.zoo.model_card import last_scores, number, row
 
 ALL = "all"
+MODE = "deterministic"
 
 
 @dataclass(frozen=True)
@@ -129,16 +132,17 @@ def _list() -> None:
 
 
 def headline(card: Card) -> str:
-    """One score in words: of the first suite, the best of its conditions after adaptation; success before return."""
-    trained = [score for score in card.scores if score.policy == "meta-trained"]
-    order = ("success_last", "success_any", "accuracy", "return", "mse")
-    measure = next((name for name in order if any(score.measure == name for score in trained)), trained[0].measure)
-    of_measure = [score for score in trained if score.measure == measure and score.suite == trained[0].suite]
-    last = max(score.steps for score in of_measure)
-    better = min if measure == "mse" else max
-    score = better((s for s in of_measure if s.steps == last), key=lambda s: s.mean)
-    suite = f"{score.suite} " if score.suite else ""
-    return f"{suite}{measure.replace('_', ' ')} {number(score, score.mean)}"
+    """One score in words, after adaptation: what the experiment is judged by, in the first suite.
+
+    With the mean action, as `metarl play` shows it, where the agent acts.
+    """
+    trained = [score for score in last_scores(card) if score.policy == "meta-trained"]
+    conditions = [score.condition for score in trained]
+    chosen = (trained[0].suite, MODE if MODE in conditions else conditions[0])
+    by_measure = {score.measure: score for score in trained if (score.suite, score.condition) == chosen}
+    score = by_measure[judged_by(card.experiment, list(by_measure))]
+    words = " ".join(filter(None, (score.suite, HEADINGS.get(score.measure, score.measure).replace("\n", ", "))))
+    return f"{words}: {number(score, score.mean)}"
 
 
 def _show(folder: Path, card: Card, which: str) -> None:

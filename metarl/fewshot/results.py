@@ -14,10 +14,10 @@ from metarl.errors import UserError
 from metarl.fewshot.data.stored_episodes import digest, packed_episodes
 from metarl.fewshot.evaluation import held_out_tasks, pack_episodes
 from metarl.files import replace_file
-from metarl.runs.compact import Means, Record
+from metarl.records.compact import Means, Record
+from metarl.records.stored import read_results, same_scores
 from metarl.runs.find import load_experiment
 from metarl.runs.same_config import own_config, settings_of, tested_on
-from metarl.runs.stored import read_results, same_scores
 from metarl.scores.format import cell, number
 from metarl.scores.table import out_of_scope
 

@@ -19,10 +19,9 @@ from torch import Tensor
 
 from metarl.errors import NonFiniteError
 from metarl.learn import params as P
-from metarl.learner import B_co
+from metarl.learner import CPU, B_co
 from metarl.types import Metrics, Params, TaskData
 
-CPU = torch.device("cpu")
 Batch = dict[str, Tensor]
 """Data of B tasks, each tensor with a leading B."""
 

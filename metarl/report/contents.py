@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import metarl
+from metarl.records.compare import Group
+from metarl.records.stored import same_scores
 from metarl.report.page import Page
 from metarl.report.repeat import repeat_section, settings_section, versions_section
 from metarl.report.results import adaptation_section, scores_section, tasks_section
 from metarl.report.seen import Seen
 from metarl.report.training import time_section, training_section
 from metarl.report.words import cards, description, sentence
-from metarl.runs.compare import Group
-from metarl.runs.stored import same_scores
 
 
 def page_of(groups: Sequence[Group], seen: Seen) -> Page:

@@ -1,7 +1,7 @@
 """The page of a report: plain values in, one HTML file out that asks nothing of any network and runs no script.
 
-Every string may be a stranger's (`metarl.runs.stored`): it is made printable, cut to a readable length and escaped, in
-one place (`_shown`). What is not escaped is `Markup` that our own code drew.
+Every string may be a stranger's (`metarl.records.stored`): it is made printable, cut to a readable length and escaped,
+in one place (`_shown`). What is not escaped is `Markup` that our own code drew.
 """
 
 from __future__ import annotations

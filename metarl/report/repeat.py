@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metarl.config import config_to_dict
+from metarl.records.compact import Seed
+from metarl.records.compare import Group
 from metarl.report.page import Section, Table
-from metarl.runs.compact import Seed
-from metarl.runs.compare import Group
 from metarl.runs.same_config import flatten, own_config
 from metarl.text import printable
 

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from metarl.records.compare import POLICY, Group
+from metarl.records.side_by_side import UNTRAINED
 from metarl.report.drawing import Figure
 from metarl.report.figures import adaptation_figure, classes_figure, scores_figure
 from metarl.report.page import Picture, Section, Table
 from metarl.report.words import MEASURES, Headline, headline, how_to_read, of_seeds, scored_tasks, succeeds
-from metarl.runs.compare import POLICY, Group
-from metarl.runs.side_by_side import UNTRAINED
 from metarl.scores.format import CONDITIONS, cell, number
 from metarl.scores.plots import COLORS, PLOTTED
 from metarl.scores.table import Scores, over_seeds

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metarl.records.compare import Group, training_curve
 from metarl.report.figures import Line, training_figure
 from metarl.report.page import Section, Share, Table
 from metarl.report.words import amount, duration
-from metarl.runs.compare import Group, training_curve
-from metarl.runs.sequence import OF_TASK
 from metarl.scores.plots import COLORS
+from metarl.scores.rl import of_class
 
 STAGES = {"pre": "before adaptation", "post": "after"}
 SHOWN = ("return", "success", "accuracy", "mse", "return/first_episode", "return/last_episode", "kl", "entropy")
@@ -19,8 +19,10 @@ SHOWN = ("return", "success", "accuracy", "mse", "return/first_episode", "return
 INSTEAD = ("meta_loss", "grad_norm")
 """Where hardly any of these is there."""
 MOST_FIGURES = 8
-MOST_TASKS = 20
-"""Of a sequence, each in a figure of its own."""
+MOST_CLASSES = 20
+"""Of those whose success was logged by class, each in a figure of its own."""
+OF_CLASS = of_class("stochastic", "")
+"""How these metrics begin."""
 PARTS = {"seconds/collect": "collecting", "seconds/update": "learning", "seconds/evaluate": "evaluating"}
 _COUNTS = ("iteration", "env_steps")
 FIXED = (*_COUNTS, "seconds")
@@ -29,15 +31,15 @@ FIXED = (*_COUNTS, "seconds")
 def training_section(groups: Sequence[Group]) -> Section:
     """Metrics over meta-training."""
     known = list(dict.fromkeys(name for group in groups for rows in group.rows for row in rows for name in row))
-    of_tasks = [name for name in known if name.startswith(OF_TASK)]
-    evaluated = [name for name in known if name.startswith("eval/") and name.count("/") > 1 and name not in of_tasks]
+    of_classes = [name for name in known if name.startswith(OF_CLASS)]
+    evaluated = [name for name in known if name.startswith("eval/") and name.count("/") > 1 and name not in of_classes]
     shown = [name for name in SHOWN if name in known or f"{name}/post" in known] + evaluated[-2:]
     if len(shown) < 3:
         shown += [name for name in INSTEAD if name in known]
     if not shown:
         shown = [name for name in known if name not in FIXED and not name.startswith("seconds/")]
     figures = []
-    for metric in [*shown[:MOST_FIGURES], *of_tasks[:MOST_TASKS]]:
+    for metric in [*shown[:MOST_FIGURES], *of_classes[:MOST_CLASSES]]:
         lines, over = _lines(groups, metric)
         if lines:
             figures.append(training_figure(metric, lines, over=over))

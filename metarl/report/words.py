@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metarl.records.compare import POLICY, Group, mean_interval
+from metarl.records.overview import judged_by
+from metarl.records.side_by_side import UNTRAINED, verdict
 from metarl.report.page import Card
-from metarl.runs.compare import POLICY, Group, mean_interval
 from metarl.runs.find import about
 from metarl.runs.log import format_seconds
-from metarl.runs.side_by_side import UNTRAINED, verdict
 from metarl.scores.format import CONDITIONS, cell
 from metarl.scores.table import Scores, over_seeds
 
@@ -38,9 +39,10 @@ class Headline(NamedTuple):
 
 
 def headline(groups: Sequence[Group]) -> Headline:
-    """Success where it is measured, else the first measure."""
-    suite, scores = next(iter(groups[0].seeds[0].suites(POLICY).items()))
-    measure = "success_any" if succeeds(groups) and "success_any" in scores.values else scores.measures[0]
+    """What the experiment is judged by; its success only where that is measured."""
+    first = groups[0].seeds[0]
+    suite, scores = next(iter(first.suites(POLICY).items()))
+    measure = judged_by(first.stored["experiment"], scores.measures) if succeeds(groups) else scores.measures[0]
     return Headline(suite, scores.conditions[0], measure)
 
 

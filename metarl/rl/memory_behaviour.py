@@ -11,15 +11,13 @@ from torch import Tensor
 
 from metarl.errors import NonFiniteError
 from metarl.learn import params as P
-from metarl.learner import ActorInput
+from metarl.learner import CPU, ActorInput
 from metarl.rl.batch import stack_tasks
 from metarl.rl.distributions import ActionDistribution
 from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.recurrent_policy import RecurrentPolicy
 from metarl.rl.trials import Trials, join_episodes
 from metarl.types import EnvSpec, Episodes, Params
-
-CPU = torch.device("cpu")
 
 
 class TrialPolicy(Protocol):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from metarl.errors import NonFiniteError
 from metarl.learn import params as P
+from metarl.learner import CPU
 from metarl.rl.baseline import explained_variance, fit_linear_baseline, predict_values
 from metarl.rl.chunks import Chunks, cut
 from metarl.rl.memory_behaviour import empty_memory, trial_inputs
@@ -17,8 +18,6 @@ from metarl.rl.recurrent_policy import RecurrentPolicy
 from metarl.rl.returns import masked_mean, standardize
 from metarl.rl.trials import Trials, to_episode_steps, to_trial_steps, trial_gae, trial_returns
 from metarl.types import Episodes, Metrics, Params
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,10 @@ GroupResult = tuple[list[Episodes], GroupTimes]
 Waits = Callable[[], tuple[list[GroupResult], float]]
 """Waits for groups that were started: their results, in order, and the seconds that they took in all."""
 
+START_SECONDS = 600.0
+"""A worker that is not ready by then is taken for hung. Imports alone take 10 s and more on a busy machine."""
+CLOSE_SECONDS = 2.0
+"""What idle workers are given to close their environments."""
 CLOSED = "the pool was closed before the episodes of a submission were there; wait for them before closing it"
 
 

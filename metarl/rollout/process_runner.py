@@ -18,17 +18,22 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from metarl.learner import Actor
-from metarl.rollout.orders import Cancelled, Group, GroupResult, Order, OrderThread, Waits, check_lost
+from metarl.rollout.orders import (
+    CLOSE_SECONDS,
+    START_SECONDS,
+    Cancelled,
+    Group,
+    GroupResult,
+    Order,
+    OrderThread,
+    Waits,
+    check_lost,
+)
 from metarl.rollout.worker import Began, Failed, Finished, Ready, Worker
 from metarl.tasks import TaskDistribution
 
 if TYPE_CHECKING:
     from metarl.rollout.pool import PoolConfig
-
-START_SECONDS = 600.0
-"""A worker that is not ready by then is taken for hung. Imports alone take 10 s and more on a busy machine."""
-CLOSE_SECONDS = 2.0
-"""What idle workers are given to close their environments."""
 
 
 class _Running:

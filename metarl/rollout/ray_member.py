@@ -23,7 +23,7 @@ MAY_DIFFER = ("platform", "cpu_count", "git_dirty")
 """Between nodes: the rest of the environment decides the numbers, or whether messages can be read at all."""
 
 
-class Finished(NamedTuple):
+class Sampled(NamedTuple):
     """A group's episodes, and how long they took."""
 
     times: GroupTimes
@@ -47,13 +47,13 @@ class RayMember:
         self._tasks = cast(TaskDistribution, from_bytes(tasks))
         self._runner = GroupRunner(self._tasks, non_finite=non_finite)
 
-    def run(self, jobs: bytes, actor: bytes) -> Finished | Failed:
+    def run(self, jobs: bytes, actor: bytes) -> Sampled | Failed:
         """A group; its arrays go through the node's object store, without another copy."""
         assert self._runner is not None, "prepare comes before run"
         try:
             group, behaviour = cast(list[RolloutJob], from_bytes(jobs)), cast(Actor, from_bytes(actor))
             arrays = new_arrays(self._tasks.spec, sum(job.num_episodes for job in group))
-            return Finished(self._runner.run(group, behaviour, arrays), arrays)
+            return Sampled(self._runner.run(group, behaviour, arrays), arrays)
         except UserError as error:  # a NonFiniteError is one
             return Failed(traceback.format_exc(), for_people=of_its_text(error))
         except Exception:

@@ -17,9 +17,19 @@ from metarl.errors import UserError
 from metarl.learner import Actor
 from metarl.rollout.buffer import episodes_by_job
 from metarl.rollout.message import to_bytes
-from metarl.rollout.orders import Cancelled, Group, GroupResult, Order, OrderThread, Waits, check_lost
+from metarl.rollout.orders import (
+    CLOSE_SECONDS,
+    START_SECONDS,
+    Cancelled,
+    Group,
+    GroupResult,
+    Order,
+    OrderThread,
+    Waits,
+    check_lost,
+)
 from metarl.rollout.ray_cluster import connect
-from metarl.rollout.ray_member import Finished, RayMember, code_versions
+from metarl.rollout.ray_member import RayMember, Sampled, code_versions
 from metarl.rollout.worker import Failed
 from metarl.tasks import TaskDistribution
 
@@ -28,9 +38,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 """Between looks whether the order was cancelled, or a deadline has passed."""
-START_SECONDS = 600.0
-"""Without a group that runs: by then an actor must have begun one."""
-CLOSE_SECONDS = 2.0
 
 
 class _Member:
@@ -147,7 +154,7 @@ class RayRunner:
     def _is_done(self, member: _Member) -> bool:
         return bool(self._ray.wait([member.asked], timeout=0, fetch_local=False)[0])
 
-    def _result(self, jobs: Group, answer: Finished) -> GroupResult:
+    def _result(self, jobs: Group, answer: Sampled) -> GroupResult:
         return episodes_by_job(answer.arrays, len(jobs), per_job=jobs[0].num_episodes), answer.times
 
     def _check_begins(self, began: float) -> None:

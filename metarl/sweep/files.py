@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metarl.files import inside, replace_file
-from metarl.runs.compare import POLICY
+from metarl.records.compare import POLICY
 from metarl.scores.format import number
 from metarl.scores.plots import COLORS, arms, new_figure, save_figure
 from metarl.sweep.grid import Run, short_names

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import UserError
-from metarl.runs.compact import Seed
-from metarl.runs.compare import POLICY, iqm_interval, mean_interval, probability_of_improvement
+from metarl.records.compact import Seed
+from metarl.records.compare import POLICY, iqm_interval, mean_interval, probability_of_improvement
+from metarl.records.finished import check_finished
+from metarl.records.stored import read_seed, same_scores
 from metarl.runs.directory import CONFIG
-from metarl.runs.finished import check_finished
 from metarl.runs.same_config import differences, experiment_key, flatten
-from metarl.runs.stored import read_seed, same_scores
 from metarl.scores.stats import Interval
 from metarl.scores.table import Scores
 from metarl.sweep.grid import Run, Setting

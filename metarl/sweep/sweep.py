@@ -12,7 +12,7 @@ from typing import Any
 from metarl.config import apply_overrides, config_to_dict
 from metarl.errors import UserError
 from metarl.files import inside
-from metarl.runs.compact import Seed
+from metarl.records.compact import Seed
 from metarl.runs.directory import CONFIG
 from metarl.runs.lock import Lock
 from metarl.runs.log import say

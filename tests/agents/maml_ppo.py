@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metarl.learn.gradient_learner import CPU, GradientLearner, MetaBatch
+from metarl.learn.gradient_learner import GradientLearner, MetaBatch
 from metarl.learn.meta_optimizer import Adam
+from metarl.learner import CPU
 from metarl.rl.fast_weights import FastWeights, FastWeightsConfig, PolicyProblem, policy_learner
 from metarl.rl.losses import clipped_surrogate_loss
 from metarl.types import EnvSpec, Metrics, Params

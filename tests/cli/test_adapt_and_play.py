@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from metarl.cli import play, rendering
+from metarl.cli import play
 from metarl.cli.main import main
-from metarl.cli.rendering import band_height, offscreen_gl, side_by_side, write_video
+from metarl.cli.pictures import rendering
+from metarl.cli.pictures.rendering import band_height, offscreen_gl, side_by_side, write_video
 from metarl.envs.any_gym.tasks import GymTasks
 from metarl.envs.mujoco_v5.tasks import RobotTasks
 from metarl.envs.navigation import Navigation

@@ -8,7 +8,7 @@ import pytest
 
 _PAGE_FAULTS = """
 import resource, sys, torch
-from metarl.cli.allocator import keep_freed_memory
+from metarl.cli.process.allocator import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 for _ in range(20):  # glibc's aligned allocation takes a few turns to find room for its own padding
@@ -31,7 +31,7 @@ def test_large_tensors_are_made_in_memory_that_is_mapped_already() -> None:
 
 
 def test_it_says_when_the_c_library_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from metarl.cli import allocator
+    from metarl.cli.process import allocator
 
     monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: object())
     assert allocator.keep_freed_memory() is False

@@ -8,7 +8,7 @@ from collections import namedtuple
 
 import pytest
 
-from metarl.cli import machine as doctor
+from metarl.cli.process import machine as doctor
 
 STATUSES = {"ok", "warn", "fail"}
 

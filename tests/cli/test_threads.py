@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from metarl.cli.threads import SPINS, wait_briefly
+from metarl.cli.process.threads import SPINS, wait_briefly
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_the_users_word_goes_first(monkeypatch, user, expected):
 
 def test_the_command_says_it_before_torch_is_imported():
     code = (
-        "import sys, metarl.cli.main as m; import metarl.cli.threads as t\n"
+        "import sys, metarl.cli.main as m; import metarl.cli.process.threads as t\n"
         "called = []; m.wait_briefly = lambda: called.append('torch' in sys.modules)\n"
         "m.main(['doctor']); print(called)"
     )

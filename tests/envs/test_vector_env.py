@@ -23,7 +23,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.types import Task as MetaworldTask
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
-from metarl.cli.machine import gl_works
+from metarl.cli.process.machine import gl_works
 from metarl.envs.metaworld.ml import ML
 from metarl.envs.metaworld.ml1 import ML1
 from metarl.envs.metaworld.mt import MT

@@ -17,7 +17,7 @@ from metarl.fewshot.data.own_examples import read_own
 from metarl.fewshot.data.robot_failures import ForceEncoder, compress
 from metarl.runs.trust import Trust
 from metarl.seeding import numpy_rng
-from tests.fewshot.test_texts import write_intents
+from tests.fewshot.data.test_texts import write_intents
 
 EXAMPLES = {
     "light": ["turn on the light", "put the lamp on"],

@@ -25,7 +25,7 @@ from metarl.fewshot.methods.maml import MAMLConfig
 from metarl.fewshot.methods.prototypical import PrototypicalConfig
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.results import overview
-from metarl.runs.results import add_result, write_table
+from metarl.records.results import add_result, write_table
 from metarl.scores.stats import normal_interval
 from metarl.scores.table import over_seeds, suites_from_json
 from metarl.seeding import numpy_rng, torch_rng

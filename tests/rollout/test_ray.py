@@ -12,8 +12,8 @@ import warnings
 
 import pytest
 
-from metarl.cli import machine
 from metarl.cli.main import main
+from metarl.cli.process import machine
 from metarl.errors import NonFiniteError, UserError, WorkerError
 from metarl.rollout import ray_runner
 from metarl.rollout.pool import PoolConfig, RolloutPool

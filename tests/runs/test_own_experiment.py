@@ -13,7 +13,7 @@ import pytest
 
 from metarl.cli.main import main
 from metarl.errors import UserError
-from metarl.runs.compare import read_entries
+from metarl.records.compare import read_entries
 from metarl.runs.own_experiment import MAX_FILES, digest, read_experiment
 
 EXPERIMENT = '''"""Navigation by a file of your own."""

@@ -102,6 +102,20 @@ def test_list_and_show_tell_what_it_is(zoo: Path, capsys) -> None:
     assert "metarl evaluate zoo:point" in shown and "untrained" in shown
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("bandit_rl2", "return: 77.2"),  # its success is that of the last pull alone
+        ("navigation_maml", "return: -16.65"),
+        ("mt10_sac", "success, any step: 97.6%"),
+        ("skill_insert_peg", "success, any step: 96.0%"),
+        ("digits_prototypical", "5w1s accuracy: 57.9%"),
+    ],
+)
+def test_the_list_shows_what_an_agent_is_judged_by(name: str, shown: str) -> None:
+    assert headline(read_card(entries()[name])).startswith(shown)
+
+
 def test_an_unknown_name_has_the_nearest(zoo: Path, capsys) -> None:
     for command in ("play", "evaluate", "adapt", "explain", "classify"):
         assert main([command, "zoo:pont"]) == 2

@@ -13,8 +13,9 @@ from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 from metarl.envs.metaworld.fast.lane import HORIZON, SawyerLane
 from metarl.envs.metaworld.fast.model import SawyerModel
-from metarl.envs.metaworld.fast.physics import MjData, get_state, make_data, mj_forward, mj_step, set_state
+from metarl.envs.metaworld.fast.physics import get_state, set_state
 from metarl.envs.metaworld.official import begin, official_env
+from metarl.envs.mujoco_calls import MjData, make_data, mj_forward, mj_step
 
 BLOCK = 10
 """Steps timed at a stretch, the three ways in turn, so that other load on the machine hits all three."""

@@ -8,10 +8,10 @@ import struct
 import numpy as np
 
 from metarl.envs.metaworld.fast.model import SawyerModel
-from metarl.envs.metaworld.fast.physics import MjData, mj_forward, mj_step
 from metarl.envs.metaworld.fast.placement import Placement
 from metarl.envs.metaworld.fast.task import INFO_FIELDS
 from metarl.envs.metaworld.fast.workspace import Workspace
+from metarl.envs.mujoco_calls import MjData, mj_forward, mj_step
 
 HORIZON = 500
 OBS_SIZE = 39

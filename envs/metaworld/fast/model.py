@@ -8,11 +8,11 @@ import functools
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
-from metarl.envs.metaworld.fast.physics import make_data
 from metarl.envs.metaworld.fast.placement import HandStates, Placement, Stage, staged_class
 from metarl.envs.metaworld.fast.recent import Recent
 from metarl.envs.metaworld.fast.tasks import TASKS
 from metarl.envs.metaworld.fast.workspace import Workspace
+from metarl.envs.mujoco_calls import make_data
 
 KEPT_PLACEMENTS = 128
 """Episode starts kept per model, about 6 kB each; Meta-World's benchmarks use 50 goals a task."""

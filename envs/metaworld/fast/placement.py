@@ -17,10 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
-from metarl.envs.metaworld.fast.physics import get_state, make_data, mj_forward, mj_step, set_state
+from metarl.envs.metaworld.fast.physics import get_state, set_state
 from metarl.envs.metaworld.fast.recent import Recent
 from metarl.envs.metaworld.fast.task import Facts, Task
 from metarl.envs.metaworld.official import begin
+from metarl.envs.mujoco_calls import make_data, mj_forward, mj_step
 
 HAND_RESET_STEPS = 50
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from metarl.envs.metaworld.fast.physics import MjData, MjModel
 from metarl.envs.metaworld.fast.rotation import quaternion_xyzw
+from metarl.envs.mujoco_calls import MjData, MjModel
 
 Reader = Callable[[], list[float]]
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from metarl.envs.metaworld.fast.physics import MjData, MjModel, get_state, mj_forward, set_state
+from metarl.envs.metaworld.fast.physics import get_state, set_state
 from metarl.envs.metaworld.fast.scene import Scene
+from metarl.envs.mujoco_calls import MjData, MjModel, mj_forward
 
 
 class Workspace:

@@ -23,9 +23,9 @@ from metarl.fewshot.nets.make import NetConfig, for_scores, make_net
 from metarl.fewshot.nets.net import Net, Statistics, initial_statistics
 from metarl.learn import params as P
 from metarl.learn.params import check_tensors_match
+from metarl.learner import CPU
 from metarl.types import Metrics, Params, Phi, Task, TaskData
 
-CPU = torch.device("cpu")
 MOMENTUM = 0.1
 """Share of the newest batch in the moving averages."""
 HEAD_PREFIX = "compare."

@@ -22,10 +22,9 @@ from metarl.fewshot.methods.metric import class_means
 from metarl.fewshot.methods.transfer import normalised
 from metarl.fewshot.nets.net import Net
 from metarl.learn.params import check_tensors_match
+from metarl.learner import CPU
 from metarl.types import Metrics, Params, Phi, TaskData
 from metarl.validate import Checked, Positive
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,8 @@ from metarl.fewshot.nets.calls import Calls, watch
 from metarl.fewshot.nets.net import Statistics
 from metarl.fewshot.nets.norm import wrong_under_vmap
 from metarl.learn import params as P
+from metarl.learner import CPU
 from metarl.types import Params
-
-CPU = torch.device("cpu")
 
 
 class ModuleNet:

@@ -18,8 +18,8 @@ from metarl.fewshot.data.source import EpisodeConfig
 from metarl.fewshot.data.splits import with_val
 from metarl.fewshot.evaluation import unpack_episodes
 from metarl.seeding import numpy_rng
-from tests.fewshot.test_arrays_file import EACH, write, write_texts
-from tests.fewshot.test_image_folder import make
+from tests.fewshot.data.test_arrays_file import EACH, write, write_texts
+from tests.fewshot.data.test_image_folder import make
 
 
 @given(train=st.sets(st.integers(0, 50), min_size=8), share=st.floats(0.25, 0.75))

@@ -11,9 +11,9 @@ from metarl.cli.main import main
 from metarl.config import config_to_dict
 from metarl.errors import UserError
 from metarl.experiments import navigation_maml
-from metarl.runs.compare import iqm_interval, probability_of_improvement, read_entries, training_curve
+from metarl.records.compare import iqm_interval, probability_of_improvement, read_entries, training_curve
+from metarl.records.results import add_result
 from metarl.runs.log import EVALUATED_AT
-from metarl.runs.results import add_result
 from metarl.runs.same_config import settings_of
 from metarl.scores.stats import iqm
 

@@ -1,6 +1,6 @@
 """The record of an experiment as one JSON file of some kilobytes: what tables, plots and `metarl compare` are made of.
 
-Per-task means stand there rounded (`metarl.runs.packed`), training curves thinned. The intervals, the maxima and the
+Per-task means stand there rounded (`metarl.records.packed`), training curves thinned. The intervals, the maxima and the
 SHA-256 of what a run left are of the full data.
 """
 
@@ -18,9 +18,9 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from metarl.fewshot.data.stored_episodes import digest, packed_episodes
+from metarl.records.packed import MAX_VALUES, pack, pack_text, unpack, unpack_text
 from metarl.runs.log import EVALUATED_AT
 from metarl.runs.own_experiment import Source
-from metarl.runs.packed import MAX_VALUES, pack, pack_text, unpack, unpack_text
 from metarl.scores.stats import Interval
 from metarl.scores.table import NOT_A_SCORE, Scores, over_seeds, suites_from_json
 
@@ -249,13 +249,17 @@ def _lines(content: Any, depth: int) -> str:
 # ---- and back
 
 
-class _Trainer(Struct):
+class StoredTrainer(Struct):
+    """What is read of a trainer's settings."""
+
     seed: Count
     iterations: Count
 
 
-class _Config(Struct):
-    trainer: _Trainer
+class StoredConfig(Struct):
+    """What is read of a config."""
+
+    trainer: StoredTrainer
 
 
 class _Packed(Struct):
@@ -311,7 +315,7 @@ _Counted = Annotated[int, Meta(ge=1, le=MAX_VALUES)]
 class _File(Struct):
     format: Literal[1]
     experiment: Annotated[str, Meta(min_length=1, max_length=1000)]
-    config: _Config
+    config: StoredConfig
     seeds: Annotated[list[_Seed], Meta(min_length=1)]
     tasks: Annotated[list[_Counted | str], Meta(max_length=1000)]
     scores: dict[Words, dict[Words, dict[Words, dict[Words, list[list[float]] | Words]]]]

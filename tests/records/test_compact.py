@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from metarl.errors import UserError
-from metarl.runs import packed
-from metarl.runs.compact import POINTS, Record, from_json, record_of, to_json
+from metarl.records import packed
+from metarl.records.compact import POINTS, Record, from_json, record_of, to_json
+from metarl.records.packed import pack, unpack
+from metarl.records.stored import read_record, read_results, read_seed
 from metarl.runs.find import experiments_directory
-from metarl.runs.packed import pack, unpack
 from metarl.runs.same_config import differences, settings_of
-from metarl.runs.stored import read_record, read_results, read_seed
-from tests.runs.test_compare import make_run
+from tests.records.test_compare import make_run
 
 RESULTS = experiments_directory() / "results"
 NAMES = sorted(path.stem for path in RESULTS.glob("*.json"))

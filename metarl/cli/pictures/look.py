@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from metarl.cli.film import Film
-from metarl.cli.rendering import Frame, webp
+from metarl.cli.pictures.film import Film
+from metarl.cli.pictures.rendering import Frame, webp
 from metarl.errors import UserError
 from metarl.experiment import RLExperiment
 from metarl.fewshot.data.source import class_names

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from metarl.cli.machine import gl_works
+from metarl.cli.process.machine import gl_works
 from metarl.errors import UserError
 from metarl.files import replace_file
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from metarl.errors import UserError
-from metarl.runs.compare import read_entries
-from metarl.runs.results import add_result, write_table
-from metarl.runs.side_by_side import side_by_side, verdict
-from metarl.runs.stored import read_record
+from metarl.records.compare import read_entries
+from metarl.records.results import add_result, write_table
+from metarl.records.side_by_side import side_by_side, verdict
+from metarl.records.stored import read_record
 
 
 def make_run(path: Path, *, seed: int, success: list[list[float]]) -> Path:

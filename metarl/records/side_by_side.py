@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.runs.compare import POLICY, mean_interval
+from metarl.records.compare import POLICY, mean_interval
 from metarl.runs.same_config import tested_on
-from metarl.scores.stats import Interval
+from metarl.scores.format import cell
 from metarl.scores.table import Scores, suites_from_json
 
 MODE = "stochastic"
@@ -75,8 +75,8 @@ def _table(tasks: tuple[str, ...], group: Mapping[str, Records], episodes: Mappi
 
 def _row(label: str, records: Records, policy: str, million: str, episodes: str, rounds: int) -> str:
     values, strata = _values(records, policy), _strata(records)
-    cells = [_text(mean_interval(points, strata)) for points in values] + [""] * (rounds - len(values))
-    gain = _text(mean_interval(values[-1] - values[0], strata))
+    cells = [cell("return", mean_interval(points, strata)) for points in values] + [""] * (rounds - len(values))
+    gain = cell("return", mean_interval(values[-1] - values[0], strata))
     row = [label, len(records), million, episodes, *cells, gain, verdict(values, strata)]
     return f"| {' | '.join(map(str, row))} |"
 
@@ -109,8 +109,3 @@ def _strata(records: Records) -> Sequence[str]:
 
 def _final(records: Records) -> float:
     return float(_values(records)[-1].mean())
-
-
-def _text(interval: Interval) -> str:
-    digits = 0 if max(abs(interval.low), abs(interval.high)) >= 100 else 1
-    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"

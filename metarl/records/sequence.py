@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from metarl.errors import UserError
+from metarl.records.stored import read_seed
 from metarl.runs.log import EVALUATED_AT
-from metarl.runs.stored import read_seed
 from metarl.scores.continual import Array, areas
 from metarl.scores.rl import of_class
 from metarl.scores.table import suites_from_json

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from metarl.cli.rendering import Frame
+from metarl.cli.pictures.rendering import Frame
 from metarl.errors import UserError
 from metarl.progress import tell_progress
 from metarl.runs.load import actions_of

@@ -15,7 +15,7 @@ from metarl.fewshot.nets.used_inputs import UsedInputs, used_inputs
 from metarl.fewshot.nets.with_head import WithHead
 from metarl.seeding import torch_rng
 from metarl.types import Task, TaskData
-from tests.fewshot.test_beside_input import sparse_rows
+from tests.fewshot.nets.test_beside_input import sparse_rows
 
 WAYS, INPUTS, PROJECTION = 3, 200, 8
 NET = NetConfig(keep_input=True, projection=PROJECTION, scale=3.0)

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from metarl.errors import UserError
 from metarl.files import inside, read_plain
-from metarl.runs.compact import Count, Record, Seed, Words, from_json, maxima_of, record_of
+from metarl.records.compact import Count, Record, Seed, StoredConfig, Words, from_json, maxima_of, record_of
 from metarl.runs.directory import CONFIG, EVALUATION, MAX_CONFIG_BYTES, METRICS
 from metarl.runs.log import read_metrics
 from metarl.runs.own_experiment import Source
@@ -28,18 +28,9 @@ SUFFIX = ".json"
 _Steps = Annotated[str, Meta(pattern=r"^\d{1,9}$")]
 
 
-class _Trainer(Struct):
-    seed: Count
-    iterations: Count
-
-
-class _Config(Struct):
-    trainer: _Trainer
-
-
 class _ConfigFile(Struct):
     experiment: Annotated[str, Meta(min_length=1, max_length=1000)]
-    config: _Config
+    config: StoredConfig
     source: Source | None = None
 
 
@@ -49,7 +40,7 @@ class _Evaluation(Struct):
     training_seconds: Annotated[float, Meta(ge=0)] = 0.0
     environment: dict[Words, Words | int | bool | None] = {}
     policies: dict[Words, dict[str, Any]] = {}
-    config: _Config | None = None
+    config: StoredConfig | None = None
 
 
 class _RLPolicy(Struct):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from metarl.fewshot.results import TRAINED
-from metarl.runs.compact import Means, Record
+from metarl.records.compact import Means, Record
 from metarl.scores.format import cell
 
 BENCHMARKS = {
@@ -23,8 +24,8 @@ BENCHMARKS = {
 }
 """Beginnings of names; the others make a table of their own."""
 OTHERS = "Others"
-BY_SUCCESS = ("ml1_", "ml10_", "mt1_", "mt10_", "mt50_", "skill_")
-"""The others by their first measure: the return, the accuracy or the error."""
+BY_RETURN = tuple(begin for name in ("2D navigation", "Bandits", "MuJoCo robots") for begin in BENCHMARKS[name])
+"""By the papers that they are from, whatever else is measured: a bandit's success is that of its last pull alone."""
 INTRODUCTION = """# Results
 
 Made by `metarl results` from the records in `results/`; not written by hand. `metarl train EXPERIMENT` repeats a line
@@ -37,6 +38,20 @@ few-shot results side by side in [FEW_SHOT.md](FEW_SHOT.md); how they came about
 """
 
 
+class Row(NamedTuple):
+    """The cells of a record."""
+
+    called: str
+    of: str
+    """Suite and measure."""
+    seeds: str
+    trained_for: str
+    minutes: str
+    adapted: str
+    at_first: str
+    untrained: str
+
+
 def one_page(records: Mapping[str, Record]) -> str:
     """Markdown."""
     lines = [INTRODUCTION]
@@ -44,7 +59,7 @@ def one_page(records: Mapping[str, Record]) -> str:
         lines += [f"## {benchmark}", ""]
         lines += ["| experiment | of | seeds | trained for | minutes | adapted | at first | untrained, adapted |"]
         lines += ["| --- | --- | --- | --- | --- | --- | --- | --- |"]
-        lines += [f"| {' | '.join(_row(name, records[name]))} |" for name in names]
+        lines += [f"| {' | '.join(row_of(name, records[name]))} |" for name in names]
         lines.append("")
     return "\n".join(lines)
 
@@ -57,7 +72,8 @@ def _by_benchmark(records: Mapping[str, Record]) -> dict[str, list[str]]:
     return {name: found[name] for name in (*BENCHMARKS, OTHERS) if name in found}
 
 
-def _row(name: str, record: Record) -> Sequence[str]:
+def row_of(name: str, record: Record) -> Row:
+    """What the page says of it."""
     suite, condition, measure = headline(name, record)
     trained = record.curves[TRAINED, suite, condition, measure]
     untrained = record.curves.get(("untrained", suite, condition, measure))
@@ -67,16 +83,30 @@ def _row(name: str, record: Record) -> Sequence[str]:
     minutes = np.mean([seed.evaluation["training_seconds"] for seed in record.seeds]) / 60
     at_first = _text(measure, trained[0]) if len(trained) > 1 else ""
     of = " ".join(filter(None, (suite, measure.replace("success_any", "success"))))
-    shown = (_text(measure, trained[-1]), at_first, _text(measure, untrained[-1]) if untrained else "")
     experiment = record.seeds[0].stored["experiment"]
     called = name if experiment == name else f"{name} ({experiment})"
-    return [called, of, str(len(record.seeds)), amount, f"{minutes:.0f}", *shown]
+    return Row(
+        called=called,
+        of=of,
+        seeds=str(len(record.seeds)),
+        trained_for=amount,
+        minutes=f"{minutes:.0f}",
+        adapted=_text(measure, trained[-1]),
+        at_first=at_first,
+        untrained=_text(measure, untrained[-1]) if untrained else "",
+    )
+
+
+def judged_by(experiment: str, measures: Sequence[str]) -> str:
+    """The measure that stands for an experiment: success where it is measured, but for `BY_RETURN`; else the first."""
+    return "success_any" if "success_any" in measures and not experiment.startswith(BY_RETURN) else measures[0]
 
 
 def headline(name: str, record: Record) -> tuple[str, str, str]:
     """Suite, condition and measure of the one score that stands for a record."""
-    _, suite, condition, measure = next(key for key in record.curves if key[0] == TRAINED)
-    return suite, condition, "success_any" if name.startswith(BY_SUCCESS) else measure
+    _, suite, condition, _ = next(key for key in record.curves if key[0] == TRAINED)
+    measures = [key[3] for key in record.curves if key[:3] == (TRAINED, suite, condition)]
+    return suite, condition, judged_by(name, measures)
 
 
 def _text(measure: str, means: Means) -> str:

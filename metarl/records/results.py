@@ -1,6 +1,6 @@
 """Stored runs as the record behind every number that is claimed, and the table made from them.
 
-RESULTS/<name>.json holds the seeds of an experiment (`metarl.runs.compact`).
+RESULTS/<name>.json holds the seeds of an experiment (`metarl.records.compact`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ import msgspec
 from metarl.errors import UserError
 from metarl.fewshot.results import is_few_shot
 from metarl.files import inside, read_plain, remove_stale, replace_file
-from metarl.runs.compact import Means, Record, Seed, record_of, to_json
-from metarl.runs.directory import CONFIG, EVALUATION, METRICS, VERSIONS
-from metarl.runs.finished import check_finished
-from metarl.runs.same_config import differences, flatten, settings_of
-from metarl.runs.side_by_side import side_by_side
-from metarl.runs.stored import (
+from metarl.records.compact import Means, Record, Seed, record_of, to_json
+from metarl.records.finished import check_finished
+from metarl.records.side_by_side import side_by_side
+from metarl.records.stored import (
     MAX_EVALUATION_BYTES,
     SUFFIX,
     check_name,
@@ -31,6 +29,8 @@ from metarl.runs.stored import (
     read_seed,
     same_scores,
 )
+from metarl.runs.directory import CONFIG, EVALUATION, METRICS, VERSIONS
+from metarl.runs.same_config import differences, flatten, settings_of
 from metarl.scores.format import number
 
 PUBLISHED_MUJOCO = "3.3.0"

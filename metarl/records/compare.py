@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from metarl.errors import UserError
 from metarl.fewshot.data.stored_episodes import digest, packed_episodes
 from metarl.files import inside
-from metarl.runs.compact import Seed
+from metarl.records.compact import Seed
+from metarl.records.finished import check_finished
+from metarl.records.stored import SUFFIX, read_record, read_seed, same_scores, seeds_in
 from metarl.runs.directory import CONFIG
-from metarl.runs.finished import check_finished
 from metarl.runs.log import env_steps_of
 from metarl.runs.same_config import differences, settings_of, tested_on
-from metarl.runs.stored import SUFFIX, read_record, read_seed, same_scores, seeds_in
 from metarl.scores.stats import Interval, iqm, over_seeds_and_tasks
 from metarl.scores.table import Scores
 
