@@ -16,6 +16,7 @@ from metarl.types import Task, TaskData
 
 def train_ours(tasks: TaskDistribution, task: Task, config: OracleConfig) -> Iterator[tuple[OraclePoint, SAC]]:
     """Yields each evaluation, from the untrained policy on, with the learner as it is then; an update an episode."""
+    horizon = tasks.spec.first_steps
     settings = SACConfig(
         actor_hidden=config.hidden,
         critic_hidden=config.hidden,
@@ -23,7 +24,7 @@ def train_ours(tasks: TaskDistribution, task: Task, config: OracleConfig) -> Ite
         batch_size=256,
         replay_ratio=64,
         warmup_steps=min(5_000, config.env_steps // 20),
-        replay_capacity=config.env_steps + config.env_steps // tasks.spec.horizon_steps + tasks.spec.horizon_steps + 2,
+        replay_capacity=config.env_steps + config.env_steps // horizon + horizon + 2,
     )
     learner = SAC(tasks.spec, settings, generator=torch_rng((config.seed, Stream.INIT)))
     with RolloutPool(tasks, PoolConfig(workers=0)) as pool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.config import NAMES_CODE, check_plain
-from metarl.envs.any_gym.inspect_env import inspect_env
+from metarl.envs.any_gym.inspect_env import check_ends, inspect_env
 from metarl.envs.any_gym.lane import GymLane, mujoco_model
 from metarl.envs.any_gym.make import accepts_keyword, made_env, needed_horizon, reference_to
 from metarl.envs.any_gym.model_fields import rows_of
@@ -103,6 +103,8 @@ class GymTasks(Checked):
     def spec(self) -> EnvSpec:
         horizon = self.horizon_steps or needed_horizon(self.env)
         few = self._draw(1 if self.one_task else _FEW, numpy_rng((self.test_seed, 1)))
+        if self.horizon_steps is None:
+            check_ends(self.env, self.kwargs, few[0], horizon)
         spec = inspect_env(self.env, self.kwargs, few, horizon)
         return with_shown_task(spec, few[0]) if self.show_task else spec
 

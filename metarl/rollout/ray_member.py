@@ -11,7 +11,7 @@ import torch
 
 from metarl.errors import UserError
 from metarl.learner import Actor
-from metarl.rollout.buffer import Arrays, new_arrays
+from metarl.rollout.buffer import Arrays
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
 from metarl.rollout.message import from_bytes
@@ -44,16 +44,15 @@ class RayMember:
 
     def prepare(self, tasks: bytes, non_finite: NonFinite) -> None:
         """To be called before `run`. Raises whatever the modules of the tasks do at their import."""
-        self._tasks = cast(TaskDistribution, from_bytes(tasks))
-        self._runner = GroupRunner(self._tasks, non_finite=non_finite)
+        self._runner = GroupRunner(cast(TaskDistribution, from_bytes(tasks)), non_finite=non_finite)
 
     def run(self, jobs: bytes, actor: bytes) -> Finished | Failed:
         """A group; its arrays go through the node's object store, without another copy."""
         assert self._runner is not None, "prepare comes before run"
         try:
             group, behaviour = cast(list[RolloutJob], from_bytes(jobs)), cast(Actor, from_bytes(actor))
-            arrays = new_arrays(self._tasks.spec, sum(job.num_episodes for job in group))
-            return Finished(self._runner.run(group, behaviour, arrays), arrays)
+            arrays, times = self._runner.run_anew(group, behaviour)
+            return Finished(times, arrays)
         except UserError as error:  # a NonFiniteError is one
             return Failed(traceback.format_exc(), for_people=of_its_text(error))
         except Exception:

@@ -72,6 +72,16 @@ def ml1_reference():
     return jobs, actor, collect(ML1(), jobs, actor, workers=0, lanes_per_group=2)
 
 
+def test_episodes_that_outgrow_their_arrays_are_the_same_in_workers_and_here():
+    """Some groups have long episodes and some short ones; a worker keeps the length that it needed last."""
+    tasks = Scripted(horizon_steps=10**12)
+    lengths = ([5, 1100], [3, 4], [2500, 1], [6, 6])
+    jobs = [job({"lengths": pair}, episodes=2, seed=(1, i)) for i, pair in enumerate(lengths)]
+    reference = collect(tasks, jobs, NoisyActor(), workers=0, lanes_per_group=2)
+    assert [e.mask.sum(-1).tolist() for e in reference] == list(lengths)
+    assert same_bytes(collect(tasks, jobs, NoisyActor(), workers=2, lanes_per_group=2), reference)
+
+
 class ThreadsActor(NoisyActor):
     """Its actions say the number of torch's threads."""
 
