@@ -17,8 +17,8 @@ import gymnasium as gym
 from gymnasium import Space
 from gymnasium.envs.registration import load_env_creator
 
-from metarl.envs.any_gym.faults import faults_of, sentence_of
-from metarl.errors import UserError, nearest
+from metarl.envs.any_gym.faults import faults_of
+from metarl.errors import UserError, nearest, sentence_of
 from metarl.runs.find import experiment_names
 
 MOST_STEPS = 20_000

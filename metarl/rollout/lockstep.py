@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from metarl.errors import NonFiniteError
+from metarl.errors import EnvFault, NonFiniteError
 from metarl.learner import Actor, ActorInput, BeginsEpisodes, ColoursNoise, Memory, WidensNoise
 from metarl.rl.exploration_noise import coloured_noise
 from metarl.rollout.buffer import Arrays, Outgrown, longer, new_arrays
@@ -57,7 +57,11 @@ class GroupRunner:
         if self._env is None or num_lanes > self._num_lanes:
             self.close()
             self._env, self._num_lanes = self._tasks.make_env(num_lanes), num_lanes
-        return run_group(self._env, actor, jobs, self._tasks.spec, arrays, non_finite=self._non_finite)
+        try:
+            return run_group(self._env, actor, jobs, self._tasks.spec, arrays, non_finite=self._non_finite)
+        except EnvFault as fault:
+            fault.env = self._tasks.name
+            raise
 
     def close(self) -> None:
         if self._env is not None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
 
-from metarl.errors import UserError
 from metarl.learner import Actor
 from metarl.rollout.buffer import Arrays
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
 from metarl.rollout.message import from_bytes
-from metarl.rollout.worker import Failed, of_its_text
+from metarl.rollout.worker import Failed, failed_by
 from metarl.runs.versions import environment
 from metarl.tasks import TaskDistribution
 
@@ -53,10 +51,8 @@ class RayMember:
             group, behaviour = cast(list[RolloutJob], from_bytes(jobs)), cast(Actor, from_bytes(actor))
             arrays, times = self._runner.run_anew(group, behaviour)
             return Finished(times, arrays)
-        except UserError as error:  # a NonFiniteError is one
-            return Failed(traceback.format_exc(), for_people=of_its_text(error))
-        except Exception:
-            return Failed(traceback.format_exc())
+        except Exception as error:
+            return failed_by(error)
 
     def close(self) -> None:
         if self._runner is not None:

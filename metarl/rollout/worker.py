@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import torch
 
-from metarl.errors import UserError
+from metarl.errors import EnvFault, UserError
 from metarl.learner import Actor
 from metarl.rollout.buffer import Arrays, Outgrown, arrays_in, episodes_by_job, longer, num_bytes
 from metarl.rollout.jobs import RolloutJob
@@ -63,6 +63,8 @@ class Failed:
     traceback: str
     for_people: UserError | None = None
     """Says itself what to fix. The same seeds would give it again, so it is not tried again."""
+    fault: str = ""
+    """What the env raised, in a sentence; the traceback is then the env's own."""
     died: bool = False
     """The process has ended, rather than told this."""
 
@@ -152,10 +154,17 @@ def _run(runner: GroupRunner, jobs: Sequence[RolloutJob], actor: Actor, arrays: 
         return Finished(runner.run(jobs, actor, arrays))
     except Outgrown:
         return TooShort()
-    except UserError as error:  # a NonFiniteError is one
+    except Exception as error:
+        return failed_by(error)
+
+
+def failed_by(error: Exception) -> Failed:
+    """To be called where it is handled."""
+    if isinstance(error, UserError):  # a NonFiniteError is one
         return Failed(traceback.format_exc(), for_people=of_its_text(error))
-    except Exception:
-        return Failed(traceback.format_exc())
+    if isinstance(error, EnvFault):
+        return Failed(error.traceback, fault=str(error))
+    return Failed(traceback.format_exc())
 
 
 # ---- in the parent
