@@ -16,7 +16,9 @@ from metarl.envs.any_gym.inspect_env import SameTasksWarning
 from metarl.envs.any_gym.model_fields import rows_of
 from metarl.envs.any_gym.spaces import env_action, observation_vector, picture_shape
 from metarl.errors import UserError
+from metarl.rollout.actor import UniformActor
 from metarl.rollout.collect import collect_meta_batch
+from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.types import Task
 from tests.agents.test_contract import small as small_agent
@@ -100,6 +102,17 @@ def test_attributes_that_stay_as_set_may_vary() -> None:
     vary = {"gain": Uniform(1, 2), "offset": Uniform(0, 1, size=2)}
     assert GymTasks(f"{HERE}:Attributes", vary=vary, horizon_steps=5).spec.obs_dim == 2
     assert GymTasks(f"{HERE}:Attributes", vary={"percent": Uniform(10, 90)}, horizon_steps=5).spec.obs_dim == 2
+
+
+def test_workers_look_for_themselves() -> None:
+    """Luck of the process: `hash` of a text or the process's id do not show in the process that looks first."""
+    tasks = GymTasks(f"{POINTS}:LuckOfTheProcess", vary={"goal": Uniform(-1, 1)}, horizon_steps=20)
+    jobs = [RolloutJob(task=tasks.meta_test()[0], phi={}, num_episodes=1, seed=(0,))]
+    with (
+        RolloutPool(tasks, PoolConfig(workers=1)) as pool,
+        pytest.raises(UserError, match="another process gives anot"),
+    ):
+        pool.collect(jobs, UniformActor(action_dim=1, discrete=False))
 
 
 def test_tasks_that_look_alike_get_a_warning_and_no_more() -> None:
