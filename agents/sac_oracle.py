@@ -22,13 +22,14 @@ def train_ours(tasks: TaskDistribution, task: Task, config: OracleConfig) -> Ite
     The gradient steps of an episode follow it, where SB3's follow each of its env steps. By its settings ("plain") they
     are as many.
     """
+    horizon = tasks.spec.first_steps
     own = SACConfig(batch_size=256, replay_ratio=64, warmup_steps=min(5_000, config.env_steps // 20))
     settings = replace(
         PLAIN if config.algorithm == "plain" else own,
         actor_hidden=config.hidden,
         critic_hidden=config.hidden,
         gamma=config.gamma,
-        replay_capacity=config.env_steps + config.env_steps // tasks.spec.horizon_steps + tasks.spec.horizon_steps + 2,
+        replay_capacity=config.env_steps + config.env_steps // horizon + horizon + 2,
     )
     learner = SAC(tasks.spec, settings, generator=torch_rng((config.seed, Stream.INIT)))
     with RolloutPool(tasks, PoolConfig(workers=0)) as pool:

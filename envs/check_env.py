@@ -182,7 +182,7 @@ def _tasks_differ(tasks: TaskDistribution, drawn: Sequence[Task]) -> Found:
     if isinstance(tasks, GymTasks):
         without, _ = names_without_effect(tasks.env, tasks.kwargs, drawn, tasks.spec.horizon_steps)
     # each from the start of an env of its own, with the same seed and actions
-    for num_steps in (30, tasks.spec.horizon_steps):
+    for num_steps in (30, tasks.spec.first_steps):
         rolls = [roll(tasks.make_env(1), tasks.spec, task, num_steps=num_steps) for task in drawn]
         if any(not _same(rolls[0], other) for other in rolls[1:]):
             break

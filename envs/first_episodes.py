@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.envs.any_gym.faults import sentence_of
+from metarl.errors import sentence_of
 from metarl.tasks import BatchEnv, TaskDistribution
 from metarl.types import EnvSpec, Task
 

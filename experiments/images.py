@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metarl.experiment import TrainerConfig
-from metarl.experiments._few_shot import Method, build_chosen
+from metarl.experiments._few_shot import Method, build_chosen, test_suites
 from metarl.fewshot.data.image_folder import ImageFolderConfig, image_folder
 from metarl.fewshot.data.source import EpisodeConfig
 from metarl.fewshot.evaluation import FewShotEvaluationConfig
@@ -67,4 +67,4 @@ def config() -> Config:
 
 
 def build(config: Config) -> FewShotExperiment:
-    return build_chosen(image_folder(config.data, config.episodes), config)
+    return build_chosen(image_folder(config.data, config.episodes, suites=test_suites(config.evaluation)), config)

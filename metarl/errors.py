@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -20,6 +22,42 @@ class NonFiniteError(UserError):
 
 class WorkerError(RuntimeError):
     """A rollout group failed in every try; the message carries the worker's traceback, task id and seed."""
+
+
+class EnvFault(Exception):
+    """An environment raised: one sentence that tells what, on which task, seed and step, so that it can be replayed."""
+
+    env = ""
+    """The name of the task distribution, once that is known."""
+
+    def __init__(
+        self, task: str, seed: tuple[int, ...], step: int, error: Exception, *, beside: Path | None = None
+    ) -> None:
+        """`step`: 0 is its reset. `beside`: as of `place_of`."""
+        super().__init__(task, seed, step)
+        self._raised, self._when = sentence_of(error) + place_of(error, beside=beside), f"{seed}, step {step}"
+        self._task = task
+        self.traceback = "".join(traceback.format_exception(error))
+        """The env's own."""
+
+    def __str__(self) -> str:
+        name = f"env {self.env!r}" if self.env else "the env"
+        return f"{name} raised {self._raised} on task {self._task!r}, seed {self._when}; fix the env"
+
+
+def sentence_of(error: Exception) -> str:
+    """'KeyError: 'goal'', on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def place_of(error: Exception, *, beside: Path | None = None) -> str:
+    """' (my_env.py, line 12)': where it was raised, or the last line before it went into an installed package.
+
+    Lines of the folder `beside` are of ours, which called what raised.
+    """
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent != beside]
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

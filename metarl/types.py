@@ -3,7 +3,7 @@
 Legend of dimensions, used in every docstring:
 
     B  tasks of a meta-batch          N  episodes (or examples) of one task
-    T  time steps, padded to the horizon
+    T  time steps, padded to the horizon, or to the longest episode where the horizon is far
     O  observation size               A  action size (absent for discrete actions)
 """
 
@@ -37,6 +37,10 @@ class Task:
     classes, and intervals are drawn within them."""
 
 
+FAR_STEPS = 1024
+"""From here on a horizon may stand for none: arrays have so many steps at first, and more where an episode has."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EnvSpec:
     """What every task of a distribution has in common."""
@@ -51,6 +55,11 @@ class EnvSpec:
     """Whether an episode's success says anything; None where only the episodes tell, as with an env of your own."""
     picture: tuple[int, int, int] | None = None
     """(height, width, channels) of observations that are pictures, flattened with the channels last, pixels 0 to 1."""
+
+    @property
+    def first_steps(self) -> int:
+        """That arrays have room for before any episode was longer."""
+        return min(self.horizon_steps, FAR_STEPS)
 
 
 @dataclass(frozen=True)
@@ -112,12 +121,24 @@ class TaskData:
 
 
 def stack_episodes(episodes: Sequence[Episodes]) -> Episodes:
-    """Fields with a leading B from B tasks' episodes of equal N and T."""
-    names = [field.name for field in dataclasses.fields(Episodes)]
-    return Episodes(**{name: torch.stack([getattr(e, name) for e in episodes]) for name in names})
+    """Fields with a leading B from B tasks' episodes of equal N, padded to the largest T."""
+    return Episodes(**{name: torch.stack(tensors) for name, tensors in _padded(episodes).items()})
 
 
 def join_episodes_of_task(episodes: Sequence[Episodes]) -> Episodes:
-    """All episodes of one task as one set, N = N_1 + N_2 + ..."""
+    """All episodes of one task as one set, N = N_1 + N_2 + ..., padded to the largest T."""
+    return Episodes(**{name: torch.cat(tensors) for name, tensors in _padded(episodes).items()})
+
+
+def _padded(episodes: Sequence[Episodes]) -> dict[str, list[Tensor]]:
+    """Each field of all of them, (N, T, ...) with one T, and last_obs."""
+    steps = max(e.mask.shape[1] for e in episodes)
+
+    def padded(x: Tensor) -> Tensor:
+        missing = steps - x.shape[1]
+        return x if missing == 0 else torch.cat([x, x.new_zeros(len(x), missing, *x.shape[2:])], dim=1)
+
     names = [field.name for field in dataclasses.fields(Episodes)]
-    return Episodes(**{name: torch.cat([getattr(e, name) for e in episodes]) for name in names})
+    return {
+        name: [getattr(e, name) if name == "last_obs" else padded(getattr(e, name)) for e in episodes] for name in names
+    }

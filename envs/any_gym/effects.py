@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from metarl.envs.any_gym.checked_calls import checked_reset, checked_step
 from metarl.envs.any_gym.lane import GymLane
+from metarl.envs.any_gym.make import MOST_STEPS
 from metarl.envs.any_gym.spaces import observation_vector
 from metarl.errors import UserError
 from metarl.types import Task
@@ -56,7 +57,7 @@ def names_without_effect(
     candidates = {place: [_with(base, other, *place) for other in others] for place in _varied(base)}
     alike = {place: changed for place, changed in candidates.items() if any(params != base for params in changed)}
     looked_at = len(alike)
-    for num_steps in (5, horizon_steps):  # the whole episode only where a few steps look alike
+    for num_steps in (5, min(horizon_steps, MOST_STEPS)):  # the whole episode only where a few steps look alike
         if alike:
             shown = roll(reference, fixed, base, num_steps)
             alike = {

@@ -17,7 +17,7 @@ from gymnasium.wrappers import NormalizeObservation, NormalizeReward
 from metarl.envs.any_gym.checked_calls import check_signature, checked_reset, checked_step
 from metarl.envs.any_gym.effects import names_without_effect, roll, same
 from metarl.envs.any_gym.lane import GymLane
-from metarl.envs.any_gym.make import made_env
+from metarl.envs.any_gym.make import MOST_STEPS, made_env
 from metarl.envs.any_gym.spaces import env_action, observation_vector, picture_shape, space_fault
 from metarl.errors import UserError
 from metarl.types import EnvSpec, Task
@@ -54,6 +54,25 @@ def inspect_env(reference: str, fixed: Mapping[str, Any], tasks: Sequence[Task],
         horizon_steps=horizon_steps,
         measures_success=True if any(says_success) else None,  # an env may say it at the end of an episode only
         picture=picture_shape(first.observation_space),
+    )
+
+
+def check_ends(reference: str, fixed: Mapping[str, Any], task: Task, limit: int) -> None:
+    """Raises UserError where a limit that no episode is meant to reach is all that would end one."""
+    if limit <= MOST_STEPS:
+        return
+    with GymLane(reference, fixed) as lane:
+        env = lane.become(task.params)
+        check_signature(reference, env)
+        checked_reset(reference, env, 0, task.params.get("options"))
+        env.action_space.seed(0)
+        for _ in range(MOST_STEPS):
+            step = checked_step(reference, env, env.action_space.sample())
+            if step.terminated or step.truncated:
+                return
+    raise UserError(
+        f"env {reference!r} is registered with a limit of {limit} steps, and an episode of random actions has not "
+        f"ended after {MOST_STEPS}; give horizon_steps, at which episodes are truncated"
     )
 
 

@@ -17,11 +17,11 @@ import gymnasium as gym
 from gymnasium import Space
 from gymnasium.envs.registration import load_env_creator
 
-from metarl.envs.any_gym.faults import faults_of, sentence_of
-from metarl.errors import UserError, nearest
+from metarl.envs.any_gym.faults import faults_of
+from metarl.errors import UserError, nearest, sentence_of
 from metarl.runs.find import experiment_names
 
-_MOST_STEPS = 20_000
+MOST_STEPS = 20_000
 """A registered limit above it stands for none."""
 
 Factory = Callable[..., gym.Env]
@@ -121,19 +121,14 @@ def registered_horizon(reference: str) -> int | None:
     Raises UserError for an env that cannot be found.
     """
     limit = _registered_limit(reference)
-    return None if limit is None or limit > _MOST_STEPS else limit
+    return None if limit is None or limit > MOST_STEPS else limit
 
 
 def needed_horizon(reference: str) -> int:
-    """`registered_horizon`. Raises UserError where there is none."""
+    """The time limit that the env is registered with, however far. Raises UserError where there is none."""
     limit = _registered_limit(reference)
     if limit is None:
         raise UserError(f"env {reference!r} is registered without a time limit; give horizon_steps")
-    if limit > _MOST_STEPS:
-        raise UserError(
-            f"env {reference!r} is registered with a limit of {limit} steps, and memory is set aside for so many in "
-            "each episode; give horizon_steps, at which episodes are truncated"
-        )
     return limit
 
 

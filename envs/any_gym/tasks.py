@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.config import NAMES_CODE, check_plain
-from metarl.envs.any_gym.inspect_env import inspect_env
+from metarl.envs.any_gym.effects import roll, same
+from metarl.envs.any_gym.inspect_env import check_ends, inspect_env
 from metarl.envs.any_gym.lane import GymLane, mujoco_model
 from metarl.envs.any_gym.make import accepts_keyword, made_env, needed_horizon, reference_to
 from metarl.envs.any_gym.model_fields import rows_of
@@ -30,6 +32,7 @@ from metarl.validate import Checked, Count, Natural
 
 _FEW = 3
 """Tasks that are looked at before any worker starts."""
+_LOOK_STEPS = 20
 _MANY = 100
 """Tasks drawn at once where the first draw did not do: of few values, most have been drawn before or are held out."""
 _NAMES_CODE = {NAMES_CODE: True}
@@ -103,8 +106,26 @@ class GymTasks(Checked):
     def spec(self) -> EnvSpec:
         horizon = self.horizon_steps or needed_horizon(self.env)
         few = self._draw(1 if self.one_task else _FEW, numpy_rng((self.test_seed, 1)))
+        if self.horizon_steps is None:
+            check_ends(self.env, self.kwargs, few[0], horizon)
         spec = inspect_env(self.env, self.kwargs, few, horizon)
+        _ = self._first_look
         return with_shown_task(spec, few[0]) if self.show_task else spec
+
+    @cached_property
+    def _first_look(self) -> tuple[int, Task, NDArray[np.floating]]:
+        """The process that looked, a task and what its episode showed: workers are sent it."""
+        (task,) = self._draw(1, numpy_rng((self.test_seed, 1)))
+        return os.getpid(), task, roll(self.env, self.kwargs, task.params, _LOOK_STEPS)
+
+    def _check_process(self) -> None:
+        """Raises UserError in a process in which the env is another than where it was looked at."""
+        looked_in, task, seen = self._first_look
+        if looked_in != os.getpid() and not same(seen, roll(self.env, self.kwargs, task.params, _LOOK_STEPS)):
+            raise UserError(
+                f"env {self.env!r}: another process gives another episode for the same seed, so that no run could be "
+                "repeated; let nothing depend on the process, such as hash() of a text, the order of a set, or an id"
+            )
 
     @cached_property
     def _as_keyword(self) -> dict[str, bool]:
@@ -182,6 +203,7 @@ class GymTasks(Checked):
     def make_env(self, num_lanes: int) -> BatchEnv:
         values = len(task_values(self.meta_test()[0])) if self.show_task else 0
         spec = replace(self.spec, obs_dim=self.spec.obs_dim - values)
+        self._check_process()
         lanes = LoopedLanes(lambda: GymLane(self.env, self.kwargs), num_lanes, spec)
         return ShownTaskLanes(lanes, num_lanes, values) if self.show_task else lanes
 

@@ -11,7 +11,7 @@ from metarl.envs.mujoco_calls import MjData, MjModel, make_data, mj_forward, mj_
 from metarl.envs.mujoco_v5.family import Family, Moved
 from metarl.envs.mujoco_v5.physics import changed_model, mj_contact_forces, mj_reset_data
 from metarl.envs.mujoco_v5.robots import Floats, State
-from metarl.rollout.lanes import EnvFault
+from metarl.errors import EnvFault
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.tasks import EnvStep, Lanes, params_key
 from metarl.types import Task
@@ -50,7 +50,7 @@ class RobotLanes:
                 self._goal[lane] = goal
                 self._begin(lane, task, seed)
             except Exception as error:
-                raise EnvFault(task, seed, 0) from error
+                raise EnvFault(task.id, seed, 0, error) from error
         self._num_steps[lanes] = 0
         state = self._state(lanes)
         self._position[lanes] = self._family.position(state)

@@ -104,7 +104,10 @@ def main(args: Sequence[str]) -> int:
         row["efficiency"] = one * arguments.groups / row["seconds"]
         cells = (f"{row['seconds']:.2f}", f"{row['efficiency']:.3f}", f"{1e3 * row['parent_seconds_per_group']:.1f}")
         table.add_row(str(row["workers"]), *cells)
-    sizes = {"message_bytes": len(to_bytes([job])), "episodes_bytes": num_bytes(SPEC, arguments.lanes)}
+    sizes = {
+        "message_bytes": len(to_bytes([job])),
+        "episodes_bytes": num_bytes(SPEC, arguments.lanes, SPEC.horizon_steps),
+    }
     console = Console()
     console.print(table)
     console.print(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -105,9 +106,20 @@ def main(rest: list[str]) -> int:
     _check_labels([a.label for a in answers if a.label is not None], classifier.classes_.tolist())
     if answers:
         _show(answers, classifier)
+    if arguments.examples is not None and arguments.queries is not None:
+        _tell_shown(parts[-1], read_own(arguments.examples, kind, need_labels=True))
     if arguments.out is not None:
         _write(arguments.out, answers)
     return 0
+
+
+def _tell_shown(queries: OwnExamples, examples: OwnExamples) -> None:
+    if repeated := queries.found_among(examples):
+        say(
+            f"{repeated} of the {len(queries.raw)} --queries stand among --examples, and tell nothing of what the "
+            "run makes of others; leave them out",
+            sys.stderr,
+        )
 
 
 def _check(arguments: ClassifyArguments, settings: Mapping[str, str], *, is_run: bool) -> None:

@@ -14,7 +14,7 @@ from metarl.cli.process.allocator import keep_freed_memory
 from metarl.cli.process.streams import lost_output, ready_streams
 from metarl.cli.process.threads import wait_briefly
 from metarl.cli.words import HELP
-from metarl.errors import UserError, WorkerError, nearest
+from metarl.errors import EnvFault, UserError, WorkerError, nearest
 from metarl.runs.stop import EXIT_CODE as STOPPED
 from metarl.text import printable_lines, sentence
 
@@ -81,6 +81,9 @@ def _run(arguments: list[str]) -> int:
         return 2
     except WorkerError as error:
         print(f"error: {printable_lines(error)}", file=sys.stderr)  # with a worker's traceback
+        return 1
+    except EnvFault as fault:  # of an env in this process
+        print(f"error: {sentence(fault)}\n{printable_lines(fault.traceback.rstrip())}", file=sys.stderr)
         return 1
     except OSError as error:
         if error.errno not in MACHINE:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from metarl.errors import NonFiniteError, UserError
 from metarl.learn import params as P
 from metarl.learner import ActorInput, RLBehaviour
-from metarl.rollout.buffer import Arrays, new_arrays, to_episodes
+from metarl.rollout.buffer import Arrays, longer, new_arrays, to_episodes
 from metarl.rollout.collect import explorer_of
 from metarl.rollout.lockstep import draw_noise, tell_begun
 from metarl.runs.adapted import save_session
@@ -87,7 +87,7 @@ class Session:
             self._begin_episode()
         which = self._step % len(self._noise)
         if which == 0 and self._step:
-            self._noise = self._drawn()
+            self._noise = next(self._noise_of)
         inputs = ActorInput(*map(torch.from_numpy, (self._obs, self._prev_action, self._prev_reward, self._prev_ended)))
         noise = torch.from_numpy(self._noise[which : which + 1])
         action, log_prob, self._memory = self._actor.act(self._memory, inputs, noise)
@@ -191,15 +191,16 @@ class Session:
         explores = self.is_sampled and self.is_learning  # as in meta-training
         self._actor = explorer_of(behaviour) if explores else behaviour.actor(deterministic=not self.is_sampled)
         self._memory = self._actor.start([self.phi], 1)
-        self._arrays: Arrays = new_arrays(spec, 1)
+        self._arrays: Arrays = new_arrays(spec, 1, spec.first_steps)
         self._obs = np.zeros((1, spec.obs_dim), np.float32)
         self._prev_action = np.zeros_like(self._arrays["actions"][:, 0])
         self._prev_reward, self._prev_ended = np.zeros(1, np.float32), np.zeros(1, np.bool_)
         self._step, self._awaits = 0, False
-        self._noise = np.zeros((spec.horizon_steps, self._actor.noise_dim), np.float32)
+        self._noise = np.zeros((spec.first_steps, self._actor.noise_dim), np.float32)
 
     def _begin_episode(self) -> None:
-        self._noise = self._drawn()
+        self._noise_of = draw_noise(self._actor, self._key, self._behaviour.spec.first_steps)
+        self._noise = next(self._noise_of)
         self._memory = tell_begun(self._actor, self._memory, {0: self._key})
 
     @property
@@ -207,19 +208,25 @@ class Session:
         """Of the episode: the job's seed and the episode's number, as in the rollout workers."""
         return (*self._seed, self.num_episodes)
 
-    def _drawn(self) -> NDArray[np.float32]:
-        horizon = self._behaviour.spec.horizon_steps
-        later = self._step // horizon  # of an episode that is longer than any in training
-        return draw_noise(self._actor, (*self._key, 3, later) if later else self._key, horizon)
-
     def _record(self, reward: float, terminated: bool, success: bool) -> None:
         arrays, now = self._arrays, self._step
         if now == 0:
             for array in arrays.values():
                 array[...] = 0
+        if now == arrays["mask"].shape[1]:  # of a far horizon
+            arrays = self._grow()
         arrays["obs"][0, now], arrays["actions"][0, now] = self._obs[0], self._action
         arrays["log_probs"][0, now], arrays["rewards"][0, now] = self._log_prob.item(), reward
         arrays["terminated"][0, now], arrays["success"][0, now], arrays["mask"][0, now] = terminated, success, True
+
+    def _grow(self) -> Arrays:
+        """Longer arrays that hold what was recorded of the episode."""
+        old, spec = self._arrays, self._behaviour.spec
+        steps = old["mask"].shape[1]
+        self._arrays = new_arrays(spec, 1, longer(spec, steps))
+        for name, array in old.items():
+            self._arrays[name][:, :steps] = array  # last_obs as well: its second axis is shorter
+        return self._arrays
 
     def _keep(self, episodes: Episodes) -> None:
         self._episodes.append(episodes)

@@ -50,11 +50,7 @@ class Replay:
     """Rings of `capacity` rows a group, on `device`. Memory is taken as rows are filled; `num_bytes` is that of all."""
 
     def __init__(self, spec: EnvSpec, *, capacity: int, n_step: int, gamma: float, device: torch.device) -> None:
-        if capacity <= spec.horizon_steps:
-            raise UserError(
-                f"a replay of {capacity} rows a task holds no whole episode of {spec.horizon_steps} steps; "
-                f"give at least {spec.horizon_steps + 1}"
-            )
+        _check_holds(capacity, spec.first_steps)
         self.spec, self.capacity, self.n_step, self.gamma, self.device = spec, capacity, n_step, gamma, device
         self.names: list[str] = []
         """Of the groups, in the order in which they were met; group i has rows i * capacity and on."""
@@ -121,6 +117,7 @@ class Replay:
             group = self.names.index(data.task.stratum)
             for index, length in enumerate(data.query.mask.sum(-1).tolist()):
                 if length:
+                    _check_holds(self.capacity, length)
                     self._add_episode(group, data.query, index, length)
         self.since = None if self.since is None else self.since + 1
         self._best = None
@@ -213,6 +210,13 @@ class Replay:
         for batch in batches:
             self.add(batch)
         self.since = state.get("since")
+
+
+def _check_holds(capacity: int, steps: int) -> None:
+    if capacity <= steps:
+        raise UserError(
+            f"a replay of {capacity} rows a task holds no whole episode of {steps} steps; give at least {steps + 1}"
+        )
 
 
 class _Best(NamedTuple):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.errors import UserError
+from metarl.errors import EnvFault, UserError
 from metarl.seeding import SeedKey
 from metarl.tasks import EnvStep, Lanes
 from metarl.types import EnvSpec, Task
+
+_HERE = Path(__file__).parent
 
 
 class LaneStep(NamedTuple):
@@ -32,13 +35,6 @@ class LaneEnv(Protocol):
     def step(self, action: NDArray) -> LaneStep: ...
 
     def close(self) -> None: ...
-
-
-class EnvFault(Exception):
-    """An environment raised; tells which task, seed and step, so that the fault can be replayed."""
-
-    def __init__(self, task: Task, seed: SeedKey, step: int) -> None:
-        super().__init__(f"task {task.id!r}, seed {seed}, step {step}")  # step 0: its reset
 
 
 class LoopedLanes:
@@ -67,7 +63,7 @@ class LoopedLanes:
             except UserError:
                 raise  # says itself what to fix
             except Exception as error:
-                raise EnvFault(task, seed, 0) from error
+                raise EnvFault(task.id, seed, 0, error, beside=_HERE) from error
         return self._obs[lanes]
 
     def step(self, lanes: Lanes, actions: NDArray) -> EnvStep:
@@ -84,7 +80,7 @@ class LoopedLanes:
                 raise
             except Exception as error:
                 task, seed = self._now[lane]
-                raise EnvFault(task, seed, self._num_steps[lane]) from error
+                raise EnvFault(task.id, seed, self._num_steps[lane], error, beside=_HERE) from error
             self._terminated[lane], self._truncated[lane], self._success[lane] = terminated, truncated, success
         return EnvStep(
             self._obs[lanes],

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from metarl.errors import NonFiniteError
+from metarl.errors import EnvFault, NonFiniteError
 from metarl.learner import Actor, ActorInput, BeginsEpisodes, ColoursNoise, Memory, WidensNoise
 from metarl.rl.exploration_noise import coloured_noise
-from metarl.rollout.buffer import Arrays
+from metarl.rollout.buffer import Arrays, Outgrown, longer, new_arrays
 from metarl.rollout.jobs import RolloutJob
 from metarl.seeding import SeedKey, numpy_rng
 from metarl.tasks import BatchEnv, Lanes, TaskDistribution
@@ -38,13 +38,30 @@ class GroupRunner:
         self._non_finite: NonFinite = non_finite
         self._env: BatchEnv | None = None
         self._num_lanes = 0
+        self._steps = 0
+
+    def run_anew(self, jobs: Sequence[RolloutJob], actor: Actor) -> tuple[Arrays, GroupTimes]:
+        """`run`, with new arrays that are as long as it takes."""
+        spec = self._tasks.spec
+        self._steps = self._steps or spec.first_steps
+        while True:
+            arrays = new_arrays(spec, sum(job.num_episodes for job in jobs), self._steps)
+            try:
+                return arrays, self.run(jobs, actor, arrays)
+            except Outgrown:
+                self._steps = longer(spec, self._steps)
 
     def run(self, jobs: Sequence[RolloutJob], actor: Actor, arrays: Arrays) -> GroupTimes:
+        """Raises Outgrown where the arrays are too short."""
         num_lanes = sum(job.num_lanes for job in jobs)
         if self._env is None or num_lanes > self._num_lanes:
             self.close()
             self._env, self._num_lanes = self._tasks.make_env(num_lanes), num_lanes
-        return run_group(self._env, actor, jobs, self._tasks.spec, arrays, non_finite=self._non_finite)
+        try:
+            return run_group(self._env, actor, jobs, self._tasks.spec, arrays, non_finite=self._non_finite)
+        except EnvFault as fault:
+            fault.env = self._tasks.name
+            raise
 
     def close(self) -> None:
         if self._env is not None:
@@ -77,17 +94,19 @@ class Lineup:
         return f"task {self.job_of(lane).task.id!r}, seed {self.seed_of(lane)}, step {int(t[lane])}"
 
 
-def draw_noise(actor: Actor, seed: SeedKey, horizon_steps: int) -> NDArray[np.float32]:
-    """The action noise of a whole episode, (T, noise_dim): one call instead of one a step."""
-    rng = numpy_rng((*seed, 1))
-    shape = (horizon_steps, actor.noise_dim)
-    if actor.uniform_noise:
-        return rng.random(shape, dtype=np.float32)
+def draw_noise(actor: Actor, seed: SeedKey, steps: int) -> Iterator[NDArray[np.float32]]:
+    """The action noise of an episode, (`steps`, noise_dim) at a time: the whole of it, but where the horizon is far."""
+    rng, width = numpy_rng((*seed, 1)), None
     exponent = actor.noise_exponent if isinstance(actor, ColoursNoise) else 0.0
-    noise = coloured_noise(rng, steps=horizon_steps, dim=actor.noise_dim, exponent=exponent)
-    if isinstance(actor, WidensNoise) and actor.widest_noise > 1:
-        noise *= np.float32(actor.widest_noise ** rng.random())
-    return noise
+    while True:
+        if actor.uniform_noise:
+            yield rng.random((steps, actor.noise_dim), dtype=np.float32)
+            continue
+        noise = coloured_noise(rng, steps=steps, dim=actor.noise_dim, exponent=exponent)
+        if isinstance(actor, WidensNoise) and actor.widest_noise > 1:
+            width = width or np.float32(actor.widest_noise ** rng.random())
+            noise *= width
+        yield noise
 
 
 def tell_begun(actor: Actor, memory: Memory, begun: dict[int, SeedKey]) -> Memory:
@@ -97,6 +116,32 @@ def tell_begun(actor: Actor, memory: Memory, begun: dict[int, SeedKey]) -> Memor
     size = actor.episode_noise_dim
     rows = [numpy_rng((*seed, 2)).standard_normal(size, dtype=np.float32) for seed in begun.values()]
     return actor.begin(memory, torch.tensor(list(begun)), torch.from_numpy(np.stack(rows)))
+
+
+class Noise:
+    """What each lane's actions are drawn with: for a whole episode, or for its next steps where the horizon is far."""
+
+    def __init__(self, actor: Actor, num_lanes: int, spec: EnvSpec) -> None:
+        self._actor, self._steps, self._is_far = actor, spec.first_steps, spec.horizon_steps > spec.first_steps
+        self._rows = np.zeros((num_lanes, self._steps, actor.noise_dim), np.float32)
+        self._more: dict[int, Iterator[NDArray[np.float32]]] = {}
+
+    def begin(self, lane: int, seed: SeedKey) -> None:
+        self._more[lane] = draw_noise(self._actor, seed, self._steps)
+        self._rows[lane] = next(self._more[lane])
+
+    def at(self, lanes: Lanes, t: NDArray[np.intp]) -> torch.Tensor:
+        return torch.from_numpy(self._rows[lanes, t % self._steps])
+
+    def go_on(self, active: Lanes, ended: NDArray[np.bool_], t: NDArray[np.intp], *, room: int) -> None:
+        """After a step of the active lanes. Raises Outgrown where an episode goes on behind `room` steps."""
+        if not self._is_far:
+            return
+        lanes = active[~ended]
+        if (t[lanes] >= room).any():
+            raise Outgrown
+        for lane in lanes[t[lanes] % self._steps == 0].tolist():
+            self._rows[lane] = next(self._more[lane])
 
 
 @torch.no_grad()
@@ -112,7 +157,7 @@ def run_group(
     """Fill `arrays` with the episodes of `jobs`, job by job, episode by episode.
 
     A non-finite obs or reward raises NonFiniteError naming task, seed and step, or ends the episode with all
-    its steps masked (`drop_episode`).
+    its steps masked (`drop_episode`). An episode that is longer than `arrays` raises Outgrown.
     """
     started = time.perf_counter()
     env_seconds = policy_seconds = 0.0
@@ -121,7 +166,7 @@ def run_group(
     lineup = Lineup(jobs)
     num_lanes = lineup.num_lanes
     lanes = np.arange(num_lanes)
-    noise = np.zeros((num_lanes, spec.horizon_steps, actor.noise_dim), np.float32)
+    noise = Noise(actor, num_lanes, spec)
     obs = np.zeros((num_lanes, spec.obs_dim), np.float32)
     t = np.zeros(num_lanes, np.intp)
     prev_actions = np.zeros_like(arrays["actions"][:1, 0].repeat(num_lanes, 0))
@@ -135,7 +180,7 @@ def run_group(
         seeds = [lineup.seed_of(lane) for lane in starting.tolist()]
         begun.update(zip(starting.tolist(), seeds, strict=True))
         for lane, seed in zip(starting.tolist(), seeds, strict=True):
-            noise[lane] = draw_noise(actor, seed, spec.horizon_steps)
+            noise.begin(lane, seed)
         tasks = [lineup.job_of(lane).task for lane in starting.tolist()]
         obs[starting] = _float32(env.reset(starting, tasks, [(*seed, 0) for seed in seeds]))
         t[starting] = 0
@@ -171,8 +216,7 @@ def run_group(
         memory = tell_begun(actor, memory, begun)
         begun.clear()
         inputs = ActorInput(*map(torch.from_numpy, (obs, prev_actions, prev_rewards, prev_ended)))
-        noise_now = torch.from_numpy(noise[lanes, np.minimum(t, spec.horizon_steps - 1)])
-        actions_t, log_probs_t, memory = actor.act(memory, inputs, noise_now)
+        actions_t, log_probs_t, memory = actor.act(memory, inputs, noise.at(lanes, t))
         actions, log_probs = actions_t.numpy(), log_probs_t.numpy()
         between = time.perf_counter()
         policy_seconds += between - before
@@ -199,6 +243,7 @@ def run_group(
             drop_episodes(active[bad])
             rewards[bad], ended = 0, ended | bad
         prev_actions[active], prev_rewards[active], prev_ended[active] = actions[active], rewards, ended
+        noise.go_on(active, ended, t, room=arrays["mask"].shape[1])
         if ended.any():
             arrays["last_obs"][row[ended]] = obs[active[ended]]
             active = np.sort(np.concatenate([active[~ended], next_episodes(active[ended])]))

@@ -46,9 +46,11 @@ class Order:
             raise failed.for_people
         told = f"{failed.traceback.rstrip()}\nThe group held: {_names(jobs)}"
         if tries >= max_tries:
-            raise WorkerError(f"a rollout group failed {tries} times (max_tries={max_tries}).\n{told}")
+            before = f"{failed.fault}; " if failed.fault else ""
+            raise WorkerError(f"{before}a rollout group failed {tries} times (max_tries={max_tries}).\n{told}")
         self.outcomes.put(
-            f"a rollout group failed (try {tries} of {max_tries}) and is run again with the same seeds: {told}"
+            f"a rollout group failed (try {tries} of {max_tries}) and is run again with the same seeds: "
+            f"{failed.fault or told}"
         )
 
 

@@ -12,7 +12,7 @@ import torch
 from metarl.config import WITHOUT_EFFECT
 from metarl.errors import SettingError, UserError, WorkerError
 from metarl.learner import Actor
-from metarl.rollout.buffer import episodes_by_job, new_arrays
+from metarl.rollout.buffer import episodes_by_job
 from metarl.rollout.jobs import RolloutJob, cut_groups
 from metarl.rollout.lockstep import GroupRunner, NonFinite
 from metarl.rollout.orders import CLOSED, Group, GroupResult, Waits
@@ -167,7 +167,6 @@ class InProcessRunner:
     restarts = 0
 
     def __init__(self, tasks: TaskDistribution, config: PoolConfig) -> None:
-        self._spec = tasks.spec
         self._runner = GroupRunner(tasks, non_finite=config.non_finite)
         self._times_closed = 0
 
@@ -187,10 +186,8 @@ class InProcessRunner:
         return run
 
     def _run(self, jobs: Group, actor: Actor) -> GroupResult:
-        per_job = jobs[0].num_episodes
-        arrays = new_arrays(self._spec, per_job * len(jobs))
-        times = self._runner.run(jobs, actor, arrays)
-        return episodes_by_job(arrays, len(jobs), per_job=per_job), times
+        arrays, times = self._runner.run_anew(jobs, actor)
+        return episodes_by_job(arrays, len(jobs), per_job=jobs[0].num_episodes), times
 
     def close(self) -> None:
         self._times_closed += 1

@@ -29,7 +29,7 @@ from metarl.rollout.orders import (
     Waits,
     check_lost,
 )
-from metarl.rollout.worker import Began, Failed, Finished, Ready, Worker
+from metarl.rollout.worker import Began, Failed, Finished, Ready, TooShort, Worker
 from metarl.tasks import TaskDistribution
 
 if TYPE_CHECKING:
@@ -83,13 +83,7 @@ class ProcessRunner:
         self._replace_dead(self._workers)
         while len(results) < len(groups):
             self._replace_dead([worker for worker in self._workers if worker.is_ready and worker not in running])
-            while len(self._workers) < min(self._config.workers, len(waiting) + len(running)):
-                self._workers.append(Worker(self._tasks, non_finite=self._config.non_finite))
-            for worker in self._workers:
-                if worker.is_ready and worker not in running and waiting:
-                    index = waiting.popleft()
-                    running[worker] = _Running(index, time.monotonic() + self._config.deadline_seconds)
-                    worker.hand_over(groups[index], order.actor, on_fault=self._wake)
+            self._deal(order, waiting, running)
             for worker in self._wait(running):
                 now = running.get(worker)
                 answer = self._answer(worker, now)
@@ -99,6 +93,9 @@ class ProcessRunner:
                     assert now is not None
                     results[now.index] = worker.episodes(groups[now.index]), answer.times
                     del running[worker]
+                elif isinstance(answer, TooShort):
+                    worker.grow()
+                    waiting.appendleft(running.pop(worker).index)
                 elif isinstance(answer, Failed):
                     begun = worker.has_begun
                     if now is not None:
@@ -113,6 +110,16 @@ class ProcessRunner:
             if order.is_cancelled:
                 raise Cancelled
         return [results[index] for index in range(len(groups))]
+
+    def _deal(self, order: Order, waiting: deque[int], running: dict[Worker, _Running]) -> None:
+        """Start the workers that are needed, and hand a group to each that is free."""
+        while len(self._workers) < min(self._config.workers, len(waiting) + len(running)):
+            self._workers.append(Worker(self._tasks, non_finite=self._config.non_finite))
+        for worker in self._workers:
+            if worker.is_ready and worker not in running and waiting:
+                index = waiting.popleft()
+                running[worker] = _Running(index, time.monotonic() + self._config.deadline_seconds)
+                worker.hand_over(order.groups[index], order.actor, on_fault=self._wake)
 
     def _replace_dead(self, idle: Sequence[Worker]) -> None:
         for worker in [worker for worker in idle if not worker.is_alive]:
@@ -140,7 +147,7 @@ class ProcessRunner:
     def _limit(self, worker: Worker, now: _Running | None) -> float:
         return worker.started_at + START_SECONDS if now is None else now.deadline
 
-    def _answer(self, worker: Worker, now: _Running | None) -> Ready | Began | Finished | Failed | None:
+    def _answer(self, worker: Worker, now: _Running | None) -> Ready | Began | Finished | TooShort | Failed | None:
         """What a worker has to say, or what became of it; None if it is still at it."""
         try:
             if worker.connection.poll():

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
 
-from metarl.errors import UserError
 from metarl.learner import Actor
-from metarl.rollout.buffer import Arrays, new_arrays
+from metarl.rollout.buffer import Arrays
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
 from metarl.rollout.message import from_bytes
-from metarl.rollout.worker import Failed, of_its_text
+from metarl.rollout.worker import Failed, failed_by
 from metarl.runs.versions import environment
 from metarl.tasks import TaskDistribution
 
@@ -44,20 +42,17 @@ class RayMember:
 
     def prepare(self, tasks: bytes, non_finite: NonFinite) -> None:
         """To be called before `run`. Raises whatever the modules of the tasks do at their import."""
-        self._tasks = cast(TaskDistribution, from_bytes(tasks))
-        self._runner = GroupRunner(self._tasks, non_finite=non_finite)
+        self._runner = GroupRunner(cast(TaskDistribution, from_bytes(tasks)), non_finite=non_finite)
 
     def run(self, jobs: bytes, actor: bytes) -> Sampled | Failed:
         """A group; its arrays go through the node's object store, without another copy."""
         assert self._runner is not None, "prepare comes before run"
         try:
             group, behaviour = cast(list[RolloutJob], from_bytes(jobs)), cast(Actor, from_bytes(actor))
-            arrays = new_arrays(self._tasks.spec, sum(job.num_episodes for job in group))
-            return Sampled(self._runner.run(group, behaviour, arrays), arrays)
-        except UserError as error:  # a NonFiniteError is one
-            return Failed(traceback.format_exc(), for_people=of_its_text(error))
-        except Exception:
-            return Failed(traceback.format_exc())
+            arrays, times = self._runner.run_anew(group, behaviour)
+            return Sampled(times, arrays)
+        except Exception as error:
+            return failed_by(error)
 
     def close(self) -> None:
         if self._runner is not None:

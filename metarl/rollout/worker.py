@@ -19,9 +19,9 @@ from typing import NoReturn
 
 import torch
 
-from metarl.errors import UserError
+from metarl.errors import EnvFault, UserError
 from metarl.learner import Actor
-from metarl.rollout.buffer import Arrays, arrays_in, episodes_by_job, num_bytes
+from metarl.rollout.buffer import Arrays, Outgrown, arrays_in, episodes_by_job, longer, num_bytes
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
 from metarl.rollout.message import from_bytes, to_bytes
@@ -52,17 +52,24 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class TooShort:
+    """What a worker answers where an episode outgrew the arrays that it was given."""
+
+
+@dataclass(frozen=True)
 class Failed:
     """What a worker answers, or is said to have answered, where it could not."""
 
     traceback: str
     for_people: UserError | None = None
     """Says itself what to fix. The same seeds would give it again, so it is not tried again."""
+    fault: str = ""
+    """What the env raised, in a sentence; the traceback is then the env's own."""
     died: bool = False
     """The process has ended, rather than told this."""
 
 
-Answer = Ready | Began | Finished | Failed
+Answer = Ready | Began | Finished | TooShort | Failed
 
 
 def _send(connection: Connection, message: object) -> None:
@@ -136,19 +143,28 @@ def _serve(connection: Connection, tasks: TaskDistribution, runner: GroupRunner)
             block = receive_block(connection, *content)
             continue
         _send(connection, Began())
-        jobs, actor = content
+        jobs, actor, steps = content
         assert block is not None, "attach comes before run"
-        arrays = arrays_in(block.bytes, tasks.spec, sum(job.num_episodes for job in jobs))
+        arrays = arrays_in(block.bytes, tasks.spec, sum(job.num_episodes for job in jobs), steps)
         _send(connection, _run(runner, jobs, actor, arrays))
 
 
-def _run(runner: GroupRunner, jobs: Sequence[RolloutJob], actor: Actor, arrays: Arrays) -> Finished | Failed:
+def _run(runner: GroupRunner, jobs: Sequence[RolloutJob], actor: Actor, arrays: Arrays) -> Finished | TooShort | Failed:
     try:
         return Finished(runner.run(jobs, actor, arrays))
-    except UserError as error:  # a NonFiniteError is one
+    except Outgrown:
+        return TooShort()
+    except Exception as error:
+        return failed_by(error)
+
+
+def failed_by(error: Exception) -> Failed:
+    """To be called where it is handled."""
+    if isinstance(error, UserError):  # a NonFiniteError is one
         return Failed(traceback.format_exc(), for_people=of_its_text(error))
-    except Exception:
-        return Failed(traceback.format_exc())
+    if isinstance(error, EnvFault):
+        return Failed(error.traceback, fault=str(error))
+    return Failed(traceback.format_exc())
 
 
 # ---- in the parent
@@ -165,6 +181,7 @@ class Worker:
         theirs.close()
         self.started_at = time.monotonic()
         self._block: SharedBlock | None = None
+        self._steps = tasks.spec.first_steps
         self._handing_over: threading.Thread | None = None
         self.fault: Exception | None = None
         """Of a group that could not be pickled."""
@@ -193,7 +210,8 @@ class Worker:
         UserError where there is no memory for the episodes.
         """
         self.has_begun = False
-        needed = num_bytes(self._tasks.spec, sum(job.num_episodes for job in jobs))
+        steps = self._steps
+        needed = num_bytes(self._tasks.spec, sum(job.num_episodes for job in jobs), steps)
         new = None
         if self._block is None or self._block.size < needed:
             self._release_block()
@@ -204,7 +222,7 @@ class Worker:
                 if new is not None:
                     _send(self.connection, ("attach", new.name, new.size))
                     new.send(self.connection, self._process.pid or 0)
-                _send(self.connection, ("run", list(jobs), actor))
+                _send(self.connection, ("run", list(jobs), actor, steps))
             except OSError:
                 pass  # it is gone: its sentinel tells
             except Exception as error:
@@ -213,6 +231,10 @@ class Worker:
 
         self._handing_over = threading.Thread(target=send, daemon=True)
         self._handing_over.start()
+
+    def grow(self) -> None:
+        """Give the next groups longer arrays."""
+        self._steps = longer(self._tasks.spec, self._steps)
 
     def receive(self) -> Answer:
         """The next answer. Raises EOFError or ConnectionError if it died."""
@@ -229,7 +251,7 @@ class Worker:
         """A copy of the finished group's episodes, job by job."""
         assert self._block is not None
         per_job = jobs[0].num_episodes
-        arrays = arrays_in(self._block.bytes, self._tasks.spec, per_job * len(jobs))
+        arrays = arrays_in(self._block.bytes, self._tasks.spec, per_job * len(jobs), self._steps)
         return episodes_by_job(arrays, len(jobs), per_job=per_job)
 
     def ask_to_close(self) -> None:

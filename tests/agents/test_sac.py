@@ -217,7 +217,7 @@ def test_some_episodes_explore_more_than_the_policy_and_none_of_the_test_do():
     behaviour = SAC(SPEC, SACConfig(widest_noise=4.0), generator=torch_rng((0,))).behaviour()
     plain = SAC(SPEC, SACConfig(), generator=torch_rng((0,))).behaviour()
     seeds = [(7, episode) for episode in range(400)]
-    wide, usual = ([draw_noise(b.explorer(), seed, 50) for seed in seeds] for b in (behaviour, plain))
+    wide, usual = ([next(draw_noise(b.explorer(), seed, 50)) for seed in seeds] for b in (behaviour, plain))
     factors = np.array([(a / b).mean() for a, b in zip(wide, usual, strict=True)])
     for a, b, factor in zip(wide, usual, factors, strict=True):
         np.testing.assert_allclose(a, factor * b, rtol=1e-5)  # one factor for the whole episode
@@ -226,8 +226,8 @@ def test_some_episodes_explore_more_than_the_policy_and_none_of_the_test_do():
     assert kstest(logs, "uniform").pvalue > 0.01
     for seed in seeds[:5]:
         for actor in (behaviour.actor(), plain.actor()):
-            np.testing.assert_array_equal(draw_noise(actor, seed, 50), draw_noise(plain.actor(), seed, 50))
-        np.testing.assert_array_equal(draw_noise(behaviour.explorer(), seed, 50), wide[seed[1]])
+            np.testing.assert_array_equal(next(draw_noise(actor, seed, 50)), next(draw_noise(plain.actor(), seed, 50)))
+        np.testing.assert_array_equal(next(draw_noise(behaviour.explorer(), seed, 50)), wide[seed[1]])
 
 
 def test_actions_before_any_update_are_tanh_of_the_noise():

@@ -11,6 +11,8 @@ import pytest
 
 from metarl.cli import main as command_line
 from metarl.cli.main import main
+from metarl.rollout.pool import PoolConfig, RolloutPool
+from tests.rollout.envs import NoisyActor, Scripted, job
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,6 +74,19 @@ def test_what_a_machine_lacks_is_a_sentence_in_any_command(number: int, said: st
     monkeypatch.setattr(command_line, "_dispatch", fail)
     assert main(["list"]) == 2
     assert capsys.readouterr().err.startswith(said)
+
+
+def test_what_an_env_raises_in_this_process_is_a_sentence_and_its_own_traceback(monkeypatch, capsys) -> None:
+    def fail(arguments):
+        with RolloutPool(Scripted(), PoolConfig(workers=0)) as pool:
+            pool.collect([job({"fault": {"kind": "raise", "at": 2, "marker": None}})], NoisyActor())
+
+    monkeypatch.setattr(command_line, "_dispatch", fail)
+    assert main(["list"]) == 1
+    first, *more = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: env 'scripted' raised ZeroDivisionError: scripted trouble (envs.py, line ")
+    assert first.endswith("step 2; fix the env") and more[0] == "Traceback (most recent call last):"
+    assert more[-1] == "ZeroDivisionError: scripted trouble" and not any("lockstep.py" in line for line in more)
 
 
 def test_another_fault_keeps_its_traceback(monkeypatch) -> None:

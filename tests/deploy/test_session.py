@@ -17,8 +17,9 @@ from metarl.errors import NonFiniteError, UserError
 from metarl.learner import ActorInput
 from metarl.rollout.collect import collect_episodes
 from metarl.rollout.pool import PoolConfig, RolloutPool
-from metarl.types import Episodes, join_episodes_of_task
+from metarl.types import Episodes, Task, join_episodes_of_task
 from tests.agents.test_contract import small as small_agent
+from tests.rollout.envs import Scripted
 
 SEED = (5, 3, 0)
 LANE = np.array([0])
@@ -158,6 +159,17 @@ def test_an_episode_longer_than_in_training_draws_new_noise() -> None:
     first, second = np.split(actions, 2)
     assert np.unique(first[:, 0]).size > 40
     assert not np.array_equal(first, second)
+
+
+def test_a_far_horizon_is_as_long_as_its_episodes() -> None:
+    """A session's arrays grow as the rollout's do, and its noise is the rollout's."""
+    tasks, task = Scripted(discrete=True, horizon_steps=10**12), Task("long", {"lengths": [3, 1500]})
+    behaviour = small_agent("rl2")(tasks.spec, 0).behaviour()
+    session, robot = Agent(behaviour, tasks).session(seed=(*SEED, 0)), Robot(tasks, task, (*SEED, 0))
+    live(session, robot, 2)
+    with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
+        (expected,) = collect_episodes(pool, behaviour, [task], [behaviour.prior()], num_episodes=2, seed=SEED)
+    check_equal(of(session), expected)
 
 
 def test_what_is_wrong_is_said_in_sentences(maml: Agent, tmp_path: Path) -> None:

@@ -320,3 +320,12 @@ def rewards_by_running_statistics(goal: float = 0.5) -> gym.Env:
 gym.register("metarl-tests/HereOnly-v0", Point, max_episode_steps=20)
 gym.register("metarl-tests/HereByLambda-v0", lambda **kwargs: Point(**kwargs), max_episode_steps=20)
 gym.register("metarl-tests/NoLimit-v0", Point, max_episode_steps=10**6)
+
+
+class EndsEarly(Point):
+    def step(self, action):
+        obs, reward, _, truncated, info = super().step(action)
+        return obs, reward, self.t == 30, truncated, info
+
+
+gym.register("metarl-tests/EndsEarly-v0", EndsEarly, max_episode_steps=10**9)

@@ -16,7 +16,12 @@ from metarl.envs.any_gym.inspect_env import SameTasksWarning
 from metarl.envs.any_gym.model_fields import rows_of
 from metarl.envs.any_gym.spaces import env_action, observation_vector, picture_shape
 from metarl.errors import UserError
+from metarl.rollout.actor import UniformActor
+from metarl.rollout.collect import collect_meta_batch
+from metarl.rollout.jobs import RolloutJob
+from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.types import Task
+from tests.agents.test_contract import small as small_agent
 from tests.envs.gym_envs import OwnTasks, Walk, make_walk
 
 HERE = "tests.envs.gym_envs"
@@ -46,6 +51,18 @@ def test_an_env_by_id_by_module_and_by_factory(env) -> None:
 
 def test_the_horizon_of_a_registered_env_is_its_own() -> None:
     assert GymTasks("Pendulum-v1", vary={"g": Uniform(5, 15)}).spec.horizon_steps == 200
+
+
+@pytest.mark.parametrize("agent", ["maml", "rl2", "sac"])
+def test_a_limit_that_stands_for_none_costs_nothing_where_episodes_end(agent: str) -> None:
+    """Registered with 10^9 steps, and over after 30: all that is made of it is of 30 steps."""
+    tasks = GymTasks(f"{POINTS}:metarl-tests/EndsEarly-v0", vary={"goal": Uniform(-1, 1)})
+    assert tasks.spec.horizon_steps == 10**9
+    learner, drawn = small_agent(agent)(tasks.spec, 0), draw(tasks, 2)
+    with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
+        batch = collect_meta_batch(pool, learner.behaviour(), drawn, support_episodes=2, query_episodes=2, seed=(0,))
+        learner.meta_update(batch)
+    assert {data.query.mask.shape for data in batch} == {(2, 30)}
 
 
 # ---- what may vary
@@ -85,6 +102,17 @@ def test_attributes_that_stay_as_set_may_vary() -> None:
     vary = {"gain": Uniform(1, 2), "offset": Uniform(0, 1, size=2)}
     assert GymTasks(f"{HERE}:Attributes", vary=vary, horizon_steps=5).spec.obs_dim == 2
     assert GymTasks(f"{HERE}:Attributes", vary={"percent": Uniform(10, 90)}, horizon_steps=5).spec.obs_dim == 2
+
+
+def test_workers_look_for_themselves() -> None:
+    """Luck of the process: `hash` of a text or the process's id do not show in the process that looks first."""
+    tasks = GymTasks(f"{POINTS}:LuckOfTheProcess", vary={"goal": Uniform(-1, 1)}, horizon_steps=20)
+    jobs = [RolloutJob(task=tasks.meta_test()[0], phi={}, num_episodes=1, seed=(0,))]
+    with (
+        RolloutPool(tasks, PoolConfig(workers=1)) as pool,
+        pytest.raises(UserError, match="another process gives anot"),
+    ):
+        pool.collect(jobs, UniformActor(action_dim=1, discrete=False))
 
 
 def test_tasks_that_look_alike_get_a_warning_and_no_more() -> None:
@@ -384,7 +412,7 @@ def walk(name: str) -> GymTasks:
         ),
         (
             lambda: GymTasks(f"{POINTS}:metarl-tests/NoLimit-v0", vary={"goal": Uniform(-1, 1)}),
-            "with a limit of 1000000 steps, and memory is set aside for so many in each episode; give horizon_steps",
+            "of 1000000 steps, and an episode of random actions has not ended after 20000; give horizon_steps",
         ),
         (
             lambda: GymTasks("metarl-tests/HereOnly-v0", vary={"goal": Uniform(-1, 1)}),

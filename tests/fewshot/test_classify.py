@@ -73,6 +73,26 @@ def test_own_texts_are_named_and_counted(texts_run, own_texts, tmp_path, capsys)
     assert [float(row["probability"]) for row in rows] == pytest.approx(probabilities.tolist(), abs=1e-4)
 
 
+def test_queries_that_were_shown_are_told(texts_run, own_texts, tmp_path, capsys):
+    """All six of the file itself are right, of any method."""
+    arguments = ["classify", str(texts_run), "--examples", str(own_texts), "--queries"]
+    assert main([*arguments, str(own_texts)]) == 0
+    assert "6 of the 6 --queries stand among --examples" in capsys.readouterr().err
+    assert main([*arguments, str(write_csv(tmp_path / "asked.csv", [("stop please", "stop")]))]) == 0
+    assert "stand among" not in capsys.readouterr().err
+
+
+def test_pictures_and_rows_that_were_shown_are_found_among_others(tmp_path):
+    for folder, shades in (("shown", (10, 20)), ("asked", (20, 30))):
+        (tmp_path / folder / "a").mkdir(parents=True)
+        for shade in shades:
+            Image.new("L", (8, 8), shade).save(tmp_path / folder / "a" / f"{folder}{shade}.png")
+        np.savez(tmp_path / f"{folder}.npz", X=np.array([[shade, 1.0] for shade in shades]))
+    for kind, ending in (("images", ""), ("arrays", ".npz")):
+        shown, asked = (read_own(tmp_path / f"{name}{ending}", kind, need_labels=False) for name in ("shown", "asked"))
+        assert asked.found_among(shown) == 1 and shown.found_among(shown) == 2
+
+
 def test_a_text_is_encoded_as_the_runs_own_are_and_arrays_are_left_alone(texts_run):
     classifier = FewShotClassifier.of_run(texts_run)
     inputs = np.asarray(classifier.encode(["word3 thing0 of kind3"]))

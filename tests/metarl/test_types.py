@@ -2,7 +2,7 @@
 
 import torch
 
-from metarl.types import Episodes, stack_episodes
+from metarl.types import Episodes, join_episodes_of_task, stack_episodes
 
 
 def episodes(mask, success, rewards):
@@ -32,6 +32,15 @@ def test_padding_counts_for_nothing():
     assert e.returns_undiscounted().tolist() == [3.0, 3.0, -4.0, 0.0]
     assert e.success_any().tolist() == [True, True, False, False]
     assert e.success_last().tolist() == [True, False, False, False]
+
+
+def test_episodes_of_another_length_are_padded():
+    short = episodes([[True, True]], [[False, True]], [[1.0, 2.0]])
+    long = episodes([[True, True, True]], [[False, False, True]], [[1.0, 2.0, 4.0]])
+    for both in (stack_episodes([short, long]), join_episodes_of_task([short, long])):
+        assert both.returns_undiscounted().flatten().tolist() == [3.0, 7.0]
+        assert both.mask.flatten().tolist() == [True, True, False, True, True, True]
+        assert both.last_obs.flatten().tolist() == [0.0] * 4
 
 
 def test_a_stack_has_the_values_of_its_parts():

@@ -62,25 +62,25 @@ SPECS = st.builds(
 
 @given(SPECS, st.integers(1, 5))
 def test_fields_in_a_block_do_not_overlap_and_come_back_whole(spec, num_episodes):
-    block = bytearray(b"\xaa" * (num_bytes(spec, num_episodes) + 64))
-    arrays = arrays_in(block, spec, num_episodes)
+    block = bytearray(b"\xaa" * (num_bytes(spec, num_episodes, spec.horizon_steps) + 64))
+    arrays = arrays_in(block, spec, num_episodes, spec.horizon_steps)
     rng, written = np.random.default_rng(0), {}
     for name, array in arrays.items():
         assert array.ctypes.data % array.dtype.itemsize == 0
         values = rng.integers(0, 2, array.shape) if array.dtype == bool else rng.normal(size=array.shape) * 100
         written[name] = array[...] = values.astype(array.dtype)
-    for name, (shape, dtype) in layout(spec, num_episodes).items():
+    for name, (shape, dtype) in layout(spec, num_episodes, spec.horizon_steps).items():
         assert arrays[name].shape == shape and arrays[name].dtype == dtype
         np.testing.assert_array_equal(arrays[name], written[name])  # no later field wrote over it
     assert bytes(block[-64:]) == b"\xaa" * 64
-    again = arrays_in(bytes(block), spec, num_episodes)  # as the other process sees it
+    again = arrays_in(bytes(block), spec, num_episodes, spec.horizon_steps)  # as the other process sees it
     for name in arrays:
         np.testing.assert_array_equal(again[name], written[name])
 
 
 def test_episodes_are_copies_of_their_rows():
     spec = EnvSpec(obs_dim=3, action_dim=2, horizon_steps=4)
-    arrays = new_arrays(spec, 6)
+    arrays = new_arrays(spec, 6, spec.horizon_steps)
     arrays["rewards"][2:4] = 5.0
     episodes = to_episodes(arrays, slice(2, 4))
     arrays["rewards"][...] = 0.0

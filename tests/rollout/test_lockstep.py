@@ -9,9 +9,11 @@ from metarl.envs.navigation import Navigation
 from metarl.errors import NonFiniteError, UserError
 from metarl.rl.policies import CategoricalMLP, GaussianMLP
 from metarl.rollout.actor import PolicyActor, UniformActor
+from metarl.rollout.buffer import new_arrays
 from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.lanes import EnvFault
 from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.seeding import numpy_rng
 from metarl.types import Task
 from tests.rollout.envs import HORIZON, Converted, CountingActor, NoisyActor, Scripted, job, same_bytes
 
@@ -283,10 +285,37 @@ def test_an_observation_of_another_size_is_not_copied_into_the_row(at):
     assert "an observation of shape (1,), and the spec says (3,)" in str(caught.value.__cause__)
 
 
-def test_a_horizon_that_no_memory_holds_is_named():
-    tasks = Scripted(horizon_steps=10**15)
-    with pytest.raises(UserError, match=r"2 episodes of horizon_steps=10{15} need \d+ GiB; lower horizon_steps"):
-        collect([job(Task("long", {}), episodes=2, seed=(6,))], tasks=tasks)
+def test_episodes_that_no_memory_holds_are_told_by_the_horizon():
+    spec = Scripted(horizon_steps=10**15).spec
+    with pytest.raises(
+        UserError, match=r"2 episodes of up to 10{15} steps need \d+ GiB, and horizon_steps=10{15}; lower"
+    ):
+        new_arrays(spec, 2, spec.horizon_steps)
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_a_far_horizon_changes_no_step(sequential):
+    """Arrays are of the longest episode, not of the horizon; all else is as with a horizon that just holds it."""
+    jobs = [job({"lengths": [2, 900, 3]}, episodes=3, seed=(4, 2), sequential=sequential)]
+    (near,), (far,) = (collect(jobs, tasks=Scripted(horizon_steps=horizon)) for horizon in (1000, 10**12))
+    assert far.mask.shape == (3, 900)
+    for name, x in vars(near).items():
+        assert torch.equal(getattr(far, name), x if name == "last_obs" else x[:, :900])
+
+
+def test_an_episode_outgrows_its_arrays_and_its_noise():
+    """5000 steps are more than arrays have at first, twice and four times; noise is one stream of its seed."""
+    (episodes,) = collect([job({"lengths": [7, 5000]}, episodes=2, seed=(3,))], tasks=Scripted(horizon_steps=10**12))
+    assert episodes.mask.sum(-1).tolist() == [7, 5000]
+    noise = numpy_rng((3, 1, 1)).standard_normal((5000, 2), dtype=np.float32)
+    np.testing.assert_array_equal(episodes.actions[1], noise)
+    u, k = episodes.last_obs[1, 0], torch.arange(1, 5001)
+    torch.testing.assert_close(episodes.rewards[1], 10.0 * k + u + torch.from_numpy(noise).sum(-1))
+
+
+def test_a_far_horizon_that_is_reached_truncates():
+    (episodes,) = collect([job({}, episodes=1)], tasks=Scripted(horizon_steps=1500))
+    assert episodes.mask.shape == (1, 1500) and episodes.truncated[0].nonzero().tolist() == [[1499]]
 
 
 def test_a_seed_that_is_a_number_alone_is_named():

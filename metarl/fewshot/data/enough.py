@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from metarl.errors import UserError
@@ -20,8 +20,16 @@ class Wanted(NamedTuple):
     episodes: EpisodeConfig
     suites: Sequence[str]
     test_queries: int
-    test_share: float
-    split_seed: int
+    test_share: float = 0.0
+    split_seed: int = 0
+    held_out: Collection[str] | None = None
+    """Names of the test classes where the data have splits of their own; None: `test_share` of all, shuffled."""
+
+    def num_test(self, num_classes: int) -> int:
+        """The nearest to what is asked that leaves two classes on each side."""
+        if self.held_out is not None:
+            return len(self.held_out)
+        return min(max(2, round(self.test_share * num_classes)), num_classes - 2)
 
 
 def check_enough(
@@ -55,13 +63,15 @@ def _range(sizes: Mapping[str, int]) -> str:
 
 
 def _faults(sizes: Mapping[str, int], suites: Sequence[Suite], wanted: Wanted, where: str) -> Iterator[str]:
-    names, episodes = sorted(sizes), wanted.episodes
-    try:
-        splits = hold_out(names, test_share=wanted.test_share, split_seed=wanted.split_seed, where=where)
-    except UserError:
-        yield f"of {len(names)} classes that count, test_share={wanted.test_share} leaves less than two on a side"
-        return
-    train, test = ([sizes[names[c]] for c in splits[split]] for split in ("train", "test"))
+    names, episodes, held_out = sorted(sizes), wanted.episodes, wanted.held_out
+    if held_out is None:
+        try:
+            splits = hold_out(names, test_share=wanted.test_share, split_seed=wanted.split_seed, where=where)
+        except UserError:
+            yield f"of {len(names)} classes that count, test_share={wanted.test_share} leaves less than two on a side"
+            return
+        held_out = {names[c] for c in splits["test"]}
+    train, test = ([size for name, size in sizes.items() if (name in held_out) is side] for side in (False, True))
     if episodes.most_ways > len(train) or episodes.most_examples > min(train):
         yield (
             f"a training task takes {episodes.most_examples} examples of {episodes.most_ways} classes, and there are "
@@ -76,17 +86,17 @@ def _faults(sizes: Mapping[str, int], suites: Sequence[Suite], wanted: Wanted, w
 def _flags_that_fit(sizes: Mapping[str, int], suites: Sequence[Suite], wanted: Wanted) -> list[str]:
     """Those to be changed, as near to what was asked for as the data allow; none where nothing fits."""
     episodes, smallest = wanted.episodes, min(sizes.values(), default=0)
-    if len(sizes) < FEWEST_CLASSES or smallest < 2:
-        return []
-    num_test = min(max(2, round(wanted.test_share * len(sizes))), len(sizes) - 2)
+    num_test = wanted.num_test(len(sizes))
     num_train = len(sizes) - num_test
+    if len(sizes) < FEWEST_CLASSES or smallest < 2 or min(num_test, num_train) < 2:
+        return []
     ways = min(episodes.ways, num_train)
     shots = min(episodes.shots, smallest - 1)
     max_shots = episodes.max_shots and max(shots, min(episodes.max_shots, smallest - 1))
     most_shots = max_shots or shots
     fitting = [(min(s.ways or 2, num_test), min(s.shots, smallest - 1)) for s in suites]
     pairs = [
-        ("--test-share", wanted.test_share, _share(num_test, len(sizes), wanted.test_share)),
+        ("--test-share", wanted.test_share, _share(num_test, len(sizes), wanted)),
         ("--ways", episodes.ways, ways),
         ("--max-ways", episodes.max_ways, episodes.max_ways and max(ways, min(episodes.max_ways, num_train))),
         ("--shots", episodes.shots, shots),
@@ -98,8 +108,8 @@ def _flags_that_fit(sizes: Mapping[str, int], suites: Sequence[Suite], wanted: W
     return [f"{flag} {new}" for flag, old, new in pairs if new != old]
 
 
-def _share(num_test: int, num_classes: int, asked: float) -> float:
+def _share(num_test: int, num_classes: int, wanted: Wanted) -> float:
     """The share that was asked for where it holds out so many, or one that does."""
-    if round(asked * num_classes) == num_test:
-        return asked
+    if wanted.held_out is not None or round(wanted.test_share * num_classes) == num_test:
+        return wanted.test_share
     return round(num_test / num_classes, 3)

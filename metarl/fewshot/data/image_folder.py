@@ -26,6 +26,7 @@ from PIL import Image, ImageOps
 from metarl.config import NAMES_FILES
 from metarl.errors import UserError
 from metarl.fewshot.data.class_episodes import ClassEpisodes, by_class
+from metarl.fewshot.data.enough import Wanted, check_enough
 from metarl.fewshot.data.repeats import first_of_each, warn_of_repeats
 from metarl.fewshot.data.source import SPLITS, EpisodeConfig, RawKind, Split
 from metarl.fewshot.data.splits import ClassSplits, hold_out, plain_name, with_val
@@ -75,24 +76,41 @@ class ImageFolderConfig(Checked):
             check_unused(self, ("test_share", "split_seed"), why=f"layout {self.layout} has splits of its own")
 
 
-def image_folder(config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpisodes:
-    """Reads every image once, as uint8. Raises UserError naming what is missing, unreadable or in two splits."""
+def image_folder(
+    config: ImageFolderConfig, episodes: EpisodeConfig, *, suites: Sequence[str] | None = None
+) -> ClassEpisodes:
+    """Reads every image once, as uint8. Raises UserError naming what is missing, unreadable or in two splits; with the
+    `suites` that will be asked of it also all that the classes lack, at once."""
     root = Path(config.root)
     if not config.root or not root.is_dir():
         raise UserError(f"--root {config.root!r} is not a directory; give the folder that holds the images")
-    return from_files(read_splits(root, config), config, episodes)
-
-
-def read_splits(root: Path, config: ImageFolderConfig) -> Files:
-    """Paths of the images by split and class. Raises UserError."""
-    if config.test_share is not None and not {"train", "test"} <= set(_found(root, "folder")):
+    wanted = Wanted(episodes, suites, config.test_queries) if suites is not None else None
+    if config.test_share is None or {"train", "test"} <= set(_found(root, "folder")):
+        files = _own_splits(root, config.layout)
+        wanted = wanted and wanted._replace(held_out=files["test"].keys())
+    else:
         classes = _by_plain_name(dict(image_classes(root)))
-        return shuffled(classes, test_share=config.test_share, split_seed=config.split_seed, root=root)
-    files = READERS[config.layout](root)
+        wanted = wanted and wanted._replace(test_share=config.test_share, split_seed=config.split_seed)
+        _look(_counts(classes), wanted, config)
+        files = shuffled(classes, test_share=config.test_share, split_seed=config.split_seed, root=root)
+    return _from_files(files, config, episodes, wanted)
+
+
+def _own_splits(root: Path, layout: Layout) -> Files:
+    files = READERS[layout](root)
     for split in ("train", "test"):
         if not files.get(split):
-            raise UserError(_missing(root, config.layout, split))
+            raise UserError(_missing(root, layout, split))
     return {split: _by_plain_name(classes) for split, classes in files.items()}
+
+
+def _look(sizes: Mapping[str, int], wanted: Wanted | None, config: ImageFolderConfig) -> None:
+    if wanted is not None:
+        check_enough(sizes, wanted, where=config.root)
+
+
+def _counts(classes: Mapping[str, Sequence[object]]) -> dict[str, int]:
+    return {name: len(found) for name, found in classes.items()}
 
 
 def _by_plain_name(classes: Mapping[str, list[Path]]) -> dict[str, list[Path]]:
@@ -132,8 +150,13 @@ def _place(root: Path, layout: Layout, split: Split) -> Path:
     return root / PLACES[layout].format(split=split)
 
 
-def from_files(files: Files, config: ImageFolderConfig, episodes: EpisodeConfig) -> ClassEpisodes:
+def _from_files(
+    files: Files, config: ImageFolderConfig, episodes: EpisodeConfig, wanted: Wanted | None
+) -> ClassEpisodes:
     """Episodes of these images, each of which counts once in its class. Raises UserError."""
+    is_disjoint = not files["train"].keys() & files["test"].keys()  # else that is what is told, below
+    if is_disjoint:
+        _look(_counts({**files["train"], **files["test"]}), wanted, config)  # before they are read for minutes
     images, labels, split_of = [], [], []
     for split, classes in files.items():
         for name, paths in classes.items():
@@ -143,6 +166,9 @@ def from_files(files: Files, config: ImageFolderConfig, episodes: EpisodeConfig)
     rows = np.stack(images)
     kept = first_of_each(rows, labels)
     data_set = by_class(rows[kept], np.asarray(labels)[kept], to_input=to_image)
+    if is_disjoint:
+        sizes = dict(zip(data_set.names, data_set.sizes.tolist(), strict=True))
+        _look({name: sizes[name] for split in ("train", "test") for name in files[split]}, wanted, config)
     place = {name: i for i, name in enumerate(data_set.names)}
     splits: ClassSplits = {split: [place[name] for name in classes] for split, classes in files.items()}
     source = ClassEpisodes(

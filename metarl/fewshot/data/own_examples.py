@@ -8,6 +8,7 @@ arrays   FILE.npz with X (n, ...) and, for labels, y (n,); a run on images takes
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 import zipfile
@@ -41,6 +42,17 @@ class OwnExamples:
     names: list[str]
     """What a table calls each: the text itself, the file, or the number."""
     labels: list[Any] | None
+
+    def found_among(self, others: OwnExamples) -> int:
+        """How many of these are among the others, word for word, byte for byte or number for number."""
+        known = set(map(_digest, others.raw))
+        return sum(_digest(item) in known for item in self.raw)
+
+
+def _digest(item: Any) -> bytes:
+    if isinstance(item, Path):
+        return hashlib.sha256(item.read_bytes()).digest()
+    return hashlib.sha256(item.encode() if isinstance(item, str) else np.asarray(item).tobytes()).digest()
 
 
 def read_own(path: Path, kind: RawKind, *, need_labels: bool) -> OwnExamples:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from metarl.cli.main import main
 from metarl.errors import UserError
 from metarl.fewshot.data.enough import Wanted, check_enough
+from metarl.fewshot.data.image_folder import ImageFolderConfig, image_folder
 from metarl.fewshot.data.source import EpisodeConfig
 
 WANTED = Wanted(EpisodeConfig(ways=3, shots=1, max_shots=5, queries=5), ("3w1s", "3w5s"), 5, 0.3, 0)
@@ -38,6 +40,32 @@ def test_the_flags_that_are_told_fit_texts(classes: int, examples: int, tmp_path
 def test_the_flags_that_are_told_fit_arrays(classes: int, examples: int, tmp_path: Path, capsys) -> None:
     command = ["train", "arrays", "--file", arrays(tmp_path / "a.npz", classes, examples)]
     fits(command, f"{classes} classes of {examples} examples in ", tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("folders", "more"),
+    [
+        ([f"{split}/{name}" for split, names in (("train", "abc"), ("test", "de")) for name in names], []),
+        (list("abcde"), ["--test-share", "0.3"]),
+    ],
+)
+def test_the_flags_that_are_told_fit_pictures(folders: list[str], more: list[str], tmp_path: Path, capsys) -> None:
+    for number, folder in enumerate(folders):
+        (tmp_path / "pictures" / folder).mkdir(parents=True)
+        for shade in range(3):
+            Image.new("L", (8, 8), 40 * number + shade).save(tmp_path / "pictures" / folder / f"{shade}.png")
+    command = ["train", "images", "--root", str(tmp_path / "pictures"), "--size", "16", "--channels", "1", *more]
+    fits(command, "5 classes of 3 examples in ", tmp_path, capsys)
+
+
+def test_repeated_pictures_are_no_more_examples(tmp_path: Path) -> None:
+    for number, folder in enumerate(("train/a", "train/b", "test/c", "test/d")):
+        (tmp_path / folder).mkdir(parents=True)
+        for copy in range(4):
+            Image.new("L", (8, 8), 40 * number).save(tmp_path / folder / f"{copy}.png")
+    config = ImageFolderConfig(root=str(tmp_path), size=8, channels=1, test_queries=1)
+    with pytest.raises(UserError, match=r"4 classes of 1 examples in .* are too few: .* no flags fit them"):
+        image_folder(config, EpisodeConfig(ways=2, shots=1, queries=1), suites=("2w1s",))
 
 
 def fits(command: list[str], said: str, tmp_path: Path, capsys) -> None:

@@ -168,7 +168,7 @@ def test_a_run_on_classes_below_the_root(tmp_path, capsys):
     share = ["--test-share", "0.3", "--split-seed", "1"]
     assert main([*arguments, *few, *share, "--suites", "2w1s", "--out", str(tmp_path / "run")]) == 0
     assert main([*arguments, *few, *share, "--suites", "5w1s", "--out", str(tmp_path / "more")]) == 2
-    assert "a 5-way task needs 5 classes, but the test split has 2" in capsys.readouterr().err
+    assert "suite 5w1s takes 3 of 5, and 2 of at least 3 are held out" in capsys.readouterr().err
 
 
 def test_a_root_with_a_split_keeps_it(tmp_path):
