@@ -131,6 +131,35 @@ def test_the_agent_of_the_guide_is_an_experiment(tmp_path: Path, monkeypatch, ca
     assert main(["evaluate", "run", "--experiment", "maml_by_ppo.py"]) == 0
 
 
+def test_the_tutorial_on_comparing(tmp_path: Path, monkeypatch, capsys) -> None:
+    """Its commands in its order, the loop over seeds unrolled, on small runs."""
+    text = (ROOT / "docs/tutorials/compare.md").read_text()
+    loop, compare, keep = re.findall(r"^\$ (.*)$", text, flags=re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    small = ["--iterations", "1", "--meta-batch-size", "2", "--query-episodes", "2", "--max-tasks", "2"]
+    small += ["--workers", "0", "--test-episodes", "1", "--no-report"]
+    trains = re.findall(r"metarl (train \S+ --seed )\$seed", loop)
+    assert len(trains) == 2
+    for command in trains:
+        for seed in ("1", "2"):
+            assert main([*command.split(), seed, *small]) == 0
+    capsys.readouterr()
+    assert main(expanded(compare)) == 0
+    said = capsys.readouterr().out
+    assert said.count("2 seed(s)") == 2 and all(
+        word in said for word in ("mean [95 %]", "IQM [95 %]", "P(better than 1)")
+    )
+    assert (tmp_path / "comparison.png").is_file()
+    assert main(expanded(keep)) == 0
+    assert (tmp_path / "my_results" / "results" / "navigation_maml.json").is_file()
+
+
+def expanded(command: str) -> list[str]:
+    """The words after `metarl`, with the shell's `*`."""
+    words = command.split()[1:]
+    return [found for word in words for found in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
+
+
 def test_the_tutorial_on_data_of_ones_own(tmp_path: Path, monkeypatch, capsys) -> None:
     (readings,) = blocks("docs/tutorials/own_data.md")
     run(readings, tmp_path)

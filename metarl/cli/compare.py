@@ -1,4 +1,4 @@
-"""`metarl compare RUN ...`: runs beside each other, as a table and a picture."""
+"""`metarl compare RUN ...`: runs compared, as a table and a picture."""
 
 from __future__ import annotations
 

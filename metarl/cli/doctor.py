@@ -1,4 +1,4 @@
-"""`metarl doctor`: what this machine has, and what may bite."""
+"""`metarl doctor`: what this machine has, and what it lacks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metarl.cli.words import is_help, no_arguments
 
 def main(rest: list[str]) -> int:
     if is_help(rest):
-        print("usage: metarl doctor\n\nWhat this machine has, and what may bite: a line each, with ok, warn or fail.")
+        print("usage: metarl doctor\n\nWhat this machine has, and what it lacks: a line each, with ok, warn or fail.")
         return 0
     no_arguments("doctor", rest)
     colors = {"ok": "green", "warn": "yellow", "fail": "red"}

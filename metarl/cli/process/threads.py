@@ -11,6 +11,6 @@ ms where threads sleep at once (OMP_WAIT_POLICY=PASSIVE); where both cores are t
 
 def wait_briefly() -> None:
     """Let torch's threads sleep soon, so that a busy machine slows them and does not stop them. Before torch is
-    imported, for it is read then; what the user has set stays."""
+    imported, because it is read then; what the user has set stays."""
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
