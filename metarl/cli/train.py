@@ -123,34 +123,41 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
                 columns=experiment.report.columns,
             ) as console:
                 finished = trainer.run(console, resumed=arguments.resume)
-            if not finished:
+            if not finished or not _end(arguments, config, trainer, trackers, Path(films)):
                 return _say_stopped(trainer.iteration, config.trainer.iterations)
-            say("evaluating on the held-out tasks, before and after meta-training ...")
-            try:
-                with StopSignal(cleanup=experiment.close) as stop, stop.interruptible():
-                    results = evaluate_both(experiment, config.trainer.seed)
-            except Stopped:
-                return _say_stopped(trainer.iteration, config.trainer.iterations)
-            with StopSignal(cleanup=experiment.close) as stop:
-                _report(run.path, experiment, results, trainer, config)
-            if stop.requested:
-                return _say_stopped(trainer.iteration, config.trainer.iterations)
-            with StopSignal(cleanup=experiment.close) as stop:
-                page, filmed = (
-                    report_at_the_end(run.path, experiment, seed=config.trainer.seed)
-                    if arguments.report
-                    else (None, {})
-                )
-                for picture in PICTURES:
-                    trackers.picture(picture, run.path / f"{picture}.png")
-                if arguments.track:
-                    _tell_films(trackers, filmed, Path(films))
-            say(_next_commands(run.path, experiment, name))
-            if page is not None:
-                say(f"the report is {page}")
     finally:
         experiment.close()
     return 0
+
+
+def _end(arguments: TrainArguments, config: Any, trainer: Trainer, trackers: Trackers, films: Path) -> bool:
+    """Evaluate a trained learner, show and store its scores, draw its report. False if a signal came before that.
+
+    `films` is where trackers find those until they are closed.
+    """
+    experiment, path, seed = trainer.experiment, trainer.run_directory.path, config.trainer.seed
+    page, filmed = None, {}
+    say("evaluating on the held-out tasks, before and after meta-training ...")
+    try:
+        with StopSignal(cleanup=experiment.close) as stop, stop.interruptible():
+            results = evaluate_both(experiment, seed)
+    except Stopped:
+        return False
+    with StopSignal(cleanup=experiment.close) as stop:
+        _report(path, experiment, results, trainer, config)
+    if stop.requested:
+        return False
+    with StopSignal(cleanup=experiment.close):
+        if arguments.report:
+            page, filmed = report_at_the_end(path, experiment, seed=seed)
+        for name in PICTURES:
+            trackers.picture(name, path / f"{name}.png")
+        if arguments.track:
+            _tell_films(trackers, filmed, films)
+    say(_next_commands(path, experiment, stored_name(arguments.experiment)))
+    if page is not None:
+        say(f"the report is {page}")
+    return True
 
 
 def _tell_films(trackers: Trackers, filmed: Mapping[str, Any], folder: Path) -> None:

@@ -45,6 +45,31 @@ class MetaGradReport:
         return self.message
 
 
+@dataclass(frozen=True)
+class _MetaLoss:
+    """Of a module's params: the query's mean loss after inner steps on the supports."""
+
+    model: nn.Module
+    loss_of: Callable[[Tensor, Tensor], Tensor]
+    supports: list[dict[str, Tensor]]
+    query: dict[str, Tensor]
+    inner_lr: float
+
+    def __call__(self, params: Params, backend: Backend) -> Tensor:
+        phis = adapt_tasks(self._of_task, params, self.supports, inner_lr=self.inner_lr, backend=backend)
+        if backend == "vmap":
+            return torch.func.vmap(self._of_task)(phis, self.query).mean()
+        tasks = zip(P.unstack(phis), P.unstack(self.query), strict=True)
+        return torch.stack([self._of_task(phi, data) for phi, data in tasks]).mean()
+
+    def gradient(self, params: Params, backend: Backend) -> Tensor:
+        leaves = P.trainable(params)
+        return P.flatten(P.gradient(self(leaves, backend), leaves))
+
+    def _of_task(self, params: Params, batch: dict[str, Tensor]) -> Tensor:
+        return self.loss_of(torch.func.functional_call(self.model, params, (batch["x"],)), batch["y"])
+
+
 def check_metagrad(
     model: nn.Module,
     x: Tensor | ArrayLike,
@@ -76,23 +101,10 @@ def check_metagrad(
         )
     generator = torch.Generator().manual_seed(seed)
     support, query = (_tasks(inputs, targets, num_tasks, generator) for _ in range(2))
-
-    def loss(params: Params, batch: dict[str, Tensor]) -> Tensor:
-        return loss_of(torch.func.functional_call(model, params, (batch["x"],)), batch["y"])
-
-    def meta_loss(params: Params, backend: Backend) -> Tensor:
-        phis = adapt_tasks(loss, params, [support] * inner_steps, inner_lr=inner_lr, backend=backend)
-        if backend == "vmap":
-            return torch.func.vmap(loss)(phis, query).mean()
-        tasks = zip(P.unstack(phis), P.unstack(query), strict=True)
-        return torch.stack([loss(phi, data) for phi, data in tasks]).mean()
-
-    def meta_gradient(backend: Backend) -> Tensor:
-        leaves = P.trainable(params)
-        return P.flatten(P.gradient(meta_loss(leaves, backend), leaves))
+    meta = _MetaLoss(model, loss_of, [support] * inner_steps, query, inner_lr)
 
     try:
-        loop = meta_gradient("loop")
+        loop = meta.gradient(params, "loop")
     except RuntimeError as error:
         return _failed(_loop_fails(error, model))
     if not torch.isfinite(loop).all():
@@ -100,7 +112,7 @@ def check_metagrad(
             f"the meta-gradient has NaN or infinity after {inner_steps} inner steps; lower inner_lr={inner_lr}, scale "
             "the inputs, or look for a function without a derivative in the model, as a root of 0"
         )
-    loop_error = _error_of(loop, lambda params: meta_loss(params, "loop"), params, generator)
+    loop_error = _error_of(loop, lambda params: meta(params, "loop"), params, generator)
     if not loop_error <= 1e-3:  # a ReLU's kink within the step is no error
         return _failed(
             f"even a loop over tasks differs from finite differences by {loop_error:.1e}: the model is random or "
@@ -108,7 +120,7 @@ def check_metagrad(
             loop_error,
         )
     try:
-        vmap_error = float((meta_gradient("vmap") - loop).abs().max() / loop.abs().max().clamp(min=1e-30))
+        vmap_error = float((meta.gradient(params, "vmap") - loop).abs().max() / loop.abs().max().clamp(min=1e-30))
     except (RuntimeError, NotImplementedError) as error:
         return _failed(_vmap_fails(error, model, calls), loop_error)
     if not vmap_error <= tolerance:  # NaN is no agreement
