@@ -72,6 +72,12 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target.partition("#")[0]).exists(), f"{document}: {target}"
 
 
+def test_the_site_leads_to_every_page() -> None:
+    nav = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    assert pages and not [page for page in pages if f": {page}\n" not in nav]
+
+
 def test_the_tutorial_on_a_robot_of_ones_own(tmp_path: Path, monkeypatch) -> None:
     experiment, robot = blocks("docs/tutorials/your_robot.md")
     (tmp_path / "my_robot.py").write_text(experiment)
