@@ -123,7 +123,7 @@ def main(rest: list[str]) -> int:
 def _list() -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("name", "what", "score"):
-        table.add_column(title)
+        table.add_column(title, no_wrap=title != "what")  # a name is there to be copied
     for name, folder in entries().items():
         card = read_card(folder)
         table.add_row(cell(name), cell(card.about), cell(headline(card)))

@@ -116,6 +116,13 @@ def test_the_list_shows_what_an_agent_is_judged_by(name: str, shown: str) -> Non
     assert headline(read_card(entries()[name])).startswith(shown)
 
 
+def test_the_list_has_whole_names_in_80_columns(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["zoo", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert max(map(len, entries())) > 20 and all(f" {name} " in listed for name in entries())
+
+
 def test_an_unknown_name_has_the_nearest(zoo: Path, capsys) -> None:
     for command in ("play", "evaluate", "adapt", "explain", "classify"):
         assert main([command, "zoo:pont"]) == 2
