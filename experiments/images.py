@@ -3,6 +3,8 @@
 With --test-share 0.3 the root may hold the classes themselves, of which that share is held out.
 
 Settings are those of the papers on mini-ImageNet as far as those say them; none was tuned here, and there is no result.
+Their 10,000 iterations on pictures of 84 pixels take three to five hours on one core (1.1 s an iteration by MAML, 1.5 s
+by prototypical networks, measured beside other work); the first line of a run tells the time left on your machine.
 """
 
 from __future__ import annotations

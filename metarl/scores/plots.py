@@ -184,4 +184,4 @@ def save_figure(figure: Figure, path: Path) -> None:
     try:
         replace_file(path, content.getvalue())
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; choose another place") from error
+        raise UserError(f"cannot write {path}: {error.strerror}; free space there, or choose another place") from error

@@ -75,7 +75,7 @@ def test_nothing_to_draw(tmp_path):
 
 
 def test_bad_place_leaves_nothing(tmp_path):
-    with pytest.raises(UserError, match=r"cannot write .*missing/a.png: No such file"):
+    with pytest.raises(UserError, match=r"cannot write .*missing/a.png: No such file.*; free space there, or choose"):
         plot_adaptation(tmp_path / "missing" / "a.png", PANELS)
 
 
