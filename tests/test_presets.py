@@ -23,7 +23,7 @@ def test_a_preset_is_a_config_of_its_experiment_with_a_source(name, preset):
     found = presets_of(module)[preset]
     assert type(found.config) is type(module.config()) and found.config != module.config()
     assert len(found.source) > 10 and found.deviations
-    if found.config.tasks.name not in ("ml45", "mt50"):  # whose goals metaworld takes long to draw
+    if not found.config.tasks.name.startswith(("ml45", "mt50")):  # whose goals metaworld takes long to draw
         module.build(found.config).close()
 
 
