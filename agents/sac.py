@@ -29,6 +29,7 @@ from torch import Tensor
 from metarl.errors import NonFiniteError, UserError
 from metarl.learn import params as P
 from metarl.learn.flat_params import FlatParams
+from metarl.learner import CPU
 from metarl.rl.anneal import annealed
 from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.norm_mlp import init_norm_mlp
@@ -40,8 +41,6 @@ from metarl.rl.value_heads import BinnedValue, ScalarValue, ValueHead
 from metarl.seeding import Stream, torch_rng
 from metarl.types import EnvSpec, Metrics, Params, TaskData
 from metarl.validate import Bounds, Checked, Count, Natural, OpenShare, Positive, Search, Share
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
