@@ -57,16 +57,17 @@ def main(args: Sequence[str]) -> int:
         f"a step of one of {arguments.num_envs} envs of MT10: lanes {overhead['lanes_us']:.1f} µs, vector env "
         f"{overhead['vector_us']:.1f} µs, {overhead['added']:+.1%}"
     )
-    rows = _ppo(arguments) if arguments.ppo_steps else []
-    if rows:
+    rates = _ppo(arguments) if arguments.ppo_steps else {}
+    medians = {kind: statistics.median(values) for kind, values in rates.items()}
+    if medians:
         table = Table(title=f"SB3's PPO on {arguments.env_name}, {arguments.ppo_envs} envs, whole training")
         for heading in ("envs", "env steps/s", "ours, times it"):
             table.add_column(heading, justify="left" if heading == "envs" else "right")
-        for row in rows:
-            ratio = rows[0]["steps_per_second"] / row["steps_per_second"]
-            table.add_row(row["envs"], f"{row['steps_per_second']:,.0f}", f"{ratio:.2f}")
+        ours = next(iter(medians.values()))
+        for kind, rate in medians.items():
+            table.add_row(kind, f"{rate:,.0f}", f"{ours / rate:.2f}")
         console.print(table)
-    store(arguments, {**origin(), "overhead": overhead, "ppo": rows})
+    store(arguments, {**origin(), "overhead": overhead, "ppo_steps_per_second": medians, "ppo_all": rates})
     return 0
 
 
@@ -96,8 +97,8 @@ def _overhead(num_envs: int, blocks: int) -> dict[str, float]:
     return medians | {"added": medians["vector_us"] / medians["lanes_us"] - 1}
 
 
-def _ppo(arguments: Arguments) -> list[dict[str, Any]]:
-    """Env steps/s of the same training on each kind of envs, ours first."""
+def _ppo(arguments: Arguments) -> dict[str, list[float]]:
+    """Env steps/s of the same training on each kind of envs, ours first, in each repeat."""
     count, name = arguments.ppo_envs, arguments.env_name
     makers = [partial(_metaworlds, name, seed) for seed in range(count)]
     kinds: dict[str, Callable[[], VecEnv]] = {
@@ -110,9 +111,7 @@ def _ppo(arguments: Arguments) -> list[dict[str, Any]]:
     for _ in range(arguments.repeats):
         for kind, make in kinds.items():
             rates[kind].append(_rate(make, arguments.ppo_steps))
-    return [
-        {"envs": kind, "steps_per_second": statistics.median(values), "all": values} for kind, values in rates.items()
-    ]
+    return rates
 
 
 def _ours(name: str, count: int, workers: int) -> VecEnv:
