@@ -59,6 +59,8 @@ def draws_of_many(tasks: TaskDistribution, num_envs: int, *, split: Split) -> li
     for task in known:
         by_class.setdefault(task.stratum, []).append(task)
     num_classes = max(1, len(by_class))
+    if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer):
+        raise UserError(f"num_envs={num_envs!r} must be a whole number; give {num_classes}, or a multiple of it")
     per_class, rest = divmod(num_envs, num_classes)
     if rest or num_envs < 1:
         raise UserError(

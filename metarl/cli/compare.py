@@ -15,7 +15,6 @@ from metarl.errors import UserError
 from metarl.records.compare import (
     Entry,
     iqm_interval,
-    mean_interval,
     probability_of_improvement,
     read_entries,
     training_curve,
@@ -23,6 +22,7 @@ from metarl.records.compare import (
 from metarl.runs.log import say
 from metarl.scores.plots import plot_comparison
 from metarl.scores.stats import Interval
+from metarl.scores.table import over_seeds
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,13 @@ def _print(entries: list[Entry], arguments: CompareArguments, measure: str) -> N
         table.add_column(heading, justify="right", no_wrap=True)
     for number, entry in enumerate(entries, start=1):
         values, base = entry.values(arguments.mode, measure), first.values(arguments.mode, measure)
+        means = over_seeds(entry.scores, arguments.mode, measure)
         for k in range(values.shape[1]):
             better = ""
             if entry is not first and k < base.shape[1]:
                 better = _text(probability_of_improvement(values[:, k], base[:, k], entry.strata))
-            mean, middle = mean_interval(values[:, k], entry.strata), iqm_interval(values[:, k], entry.strata)
-            table.add_row(str(number) if k == 0 else "", str(k), _text(mean), _text(middle), better)
+            middle = iqm_interval(values[:, k], entry.strata)
+            table.add_row(str(number) if k == 0 else "", str(k), _text(means[k]), _text(middle), better)
     # names may be long paths: in the table they would leave no room for the numbers
     for number, entry in enumerate(entries, start=1):
         steps = sum(entry.env_steps) / len(entry.env_steps)

@@ -106,18 +106,22 @@ class Session:
     ) -> None:
         """What came of the last action, as a gymnasium env's `step` returns it.
 
-        `terminated`: the task is over; `truncated`: a time limit, or you, end the episode here; else it goes on. Of
-        `info`, `success` alone is kept. Raises UserError, and is as before, for what is no number.
+        `terminated`: the task is over; `truncated`: a time limit, or you, end the episode here; else it goes on, to the
+        horizon of the training at most, where it ends by itself. Of `info`, `success` alone is kept. Raises UserError,
+        and is as before, for what is no number or no truth value.
         """
         if not self._awaits:
             raise UserError("observe was called before act; it takes what came of an action")
+        for name, flag in (("terminated", terminated), ("truncated", truncated)):
+            if not isinstance(flag, bool | np.bool_ | int) or flag not in (0, 1):
+                raise UserError(f"{name}={flag!r} must be True or False, as a gymnasium env's step returns it")
         if not self.is_learning:
             self._awaits = False
             if terminated or truncated:
                 self._end_episode()
             return
         row, horizon = self._checked(obs), self._behaviour.spec.horizon_steps
-        if not np.isfinite(reward):
+        if not isinstance(reward, int | float | np.number) or not np.isfinite(reward):
             raise NonFiniteError(f"reward={reward} must be a finite number; look at what measures it")
         self._record(float(reward), bool(terminated), bool((info or {}).get("success", False)))
         self._awaits = False

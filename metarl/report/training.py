@@ -75,7 +75,9 @@ def time_section(groups: Sequence[Group]) -> Section:
         env_steps = sum(e["training_env_steps"] for e in evaluations) / len(evaluations)
         pace = f"{env_steps / seconds:,.0f} env steps/s" if env_steps and seconds else ""
         rows.append((group.label, str(len(group.seeds)), amount(evaluations[0]), duration(seconds), pace))
-    shares = _shares([row for of_seed in groups[0].rows for row in of_seed])
+    logged = [row for of_seed in groups[0].rows for row in of_seed]
+    trained = sum(seed.evaluation["iterations"] for seed in groups[0].seeds)
+    shares = _shares(logged, logged_share=min(1.0, len(logged) / trained) if trained else 1.0)
     busy = _busy(groups[0]) if shares else ""
     text = [busy] if busy else []
     table = Table(
@@ -84,8 +86,10 @@ def time_section(groups: Sequence[Group]) -> Section:
     return Section(title="Where the time went", text=text, shares=shares, table=table)
 
 
-def _shares(rows: Sequence[Mapping[str, Any]]) -> list[Share]:
+def _shares(rows: Sequence[Mapping[str, Any]], *, logged_share: float) -> list[Share]:
+    """Of all iterations, where that share of them has a row; those that were evaluated have one always."""
     sums = {name: sum(seconds for row in rows if (seconds := row.get(name, 0.0)) > 0) for name in PARTS}
+    sums = {name: part if name == "seconds/evaluate" else part / logged_share for name, part in sums.items() if rows}
     total = sum(sums.values())
     if not 0 < total < math.inf:
         return []

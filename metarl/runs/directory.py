@@ -137,9 +137,9 @@ def read_run_config(path: Path) -> StoredRun:
 
 def _make_directories(path: Path) -> list[Path]:
     """Make the directory and its parents; those made, deepest first."""
-    missing = [part for part in (path, *path.parents) if not part.exists()]
     made: list[Path] = []
     try:
+        missing = [part for part in (path, *path.parents) if not part.exists()]  # a name may be too long to look for
         for part in reversed(missing):
             part.mkdir()
             made.insert(0, part)

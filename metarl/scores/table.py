@@ -197,8 +197,9 @@ def over_seeds(seeds: Sequence[Scores], condition: str, measure: str) -> list[In
         interval = over_seeds_and_tasks(values, first.strata or None)
         if measure.startswith("success"):
             trials = values.size * (first.samples_per_task or first.values[measure].shape[-1])
-            mean, low, high = wider(interval, wilson(interval.mean, trials))
-            interval = Interval(mean, max(low, 0.0), min(high, 1.0))
+            interval = wider(interval, wilson(interval.mean, trials))
+        if measure.startswith(("success", "accuracy")):
+            interval = Interval(interval.mean, max(interval.low, 0.0), min(interval.high, 1.0))
         intervals.append(interval)
     return intervals
 

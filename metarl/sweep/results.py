@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from metarl.errors import UserError
 from metarl.records.compact import Seed
-from metarl.records.compare import POLICY, iqm_interval, mean_interval, probability_of_improvement
+from metarl.records.compare import POLICY, iqm_interval, probability_of_improvement
 from metarl.records.finished import check_finished
 from metarl.records.stored import read_seed, same_scores
 from metarl.runs.directory import CONFIG
 from metarl.runs.same_config import differences, experiment_key, flatten
 from metarl.scores.stats import Interval
-from metarl.scores.table import Scores
+from metarl.scores.table import Scores, over_seeds
 from metarl.sweep.grid import Run, Setting
 
 LESS_IS_BETTER = ("mse", "false_acceptance_at_95")
@@ -102,6 +102,10 @@ def _compare(
         setting: np.array([seed.suites(POLICY)[suite].of(condition, measure) for seed in seeds])
         for setting, seeds in by_setting.items()
     }
+    means = {
+        setting: over_seeds([seed.suites(POLICY)[suite] for seed in seeds], condition, measure)
+        for setting, seeds in by_setting.items()
+    }
     strata = scores.strata or ("",) * len(scores.tasks)
     base = next(iter(values.values()))
     return [
@@ -111,7 +115,7 @@ def _compare(
             suite=suite,
             condition=condition,
             step=scores.steps[k],
-            mean=mean_interval(of_seeds[:, k], strata),
+            mean=means[setting][k],
             iqm=iqm_interval(of_seeds[:, k], strata),
             better=None if of_seeds is base else _better(of_seeds[:, k], base[:, k], strata, measure),
         )

@@ -187,7 +187,12 @@ def test_what_is_wrong_is_said_in_sentences(maml: Agent, tmp_path: Path) -> None
         session.act(obs)
     with pytest.raises(NonFiniteError, match="reward=nan"):
         session.observe(obs, float("nan"), False)
-    session.observe(obs, 1.0, False)  # the refused one has left no trace
+    for reward in (None, "a"):
+        with pytest.raises(NonFiniteError, match="must be a finite number"):
+            session.observe(obs, reward, False)
+    with pytest.raises(UserError, match="terminated='no' must be True or False"):
+        session.observe(obs, 1.0, "no")  # any text is true
+    session.observe(obs, 1.0, False)  # the refused ones have left no trace
     with pytest.raises(UserError, match=r"at step 1 of an episode"):
         session.adapt()
     with pytest.raises(UserError, match=r"at step 1 of an episode"):

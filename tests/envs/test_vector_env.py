@@ -217,6 +217,9 @@ def test_mt10_and_ml10_have_an_env_for_each_class_in_metaworlds_order() -> None:
     names = [task.params["env_name"] for task in envs.unwrapped.tasks]  # type: ignore[attr-defined]
     assert names[::2] == names[1::2] == list(MT10_V3)
     np.testing.assert_array_equal(obs[:, 39:], np.repeat(np.eye(10), 2, axis=0))
+    for wrong in (10.0, "10", True):
+        with pytest.raises(UserError, match=f"num_envs={wrong!r} must be a whole number"):
+            gym.make_vec("metarl.envs:metarl/MT10", num_envs=wrong)
     with pytest.raises(UserError, match=r"num_envs=15 must be a multiple of the 10 classes of mt10.*give 10"):
         gym.make_vec("metarl/MT10", num_envs=15)
     held_out = gym.make_vec("metarl/ML10-test", num_envs=5)

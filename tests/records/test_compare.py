@@ -16,6 +16,7 @@ from metarl.records.results import add_result
 from metarl.runs.log import EVALUATED_AT
 from metarl.runs.same_config import settings_of
 from metarl.scores.stats import iqm
+from metarl.scores.table import over_seeds
 
 
 def make_run(path, *, name, seed, returns, lr=0.1, success=False, tasks=None):
@@ -145,6 +146,19 @@ def test_a_training_curve_joins_the_same_iterations(tmp_path):
     assert training_curve(entry.rows, "return/post") == ([100.0, 300.0, 500.0], [0.0, 2.0, 4.0])
     assert training_curve(entry.rows, "eval/x") == ([0.0, 200.0, 400.0], [1.0] * 3)
     assert training_curve(entry.rows, "return/pre") is None
+
+
+def test_the_mean_of_several_seeds_has_the_interval_that_all_tables_have(tmp_path, capsys):
+    """Of two seeds Student's t alone would reach from -2.5 to 3 here, and a share keeps within 0 and 1."""
+    for seed, good in ((1, 0), (2, 5)):
+        returns = np.full((1, 10, 2), -1.0)
+        returns[0, :good] = 1.0
+        make_run(tmp_path / f"seed{seed}", name="x", seed=seed, returns=returns, success=True)
+    assert main(["compare", str(tmp_path / "seed1"), str(tmp_path / "seed2"), "--measure", "success_any"]) == 0
+    (entry,) = read_entries([tmp_path / "seed1", tmp_path / "seed2"])
+    (interval,) = over_seeds(entry.scores, "stochastic", "success_any")
+    assert (interval.low, interval.high) == (0.0, 1.0)
+    assert "0.25 [0.00, 1.00]" in capsys.readouterr().out
 
 
 def test_the_command_prints_a_table_and_draws_a_picture(tmp_path, capsys):

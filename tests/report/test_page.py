@@ -10,6 +10,8 @@ from markupsafe import Markup
 from metarl.report.drawing import panel
 from metarl.report.figures import adaptation_figure, memory_figure, training_figure
 from metarl.report.page import LONGEST, Card, Page, Picture, Section, Share, Table, data_uri, render
+from metarl.report.training import _shares
+from metarl.report.words import duration
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -120,3 +122,13 @@ def test_markup_in_a_name_of_a_panel_is_text() -> None:
     with panel('"><b>') as (axes, drawn):
         axes.plot([0, 1], [0, 1])
     assert isinstance(drawn[0], Markup) and "<b>" not in drawn[0] and "&#34;&gt;&lt;b&gt;" in drawn[0]
+
+
+def test_the_time_of_iterations_without_a_row_counts() -> None:
+    """One iteration in ten has a row; those that were evaluated have one each."""
+    rows = [{"seconds/collect": 1.0, "seconds/update": 2.0, "seconds/evaluate": 3.0}]
+    shares = {share.name: share for share in _shares(rows, logged_share=0.1)}
+    assert shares["collecting"].seconds == duration(10.0) and shares["learning"].seconds == duration(20.0)
+    assert shares["evaluating"].seconds == duration(3.0)
+    assert shares["collecting"].share == pytest.approx(10 / 33)
+    assert _shares([], logged_share=1.0) == []

@@ -155,6 +155,11 @@ def test_read_only_directory(tmp_path):
             create(path)
 
 
+def test_a_name_that_no_file_system_takes(tmp_path):
+    with pytest.raises(UserError, match=r"cannot write to .*: File name too long; choose another --out"):
+        create(tmp_path / ("y" * 300))
+
+
 def test_a_place_where_nobody_can_write():
     with pytest.raises(UserError, match="cannot write to /proc/metarl/run"):
         create(Path("/proc/metarl/run"))
