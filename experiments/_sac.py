@@ -111,12 +111,12 @@ def fixed_goals(config: Any) -> Any:
     )
 
 
-def sac_on_mt(tasks: MT, *, num_classes: int, iterations: int) -> ConfigAndBuild:
+def sac_on_mt(tasks: MT, *, num_classes: int, iterations: int, agent: SACConfig = METAWORLD) -> ConfigAndBuild:
     """An iteration is an episode of each class, 500 env steps; two threads, since the workers wait meanwhile."""
     return experiment_on(
         tasks,
         "sac",
-        agent_config=METAWORLD,
+        agent_config=agent,
         trainer=TrainerConfig(
             iterations=iterations, meta_batch_size=num_classes, threads=2, checkpoint_every_iterations=20
         ),

@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
-from metarl.envs.metaworld.mt import MT
-from metarl.experiments._sac import presets_on, sac_on_mt
+from dataclasses import replace
 
-config, build = sac_on_mt(MT(benchmark="MT50"), num_classes=50, iterations=400)
+from metarl.envs.metaworld.mt import MT
+from metarl.experiments._sac import METAWORLD, presets_on, sac_on_mt
+
+config, build = sac_on_mt(
+    MT(benchmark="MT50"), num_classes=50, iterations=400, agent=replace(METAWORLD, batch_size=1024)
+)
 PRESETS = presets_on(config())
