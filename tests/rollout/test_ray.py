@@ -204,10 +204,10 @@ def test_faults_are_those_of_worker_processes(cluster, tmp_path):
     with RolloutPool(Scripted(), config) as pool:
         for kind, told in {"kill": "died", "raise": "scripted trouble", "hang": "hung: no answer within"}.items():
             fault = {"kind": kind, "at": 2, "marker": str(tmp_path / kind)}
-            with pytest.warns(RuntimeWarning, match=rf"(?s)try 1 of 2.*{told}.*task 'faulty', seed \(9, 5\)"):
+            with pytest.warns(RuntimeWarning, match=rf"(?s)try 1 of 2.*{told}.*task 'faulty', seed \(9, 5"):
                 assert same_bytes(pool.collect(jobs_with(fault), NoisyActor()), reference)
         always = {"kind": "raise", "at": 2, "marker": None}
-        with pytest.warns(RuntimeWarning), pytest.raises(WorkerError, match=r"(?s)failed 2 times.*scripted trouble"):
+        with pytest.warns(RuntimeWarning), pytest.raises(WorkerError, match=r"(?s)scripted trouble.*failed 2 times"):
             pool.collect(jobs_with(always), NoisyActor())
         with pytest.raises(UserError, match=r"^the gripper is at 3 mm; open it$"):
             pool.collect(jobs_with({"kind": "user error", "at": 1, "marker": None}), NoisyActor())
