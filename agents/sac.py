@@ -260,8 +260,9 @@ class SAC:
     def meet(self, batch: Sequence[TaskData]) -> None:
         """Add the batch to the replay, and to what is known of its tasks. Raises UserError for what teaches nothing."""
         check_episodes([data.query for data in batch])
-        for data in batch:
-            self._check_id(data)
+        if self.config.heads:
+            for data in batch:
+                self._check_id(data)
         if self.config.former_tasks == "forget" and not {data.task.stratum for data in batch} & {*self.replay.names}:
             self._forget()
         if min(self.replay.filled, default=0) < self.config.normalize_obs_steps:
@@ -272,7 +273,7 @@ class SAC:
     def _check_id(self, data: TaskData) -> None:
         """Raises UserError where a task shows no id to an agent with a head for each."""
         shown = data.query.obs[0, 0, self.spec.obs_dim - self.config.heads :]
-        if self.config.heads and not (bool(((shown == 0) | (shown == 1)).all()) and shown.sum() == 1):
+        if not (bool(((shown == 0) | (shown == 1)).all()) and shown.sum() == 1):
             raise UserError(
                 f"heads={self.config.heads} wants a one-hot id as the last numbers of an observation, and task "
                 f"{data.task.id!r} shows {shown.tolist()}; give as many heads as there are ids, or 0"

@@ -77,6 +77,14 @@ def check_fits(spec: EnvSpec, tasks: TaskDistribution, *, made_for: str) -> None
         )
 
 
+def by_class(tasks: Sequence[Task]) -> dict[str, list[Task]]:
+    """The tasks of each class (`Task.stratum`), classes and tasks in the order in which they come."""
+    classes: dict[str, list[Task]] = {}
+    for task in tasks:
+        classes.setdefault(task.stratum, []).append(task)
+    return classes
+
+
 def params_key(task: Task) -> str:
     """Equal for tasks with equal parameters, whatever their ids."""
     return json.dumps(task.params, sort_keys=True)

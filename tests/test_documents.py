@@ -22,6 +22,9 @@ DOCUMENTS = [
 ]
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 
+SMALL = ["--iterations", "1", "--meta-batch-size", "2", "--workers", "0"]
+"""Of a training in a test."""
+
 
 def blocks(name: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
@@ -83,18 +86,7 @@ def test_the_tutorial_on_a_robot_of_ones_own(tmp_path: Path, monkeypatch) -> Non
     (tmp_path / "my_robot.py").write_text(experiment)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
-    small = [
-        "--iterations",
-        "1",
-        "--meta-batch-size",
-        "2",
-        "--query-episodes",
-        "2",
-        "--max-tasks",
-        "1",
-        "--workers",
-        "0",
-    ]
+    small = [*SMALL, "--query-episodes", "2", "--max-tasks", "1"]
     assert (
         main(["train", "my_robot.py", "--out", "runs/mine", *small, "--hidden-dim", "8", "--test-episodes", "1"]) == 0
     )
@@ -118,18 +110,7 @@ def test_the_agent_of_the_guide_is_an_experiment(tmp_path: Path, monkeypatch, ca
     (tmp_path / "maml_by_ppo.py").write_text(f"{agent}\n\n{experiment}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
-    small = [
-        "--iterations",
-        "1",
-        "--meta-batch-size",
-        "2",
-        "--max-tasks",
-        "2",
-        "--workers",
-        "0",
-        "--test-episodes",
-        "1",
-    ]
+    small = [*SMALL, "--max-tasks", "2", "--test-episodes", "1"]
     assert main(["train", "maml_by_ppo.py", "--clip", "0.1", "--epochs", "2", "--out", "run", *small]) == 0
     assert "meta-trained" in capsys.readouterr().out
     stored = json.loads((tmp_path / "run" / "config.json").read_text())["config"]["agent"]

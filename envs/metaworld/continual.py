@@ -24,7 +24,7 @@ from metarl.envs.metaworld.goals import check_task_name, ml1_goals
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, sample_by_class, task_like
 from metarl.envs.metaworld.with_ids import WithIds
 from metarl.errors import UserError
-from metarl.types import EnvSpec, Task
+from metarl.types import Task
 from metarl.validate import Bounds, Checked, Count, Natural
 
 CW10 = (
@@ -91,11 +91,6 @@ class ContinualWorld(WithIds, Checked):
     @property
     def name(self) -> str:
         return self.sequence.lower()
-
-    @property
-    def spec(self) -> EnvSpec:
-        """39 numbers with the goal, then the one-hot place in the sequence."""
-        return replace(SPEC, obs_dim=SPEC.obs_dim + len(self.class_names), horizon_steps=self.horizon_steps)
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         """Of all places; a run of the sequence has `sample_at`."""

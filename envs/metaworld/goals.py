@@ -25,6 +25,7 @@ import numpy as np
 
 from metarl.envs.metaworld.names import TASK_NAMES
 from metarl.errors import UserError, nearest
+from metarl.tasks import by_class
 from metarl.types import Task
 
 FORMAT = 2
@@ -85,12 +86,11 @@ def custom_goals(train_names: tuple[str, ...], test_names: tuple[str, ...], *, s
 
 def other_goals(drawn: list[Task], *, per_class: int = 50) -> list[Task]:
     """The first so many goals of each class of another seed's draw, as tasks to choose settings by."""
-    kept: dict[str, list[Task]] = {}
-    for task in drawn:
-        of_class = kept.setdefault(task.stratum, [])
-        if len(of_class) < per_class:
-            of_class.append(replace(task, id=f"{task.stratum}/val/{len(of_class)}"))
-    return [task for of_class in kept.values() for task in of_class]
+    return [
+        replace(task, id=f"{name}/val/{i}")
+        for name, tasks in by_class(drawn).items()
+        for i, task in enumerate(tasks[:per_class])
+    ]
 
 
 def check_task_name(env_name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,8 @@ from metarl.config import OF_TRAINING
 from metarl.envs.metaworld.goals import benchmark_goals, check_task_name, ml1_goals
 from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, sample_by_class, task_like
 from metarl.envs.metaworld.with_ids import WithIds
-from metarl.types import EnvSpec, Task
+from metarl.tasks import by_class
+from metarl.types import Task
 from metarl.validate import Bounds, Checked, Natural
 
 
@@ -46,7 +47,7 @@ class MT(WithIds, Checked):
             tasks = ml1_goals(self.env_name, seed=self.goals_seed).train
         else:
             tasks = benchmark_goals(self.benchmark, seed=self.goals_seed).train
-        return tasks if self.goals == "random" else [tasks[i] for i in _first_of_each_class(tasks)]
+        return tasks if self.goals == "random" else [first for first, *_ in by_class(tasks).values()]
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -61,19 +62,9 @@ class MT(WithIds, Checked):
         env_name = f"-{self.env_name}" if self.benchmark == "MT1" else ""
         return self.benchmark.lower() + env_name + ("-fixed-goals" if self.goals == "fixed" else "")
 
-    @property
-    def spec(self) -> EnvSpec:
-        """39 numbers with the goal, then the one-hot task id."""
-        return replace(SPEC, obs_dim=SPEC.obs_dim + len(self.class_names), horizon_steps=self.horizon_steps)
-
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         return sample_by_class(self._tasks, num_tasks, rng=rng)
 
     def task(self, params: Mapping[str, Any]) -> Task:
         """The task of these params, `env_name` and `rand_vec`, in one of the benchmark's classes. Raises UserError."""
         return task_like(params, self._tasks)
-
-
-def _first_of_each_class(tasks: list[Task]) -> list[int]:
-    strata = [task.stratum for task in tasks]
-    return [strata.index(name) for name in dict.fromkeys(strata)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metarl.errors import UserError, nearest
-from metarl.tasks import check_like
+from metarl.tasks import by_class, check_like
 from metarl.types import EnvSpec, Task
 
 if TYPE_CHECKING:
@@ -28,14 +29,12 @@ def sample_by_class(tasks: list[Task], num_tasks: int, *, rng: np.random.Generat
     """Different tasks, each class the same number of times as far as that divides; random classes for the rest."""
     if num_tasks > len(tasks):
         raise UserError(f"meta_batch_size={num_tasks} exceeds the {len(tasks)} meta-train tasks; lower it")
-    by_class: dict[str, list[Task]] = {}
-    for task in tasks:
-        by_class.setdefault(task.stratum, []).append(task)
-    share, rest = divmod(num_tasks, len(by_class))
-    lucky = set(rng.choice(len(by_class), rest, replace=False).tolist())
+    classes = by_class(tasks)
+    share, rest = divmod(num_tasks, len(classes))
+    lucky = set(rng.choice(len(classes), rest, replace=False).tolist())
     return [
         goals[i]
-        for index, goals in enumerate(by_class.values())
+        for index, goals in enumerate(classes.values())
         for i in rng.choice(len(goals), share + (index in lucky), replace=False)
     ]
 
@@ -83,10 +82,4 @@ def make_lanes(
     make = lane_factory(
         stepping=stepping, reward_version=reward_version, one_hot_names=one_hot_names, misplaced=misplaced
     )
-    spec = EnvSpec(
-        obs_dim=SPEC.obs_dim + len(one_hot_names),
-        action_dim=SPEC.action_dim,
-        horizon_steps=SPEC.horizon_steps,
-        measures_success=SPEC.measures_success,
-    )
-    return LoopedLanes(make, num_lanes, spec)
+    return LoopedLanes(make, num_lanes, replace(SPEC, obs_dim=SPEC.obs_dim + len(one_hot_names)))

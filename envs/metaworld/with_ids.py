@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.envs.metaworld.spec import RewardVersion, Stepping, make_lanes, one_hot_id
+from metarl.envs.metaworld.spec import SPEC, RewardVersion, Stepping, make_lanes, one_hot_id
 from metarl.rollout.lanes import LoopedLanes
 from metarl.seeding import SeedKey
-from metarl.types import Task
+from metarl.types import EnvSpec, Task
 
 
 class Filmed:
@@ -34,6 +35,7 @@ class WithIds(Filmed):
 
     if TYPE_CHECKING:
         stepping: Stepping
+        horizon_steps: int
 
         @property
         def class_names(self) -> tuple[str, ...]: ...
@@ -44,6 +46,11 @@ class WithIds(Filmed):
     def __getstate__(self) -> dict[str, object]:
         # a worker needs the names, not the goals
         return {**self.__dict__, "class_names": self.class_names, "_tasks": []}
+
+    @property
+    def spec(self) -> EnvSpec:
+        """39 numbers with the goal, then the one-hot id of a class, or of a place in a sequence."""
+        return replace(SPEC, obs_dim=SPEC.obs_dim + len(self.class_names), horizon_steps=self.horizon_steps)
 
     def meta_train(self) -> list[Task]:
         return list(self._tasks)

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from metarl.errors import UserError
-from metarl.tasks import HasMetaTrain, TaskDistribution
+from metarl.tasks import HasMetaTrain, TaskDistribution, by_class
 from metarl.types import Task
 
 Split = Literal["train", "test"]
@@ -55,10 +55,8 @@ def draws_of_many(tasks: TaskDistribution, num_envs: int, *, split: Split) -> li
     """
     _check_split(split)
     known = tasks.meta_test() if split == "test" else tasks.meta_train() if isinstance(tasks, HasMetaTrain) else []
-    by_class: dict[str, list[Task]] = {}
-    for task in known:
-        by_class.setdefault(task.stratum, []).append(task)
-    num_classes = max(1, len(by_class))
+    classes = by_class(known)
+    num_classes = max(1, len(classes))
     if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer):
         raise UserError(f"num_envs={num_envs!r} must be a whole number; give {num_classes}, or a multiple of it")
     per_class, rest = divmod(num_envs, num_classes)
@@ -68,10 +66,10 @@ def draws_of_many(tasks: TaskDistribution, num_envs: int, *, split: Split) -> li
             f"envs each; give {max(1, per_class) * num_classes}"
         )
     if split == "test":
-        return [TaskDraws(tasks, own, first=i, stride=per_class) for own in by_class.values() for i in range(per_class)]
-    if len(by_class) <= 1:
+        return [TaskDraws(tasks, own, first=i, stride=per_class) for own in classes.values() for i in range(per_class)]
+    if len(classes) <= 1:
         return [TaskDraws(tasks) for _ in range(num_envs)]
-    return [TaskDraws(tasks, own) for own in by_class.values() for _ in range(per_class)]
+    return [TaskDraws(tasks, own) for own in classes.values() for _ in range(per_class)]
 
 
 def _check_split(split: str) -> None:
