@@ -8,6 +8,8 @@
     NAME/million_env_steps                      of training, mean over seeds
     bench/NAME/KEY/.../KEY                      a number of results/bench/NAME.json; a list's keys count from 0
     bench/NAME/KEY/.../KEY over KEY             a ratio of two numbers beside each other
+    zoo/NAME/...                                of the trained agent that comes with metarl, as its card says: what a
+                                                reader gets who evaluates it (a SUITE, minutes, million_env_steps)
 
 Scores are in per cent where the measure is a share. A figure has as many decimals as stand there, and commas where
 there are some. STEP is a number of adaptation steps, or `last`.
@@ -28,10 +30,13 @@ from metarl.fewshot.results import TRAINED
 from metarl.files import inside, read_plain
 from metarl.records.compact import Means, Record
 from metarl.records.stored import MAX_RECORD_BYTES
+from metarl.scores.stats import Interval
+from metarl.zoo.card import Card, read_card
+from metarl.zoo.entries import BUILT_IN
 
 MARKED = re.compile(r"<!--=(?P<figure>[^>]*)-->(?P<shown>[^<]*)<!---->")
 IN_PER_CENT = ("success_any", "success_last", "accuracy", "auroc", "false_acceptance_at_95")
-BENCH = "bench"
+BENCH, ZOO = "bench", "zoo"
 Benches = Callable[[str], Any]
 """The content of a bench's record by its name."""
 
@@ -62,6 +67,8 @@ def _figure(figure: str, shown: str, records: Mapping[str, Record], benches: Ben
     try:
         if name == BENCH:
             value = _of_bench(benches(keys[0]), keys[1:])
+        elif name == ZOO:
+            value = _of_card(read_card(inside(BUILT_IN, keys[0])), *keys[1:])
         elif keys[0] == "first_come":
             value = _first_come(records[name], *keys[1:])
         elif keys == ["minutes"]:
@@ -70,10 +77,10 @@ def _figure(figure: str, shown: str, records: Mapping[str, Record], benches: Ben
             value = float(np.mean([seed.evaluation["training_env_steps"] for seed in records[name].seeds])) / 1e6
         else:
             value = _score(records[name], *keys)
-    except (KeyError, IndexError, ValueError, TypeError, OSError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, OSError, UserError) as error:
         raise UserError(
-            f"no record has the figure {figure!r:.200} ({error}); mark one that `metarl results --show NAME` prints, "
-            "or that a file in results/bench/ holds"
+            f"no record has the figure {figure!r:.200} ({error}); mark one that `metarl results --show NAME` or `metarl "
+            "zoo show NAME` prints, or that a file in results/bench/ holds"
         ) from error
     return f"{value:{comma}.{decimals}f}"
 
@@ -83,6 +90,17 @@ def _score(record: Record, suite: str, condition: str, step: str, measure: str, 
     steps = record.seeds[0].suites(policy)[suite].steps
     of_step = record.curves[policy, suite, condition, measure][-1 if step == "last" else steps.index(int(step))]
     return (100 if measure in IN_PER_CENT else 1) * _chosen(which, of_step)
+
+
+def _of_card(card: Card, suite: str, *rest: str) -> float:
+    if not rest:
+        return {"minutes": card.training_seconds / 60, "million_env_steps": card.training_env_steps / 1e6}[suite]
+    condition, step, measure, *which = rest
+    of = (which[0] if which == ["untrained"] else TRAINED, suite, condition, measure)
+    by_step = {s.steps: s for s in card.scores if (s.policy, s.suite, s.condition, s.measure) == of}
+    score = by_step[max(by_step) if step == "last" else int(step)]
+    interval = Interval(score.mean, score.low, score.high)
+    return (100 if measure in IN_PER_CENT else 1) * _chosen(which[0] if which else "mean", (interval, []))
 
 
 def _chosen(which: str, means: Means) -> float:
