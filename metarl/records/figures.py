@@ -79,8 +79,8 @@ def _figure(figure: str, shown: str, records: Mapping[str, Record], benches: Ben
             value = _score(records[name], *keys)
     except (KeyError, IndexError, ValueError, TypeError, OSError, UserError) as error:
         raise UserError(
-            f"no record has the figure {figure!r:.200} ({error}); mark one that `metarl results --show NAME` or `metarl "
-            "zoo show NAME` prints, or that a file in results/bench/ holds"
+            f"no record has the figure {figure!r:.200} ({error}); mark one that `metarl results --show NAME` or "
+            "`metarl zoo show NAME` prints, or that a file in results/bench/ holds"
         ) from error
     return f"{value:{comma}.{decimals}f}"
 
