@@ -22,18 +22,18 @@ from metarl.learn.meta_optimizer import Adam
 from metarl.learn.params import check_tensors_match
 from metarl.learner import CPU
 from metarl.rl.batch import stack_tasks
-from metarl.rl.chunks import Chunks
 from metarl.rl.exploration_noise import ExplorationConfig
-from metarl.rl.memory import NUM_HEADS, MemoryKind
-from metarl.rl.memory_behaviour import MemoryBehaviour, checked_trials
 from metarl.rl.normalizers import sums
 from metarl.rl.policies import MAX_STD
-from metarl.rl.popart import ReturnUnits
 from metarl.rl.ppo import shuffled_minibatches
-from metarl.rl.recurrent_policy import RecurrentPolicy
+from metarl.rl.recurrent.chunks import Chunks
+from metarl.rl.recurrent.memory import NUM_HEADS, MemoryKind
+from metarl.rl.recurrent.memory_behaviour import MemoryBehaviour, checked_trials
+from metarl.rl.recurrent.popart import ReturnUnits
+from metarl.rl.recurrent.recurrent_policy import RecurrentPolicy
+from metarl.rl.recurrent.trial_batch import TrialBatch
+from metarl.rl.recurrent.trial_ppo import TrialPPO
 from metarl.rl.returns import masked_mean, teaches
-from metarl.rl.trial_batch import TrialBatch
-from metarl.rl.trial_ppo import TrialPPO
 from metarl.seeding import Stream, numpy_rng
 from metarl.types import EnvSpec, Episodes, Metrics, Params, TaskData
 from metarl.validate import Bounds, Checked, Count, NotNegative, Positive, Search, Share

@@ -32,12 +32,12 @@ from metarl.learn.flat_params import FlatParams
 from metarl.learner import CPU
 from metarl.rl.anneal import annealed
 from metarl.rl.exploration_noise import ExplorationConfig
-from metarl.rl.norm_mlp import init_norm_mlp
-from metarl.rl.replay import Replay, Transitions, check_episodes
-from metarl.rl.soft_q import actor_loss, critic_of, soft_target, temperature_loss
-from metarl.rl.squashed_policy import SquashedBehaviour, SquashedPolicy, fold_scales
-from metarl.rl.task_scales import ObsScales, largest_reward
-from metarl.rl.value_heads import BinnedValue, ScalarValue, ValueHead
+from metarl.rl.off_policy.norm_mlp import init_norm_mlp
+from metarl.rl.off_policy.replay import Replay, Transitions, check_episodes
+from metarl.rl.off_policy.soft_q import actor_loss, critic_of, soft_target, temperature_loss
+from metarl.rl.off_policy.squashed_policy import SquashedBehaviour, SquashedPolicy, fold_scales
+from metarl.rl.off_policy.task_scales import ObsScales, largest_reward
+from metarl.rl.off_policy.value_heads import BinnedValue, ScalarValue, ValueHead
 from metarl.seeding import Stream, torch_rng
 from metarl.types import EnvSpec, Metrics, Params, TaskData
 from metarl.validate import Bounds, Checked, Count, Natural, OpenShare, Positive, Search, Share

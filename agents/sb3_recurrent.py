@@ -21,8 +21,8 @@ from metarl.errors import UserError
 from metarl.learn import params as P
 from metarl.rl.batch import stack_tasks
 from metarl.rl.distributions import ActionDistribution, Categorical, Gaussian
-from metarl.rl.memory_behaviour import MemoryActor
-from metarl.rl.trials import join_episodes
+from metarl.rl.recurrent.memory_behaviour import MemoryActor
+from metarl.rl.recurrent.trials import join_episodes
 from metarl.types import EnvSpec, Episodes, Metrics, Params, Phi, TaskData
 
 

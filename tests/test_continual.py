@@ -13,7 +13,7 @@ from metarl.experiments._continual import iterations_per_task, of_sequence
 from metarl.records.compare import read_groups
 from metarl.records.sequence import areas_alone, read_sequence
 from metarl.report.training import training_section
-from metarl.rl.replay import rows_by_group
+from metarl.rl.off_policy.replay import rows_by_group
 from metarl.runs.checkpoint import load_latest
 from metarl.runs.log import read_metrics
 from metarl.runs.stored_batches import StoredBatches

@@ -18,7 +18,7 @@ from metarl.experiment import check_members
 from metarl.fewshot.learner import FewShotBehaviour
 from metarl.fewshot.registry import METHODS
 from metarl.learner import KeepsReplay, MetaLearner, RLBehaviour
-from metarl.rl.memory import MEMORY_KINDS
+from metarl.rl.recurrent.memory import MEMORY_KINDS
 from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import numpy_rng, torch_rng

@@ -25,7 +25,7 @@ from metarl.errors import UserError
 from metarl.files import replace_file
 from metarl.learn import params as P
 from metarl.learner import Actor, ActorInput, RLBehaviour
-from metarl.rl.memory_behaviour import MemoryBehaviour
+from metarl.rl.recurrent.memory_behaviour import MemoryBehaviour
 from metarl.types import EnvSpec, Phi
 
 SUFFIXES = {".onnx": "ONNX", ".pt2": "torch.export"}

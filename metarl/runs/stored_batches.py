@@ -20,7 +20,7 @@ from safetensors.torch import save as save_tensors
 
 from metarl.errors import UserError
 from metarl.files import inside, read_plain, replace_file
-from metarl.rl.replay import rows_by_group
+from metarl.rl.off_policy.replay import rows_by_group
 from metarl.runs.memory import available
 from metarl.types import Episodes, Task, TaskData, stack_episodes
 

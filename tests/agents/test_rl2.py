@@ -9,9 +9,9 @@ import torch
 from metarl.agents.rl2 import RL2, RL2Config
 from metarl.envs.bandits import Bandits, reference_returns
 from metarl.errors import UserError
-from metarl.rl.memory import MEMORY_KINDS
-from metarl.rl.memory_behaviour import trial_inputs
-from metarl.rl.trials import join_episodes
+from metarl.rl.recurrent.memory import MEMORY_KINDS
+from metarl.rl.recurrent.memory_behaviour import trial_inputs
+from metarl.rl.recurrent.trials import join_episodes
 from metarl.rollout.collect import collect_episodes, collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.runs.checkpoint import load_checkpoint, save_checkpoint

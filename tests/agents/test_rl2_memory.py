@@ -9,8 +9,8 @@ import torch
 from metarl.envs.bandits import Bandits
 from metarl.envs.navigation import Navigation
 from metarl.learner import ActorInput
-from metarl.rl.memory import MEMORY_KINDS
-from metarl.rl.trials import join_episodes
+from metarl.rl.recurrent.memory import MEMORY_KINDS
+from metarl.rl.recurrent.trials import join_episodes
 from metarl.rollout.collect import collect_episodes
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.pool import PoolConfig, RolloutPool

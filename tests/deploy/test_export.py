@@ -18,7 +18,7 @@ from metarl.deploy.export import TOLERANCE, exported, write
 from metarl.envs.bandits import Bandits
 from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
-from metarl.rl.squashed_policy import SquashedBehaviour, SquashedPolicy
+from metarl.rl.off_policy.squashed_policy import SquashedBehaviour, SquashedPolicy
 from metarl.seeding import torch_rng
 from metarl.types import EnvSpec
 from tests.agents.test_contract import small as small_agent

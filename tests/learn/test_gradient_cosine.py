@@ -10,7 +10,7 @@ from metarl.agents.rl2 import RL2, RL2Config
 from metarl.envs.navigation import Navigation
 from metarl.learn import params as P
 from metarl.learn.gradient_cosine import COMPARED, gradient_cosine
-from metarl.rl.trial_ppo import TrialPPO
+from metarl.rl.recurrent.trial_ppo import TrialPPO
 from metarl.rollout.collect import collect_meta_batch
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.seeding import torch_rng

@@ -7,7 +7,7 @@ from metarl.learn.params import stack
 from metarl.rl.baseline import explained_variance, fit_linear_baseline, predict_values
 from metarl.rl.pictures import SMALLEST, PictureEncoder, PicturePolicy, policy_for
 from metarl.rl.policies import GaussianMLP
-from metarl.rl.recurrent_policy import RecurrentPolicy
+from metarl.rl.recurrent.recurrent_policy import RecurrentPolicy
 from metarl.types import EnvSpec
 
 SPEC = EnvSpec(obs_dim=8 * 6 * 2, action_dim=3, discrete=True, horizon_steps=5, picture=(8, 6, 2))

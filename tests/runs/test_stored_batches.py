@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from metarl.errors import UserError
-from metarl.rl.replay import Replay
+from metarl.rl.off_policy.replay import Replay
 from metarl.runs.stored_batches import StoredBatches
-from tests.rl.test_replay import SPEC, data
+from tests.rl.off_policy.test_replay import SPEC, data
 
 
 def batch(number):

@@ -14,7 +14,7 @@ from torch import Tensor
 from metarl.fewshot.data.source import DataSpec
 from metarl.fewshot.methods.metric import CPU, Embedded, MetricConfig, MetricLearner, classification_loss, one_hot
 from metarl.fewshot.nets.net import Net
-from metarl.rl.memory import LSTM
+from metarl.rl.recurrent.memory import LSTM
 from metarl.types import Params
 from metarl.validate import Count, Positive
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from metarl.rl.norm_mlp import norm_mlp, own_head
-from metarl.rl.replay import Transitions
-from metarl.rl.squashed_gaussian import SquashedGaussian
-from metarl.rl.value_heads import ValueHead
+from metarl.rl.off_policy.norm_mlp import norm_mlp, own_head
+from metarl.rl.off_policy.replay import Transitions
+from metarl.rl.off_policy.squashed_gaussian import SquashedGaussian
+from metarl.rl.off_policy.value_heads import ValueHead
 from metarl.types import Params
 
 Critic = Callable[[Tensor, Tensor], Tensor]

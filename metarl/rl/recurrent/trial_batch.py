@@ -11,12 +11,12 @@ from metarl.errors import NonFiniteError
 from metarl.learn import params as P
 from metarl.learner import CPU
 from metarl.rl.baseline import explained_variance, fit_linear_baseline, predict_values
-from metarl.rl.chunks import Chunks, cut
-from metarl.rl.memory_behaviour import empty_memory, trial_inputs
-from metarl.rl.popart import ReturnUnits
-from metarl.rl.recurrent_policy import RecurrentPolicy
+from metarl.rl.recurrent.chunks import Chunks, cut
+from metarl.rl.recurrent.memory_behaviour import empty_memory, trial_inputs
+from metarl.rl.recurrent.popart import ReturnUnits
+from metarl.rl.recurrent.recurrent_policy import RecurrentPolicy
+from metarl.rl.recurrent.trials import Trials, to_episode_steps, to_trial_steps, trial_gae, trial_returns
 from metarl.rl.returns import masked_mean, standardize
-from metarl.rl.trials import Trials, to_episode_steps, to_trial_steps, trial_gae, trial_returns
 from metarl.types import Episodes, Metrics, Params
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from metarl.learner import ActorInput
 from metarl.rl.exploration_noise import ExplorationConfig
-from metarl.rl.norm_mlp import init_norm_mlp, norm_mlp, own_head
-from metarl.rl.replay import check_episodes
-from metarl.rl.squashed_gaussian import SquashedGaussian
+from metarl.rl.off_policy.norm_mlp import init_norm_mlp, norm_mlp, own_head
+from metarl.rl.off_policy.replay import check_episodes
+from metarl.rl.off_policy.squashed_gaussian import SquashedGaussian
 from metarl.types import EnvSpec, Episodes, Params, Task
 
 LOG_STD = (-5.0, 2.0)

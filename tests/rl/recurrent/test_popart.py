@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from metarl.rl.popart import ReturnUnits
+from metarl.rl.recurrent.popart import ReturnUnits
 
 
 def test_nothing_known_leaves_returns_as_they_are() -> None:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from metarl.learn.gradient_cosine import gradient_cosine
 from metarl.learn.meta_optimizer import Adam
-from metarl.rl.chunks import Chunks
 from metarl.rl.losses import clipped_surrogate_loss
 from metarl.rl.ppo import ratio_metrics
-from metarl.rl.recurrent_policy import NOT_LEARNED, RecurrentPolicy
+from metarl.rl.recurrent.chunks import Chunks
+from metarl.rl.recurrent.recurrent_policy import NOT_LEARNED, RecurrentPolicy
 from metarl.rl.returns import masked_mean
 from metarl.types import Metrics, Params
 

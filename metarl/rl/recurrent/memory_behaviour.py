@@ -15,8 +15,8 @@ from metarl.learner import CPU, ActorInput
 from metarl.rl.batch import stack_tasks
 from metarl.rl.distributions import ActionDistribution
 from metarl.rl.exploration_noise import ExplorationConfig
-from metarl.rl.recurrent_policy import RecurrentPolicy
-from metarl.rl.trials import Trials, join_episodes
+from metarl.rl.recurrent.recurrent_policy import RecurrentPolicy
+from metarl.rl.recurrent.trials import Trials, join_episodes
 from metarl.types import EnvSpec, Episodes, Params
 
 

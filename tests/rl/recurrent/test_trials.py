@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metarl.rl.trials import join_episodes, to_episode_steps, to_trial_steps, trial_gae, trial_returns
+from metarl.rl.recurrent.trials import join_episodes, to_episode_steps, to_trial_steps, trial_gae, trial_returns
 from metarl.types import Episodes
 
 

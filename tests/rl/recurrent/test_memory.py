@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from metarl.rl.memory import MEMORY_KINDS, Attention, make_memory
+from metarl.rl.recurrent.memory import MEMORY_KINDS, Attention, make_memory
 
 T, L, D, H = 40, 3, 5, 8  # steps, lanes, input and output size
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from metarl.rl.task_scales import ObsScales, largest_reward
+from metarl.rl.off_policy.task_scales import ObsScales, largest_reward
 from metarl.types import Task, TaskData
-from tests.rl.test_replay import data, episode
+from tests.rl.off_policy.test_replay import data, episode
 
 
 def test_obs_scales_are_those_of_all_steps_so_far():

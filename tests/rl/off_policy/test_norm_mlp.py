@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from metarl.rl.norm_mlp import init_norm_mlp, norm_mlp, own_head
+from metarl.rl.off_policy.norm_mlp import init_norm_mlp, norm_mlp, own_head
 
 SIZES = (5, 8, 6, 3)
 

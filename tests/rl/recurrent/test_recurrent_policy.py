@@ -2,7 +2,7 @@
 
 import torch
 
-from metarl.rl.recurrent_policy import RecurrentPolicy
+from metarl.rl.recurrent.recurrent_policy import RecurrentPolicy
 from metarl.types import EnvSpec
 
 

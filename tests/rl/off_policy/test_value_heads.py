@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metarl.rl.value_heads import BinnedValue, ScalarValue
+from metarl.rl.off_policy.value_heads import BinnedValue, ScalarValue
 
 HEADS = [
     BinnedValue(bins, 20.0, sign=sign, spacing=spacing)

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from metarl.rl.distributions import ActionDistribution, Categorical, Gaussian
-from metarl.rl.memory import Memory, MemoryKind, make_memory
 from metarl.rl.normalizers import mean_and_std
 from metarl.rl.pictures import PictureEncoder
 from metarl.rl.policies import MAX_STD, clamped, init_mlp, linear, mlp, projected
+from metarl.rl.recurrent.memory import Memory, MemoryKind, make_memory
 from metarl.types import EnvSpec, Params
 
 REWARD = -2

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metarl.errors import NonFiniteError, UserError
-from metarl.rl.replay import Replay, check_episodes
+from metarl.rl.off_policy.replay import Replay, check_episodes
 from metarl.types import EnvSpec, Episodes, Task, TaskData
 
 SPEC = EnvSpec(obs_dim=3, action_dim=2, horizon_steps=12)

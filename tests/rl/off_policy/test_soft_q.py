@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from metarl.rl.norm_mlp import init_norm_mlp
-from metarl.rl.replay import Transitions
-from metarl.rl.soft_q import actor_loss, critic_of, soft_target, temperature_loss
-from metarl.rl.squashed_gaussian import SquashedGaussian
-from metarl.rl.value_heads import ScalarValue
+from metarl.rl.off_policy.norm_mlp import init_norm_mlp
+from metarl.rl.off_policy.replay import Transitions
+from metarl.rl.off_policy.soft_q import actor_loss, critic_of, soft_target, temperature_loss
+from metarl.rl.off_policy.squashed_gaussian import SquashedGaussian
+from metarl.rl.off_policy.value_heads import ScalarValue
 
 
 def peaked(obs, actions):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from metarl.rl.squashed_gaussian import SquashedGaussian, log_slope
+from metarl.rl.off_policy.squashed_gaussian import SquashedGaussian, log_slope
 
 
 def dist_of(shape, seed=0):
