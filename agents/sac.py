@@ -82,6 +82,8 @@ class SACConfig(Checked):
     """How often a step is learned from: gradient steps times batch_size, by env steps."""
     replay_capacity: Count = 1_000_000
     """Rows of each task's ring: one a step, and one an episode."""
+    replay_on: Literal["memory", "disk"] = "memory"
+    """disk: where it does not fit into memory. Slower as far as it does not fit; the numbers are the same."""
     warmup_steps: Natural = 5_000
     """Env steps of each task before the first gradient step."""
     focus: Share = 0.0
@@ -198,7 +200,12 @@ class SAC:
         """Of each group's episodes at their last step, a running mean over about the last ten."""
         self.obs_scales = ObsScales(spec.obs_dim)
         self.replay = Replay(
-            spec, capacity=config.replay_capacity, n_step=config.n_step, gamma=config.gamma, device=device
+            spec,
+            capacity=config.replay_capacity,
+            n_step=config.n_step,
+            gamma=config.gamma,
+            device=device,
+            on_disk=self.replay_is_on_disk,
         )
         self._seed = int(torch.randint(2**31, (), generator=generator))
         self._num_updates = self._gradient_steps = 0
@@ -373,6 +380,10 @@ class SAC:
     @property
     def replay_capacity(self) -> int:
         return self.replay.capacity
+
+    @property
+    def replay_is_on_disk(self) -> bool:
+        return self.config.replay_on == "disk"
 
     @property
     def replay_batches(self) -> int | None:

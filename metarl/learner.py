@@ -186,6 +186,11 @@ class KeepsReplay(Protocol):
         ...
 
     @property
+    def replay_is_on_disk(self) -> bool:
+        """Whether its rows take no memory."""
+        ...
+
+    @property
     def replay_batches(self) -> int | None:
         """Of how many latest batches its replay is, where earlier ones were forgotten; None: of all."""
         ...

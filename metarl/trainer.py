@@ -44,7 +44,7 @@ class Trainer:
         self._saved_at = -1
         learner = experiment.learner
         self._batches = (
-            StoredBatches(run.replay_path, capacity=learner.replay_capacity)
+            StoredBatches(run.replay_path, capacity=learner.replay_capacity, takes_memory=not learner.replay_is_on_disk)
             if isinstance(learner, KeepsReplay)
             else None
         )

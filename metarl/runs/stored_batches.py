@@ -37,10 +37,13 @@ class _TaskName(msgspec.Struct):
 class StoredBatches:
     """Those of one run."""
 
-    def __init__(self, root: Path, *, capacity: int) -> None:
-        """`capacity`: rows of each group that the replay keeps, behind which files are needed no more."""
-        self.root, self._capacity = root, capacity
+    def __init__(self, root: Path, *, capacity: int, takes_memory: bool = True) -> None:
+        """`capacity`: rows of each group that the replay keeps, behind which files are needed no more; `takes_memory`:
+        it keeps them there."""
+        self.root, self._capacity, self._takes_memory = root, capacity, takes_memory
         self._rows: dict[int, Counter[str]] = {}
+        self._groups: set[str] = set()
+        """Whose room was looked at."""
 
     def save(self, iteration: int, batch: Sequence[TaskData], *, iterations: int) -> None:
         """Raises UserError where disk or memory is full, or will be before the last of so many iterations."""
@@ -48,8 +51,9 @@ class StoredBatches:
         path = self._path(iteration)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            if not self._rows:
+            if not rows.keys() <= self._groups:
                 self._check_room(len(data), rows, iterations - iteration)
+                self._groups |= rows.keys()
             replace_file(path, data)
         except OSError as error:
             raise UserError(f"cannot save {path}: {error.strerror}; free space, and go on with --resume") from error
@@ -64,6 +68,7 @@ class StoredBatches:
         for number in numbers:
             batch = _decoded(self._path(number))
             self._rows[number] = rows_by_group([batch])
+            self._groups |= self._rows[number].keys()
             yield batch
 
     def prune(self, oldest_checkpoint: int, *, of_last: int | None = None) -> None:
@@ -90,7 +95,8 @@ class StoredBatches:
         return inside(self.root, f"batch_{iteration:06d}.safetensors")
 
     def _check_room(self, num_bytes: int, rows: Counter[str], iterations: int) -> None:
-        """All batches are taken to be as large as the first one, and a row as large in memory as in a file."""
+        """Those to come are taken to be as large as the first one of their groups, and a row as large in the replay as
+        in a file."""
         most = 2 + max(self._capacity // max(count, 1) for count in rows.values()) if rows else iterations
         needed, free = num_bytes * min(iterations, most), shutil.disk_usage(self.root).free
         if needed > free:
@@ -98,10 +104,10 @@ class StoredBatches:
                 f"the replay of this run will take about {needed:,} bytes in {self.root}, and {free:,} are free; "
                 "free space, choose another --out, or lower replay_capacity"
             )
-        if 0 < (free := available()) < needed:
+        if self._takes_memory and 0 < (free := available()) < needed:
             raise UserError(
                 f"the replay of this run will take about {needed:,} bytes of memory, and {free:,} are available; "
-                "end other programs, or lower replay_capacity"
+                "end other programs, lower replay_capacity, or set replay_on disk"
             )
 
 

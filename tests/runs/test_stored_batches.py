@@ -88,3 +88,18 @@ def test_too_little_memory_is_said_before_training(tmp_path, monkeypatch):
     StoredBatches(tmp_path, capacity=30).save(0, batch(0), iterations=1_000)
     monkeypatch.setattr("metarl.runs.stored_batches.available", lambda: 0)  # a system that does not tell
     StoredBatches(tmp_path / "other", capacity=1_000).save(0, batch(0), iterations=1_000)
+
+
+def test_a_replay_on_the_disk_wants_no_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("metarl.runs.stored_batches.available", lambda: 50_000)
+    StoredBatches(tmp_path, capacity=1_000, takes_memory=False).save(0, batch(0), iterations=1_000)
+
+
+def test_room_is_looked_at_again_when_a_sequence_of_tasks_comes_to_a_new_class(tmp_path, monkeypatch):
+    batches = StoredBatches(tmp_path, capacity=30)
+    batches.save(0, batch(0), iterations=1_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1_000))
+    batches.save(1, batch(1), iterations=1_000)  # of the same two classes
+    with pytest.raises(UserError, match="1,000 are free"):
+        batches.save(2, [data(21, "c", length=12)], iterations=1_000)
+    assert names(tmp_path) == ["batch_000000.safetensors", "batch_000001.safetensors"]

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from metarl.errors import NonFiniteError, UserError
 from metarl.rl.batch import stack_tasks
+from metarl.rl.off_policy.mapped import mapped
 from metarl.types import EnvSpec, Episodes, TaskData
 
 
@@ -47,10 +48,25 @@ BEST = 0.1
 
 
 class Replay:
-    """Rings of `capacity` rows a group, on `device`. Memory is taken as rows are filled; `num_bytes` is that of all."""
+    """Rings of `capacity` rows a group, on `device`. Memory is taken as rows are filled; `num_bytes` is that of all.
 
-    def __init__(self, spec: EnvSpec, *, capacity: int, n_step: int, gamma: float, device: torch.device) -> None:
+    `on_disk`: rows are in a file in place of memory (`mapped`), for a learner on the CPU.
+    """
+
+    def __init__(
+        self,
+        spec: EnvSpec,
+        *,
+        capacity: int,
+        n_step: int,
+        gamma: float,
+        device: torch.device,
+        on_disk: bool = False,
+    ) -> None:
         _check_holds(capacity, spec.first_steps)
+        if on_disk and device.type != "cpu":
+            raise UserError(f"a replay on the disk is for a learner on the CPU, and this one is on {device.type}")
+        self._on_disk = on_disk
         self.spec, self.capacity, self.n_step, self.gamma, self.device = spec, capacity, n_step, gamma, device
         self.names: list[str] = []
         """Of the groups, in the order in which they were met; group i has rows i * capacity and on."""
@@ -67,6 +83,8 @@ class Replay:
         """By name, (G * capacity, ...); the memory is the operating system's to give once a row is written."""
 
         def new(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            if self._on_disk:
+                return mapped(groups * self.capacity, *shape, dtype=dtype)
             return torch.empty(groups * self.capacity, *shape, dtype=dtype, device=self.device)
 
         return {

@@ -41,8 +41,8 @@ def data(number, group="", **kwargs):
     return TaskData(Task(str(number), {}, group), (), episode(number, **kwargs))
 
 
-def replay_of(n_step=3, capacity=100):
-    return Replay(SPEC, capacity=capacity, n_step=n_step, gamma=GAMMA, device=torch.device("cpu"))
+def replay_of(n_step=3, capacity=100, on_disk=False):
+    return Replay(SPEC, capacity=capacity, n_step=n_step, gamma=GAMMA, device=torch.device("cpu"), on_disk=on_disk)
 
 
 def draw(replay, size=500, seed=0):
@@ -218,3 +218,29 @@ def test_a_state_from_before_anything_could_be_forgotten_is_restored():
         replay.add(batch)
     restored.restore({name: x for name, x in replay.state_dict().items() if name != "since"}, batches)
     assert restored.state_dict() == replay.state_dict()
+
+
+def test_a_replay_on_the_disk_draws_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    kept = {place: replay_of(capacity=20, on_disk=place == "disk") for place in ("memory", "disk")}
+    for number in range(8):  # wraps, and meets a second group on the way
+        for replay in kept.values():
+            replay.add([data(number, "ab"[number // 4], length=5 + number)])
+    for one, other in zip(draw(kept["memory"]), draw(kept["disk"]), strict=True):
+        assert torch.equal(one, other)
+    assert list(tmp_path.iterdir()) == []  # no file has a name, so none is left behind
+
+
+def test_a_disk_too_small_for_the_replay_is_said(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    replay = replay_of(on_disk=True)
+    with pytest.raises(UserError, match=r"takes [\d,]+ bytes .*No space left.*TMPDIR.*replay_capacity"):
+        replay.add([data(1, length=3)])
+
+
+def test_a_replay_on_the_disk_is_for_the_cpu():
+    with pytest.raises(UserError, match="on the CPU, and this one is on meta"):
+        Replay(SPEC, capacity=100, n_step=3, gamma=GAMMA, device=torch.device("meta"), on_disk=True)

@@ -1,0 +1,36 @@
+"""Tensors whose numbers are in a file, of which the operating system keeps in memory what it has room for."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import tempfile
+
+import torch
+from torch import Tensor
+
+from metarl.errors import UserError
+
+
+def mapped(*shape: int, dtype: torch.dtype) -> Tensor:
+    """Zeros in a file without a name, which is gone with the tensor, in the folder for temporary files (TMPDIR).
+
+    Raises UserError where the disk has no room for all of it.
+    """
+    num_bytes = math.prod(shape) * dtype.itemsize
+    if not num_bytes:
+        return torch.zeros(shape, dtype=dtype)
+    try:
+        with tempfile.TemporaryFile() as file:
+            if hasattr(os, "posix_fallocate"):  # all of it now: a disk that is full later ends the process by SIGBUS
+                os.posix_fallocate(file.fileno(), 0, num_bytes)
+            else:  # macOS
+                file.truncate(num_bytes)
+            pages = mmap.mmap(file.fileno(), num_bytes)  # has a descriptor of its own
+    except OSError as error:
+        raise UserError(
+            f"a replay on the disk takes {num_bytes:,} bytes in {tempfile.gettempdir()} ({error.strerror}); set TMPDIR "
+            "to a folder with more room, or lower replay_capacity"
+        ) from error
+    return torch.frombuffer(pages, dtype=dtype).view(shape)
