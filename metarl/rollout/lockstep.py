@@ -163,67 +163,67 @@ def run_group(
     env_seconds = policy_seconds = 0.0
     for array in arrays.values():
         array[...] = 0
-    lineup = Lineup(jobs)
-    num_lanes = lineup.num_lanes
-    lanes = np.arange(num_lanes)
-    noise = Noise(actor, num_lanes, spec)
-    obs = np.zeros((num_lanes, spec.obs_dim), np.float32)
-    t = np.zeros(num_lanes, np.intp)
-    prev_actions = np.zeros_like(arrays["actions"][:1, 0].repeat(num_lanes, 0))
-    prev_rewards = np.zeros(num_lanes, np.float32)
-    prev_ended = np.zeros(num_lanes, bool)
-
-    begun: dict[int, SeedKey] = {}  # lanes that have begun an episode since the actor was last told so
-
-    def begin_episodes(starting: Lanes) -> Lanes:
-        """Reset the named lanes; returns those that are in an episode now."""
-        seeds = [lineup.seed_of(lane) for lane in starting.tolist()]
-        begun.update(zip(starting.tolist(), seeds, strict=True))
-        for lane, seed in zip(starting.tolist(), seeds, strict=True):
-            noise.begin(lane, seed)
-        tasks = [lineup.job_of(lane).task for lane in starting.tolist()]
-        obs[starting] = _float32(env.reset(starting, tasks, [(*seed, 0) for seed in seeds]))
-        t[starting] = 0
-        bad = ~np.isfinite(obs[starting]).all(-1)
-        if not bad.any():
-            return starting
-        drop_episodes(starting[bad])
-        return np.concatenate([starting[~bad], next_episodes(starting[bad])])
-
-    def next_episodes(finished: Lanes) -> Lanes:
-        """Go on with the jobs of lanes whose episode is over; returns the lanes that are in an episode now."""
-        again = finished[lineup.row[finished] < lineup.last_row[finished]]
-        lineup.row[again] += 1
-        return begin_episodes(again) if len(again) else again
-
-    def drop_episodes(bad: Lanes) -> None:
-        """Leave the lanes' episodes all zero, masked from the first step on; or raise, if so configured."""
-        if non_finite == "raise":
-            raise NonFiniteError(
-                f"NaN or infinity in obs or reward of {lineup.where(int(bad[0]), t)}; fix the environment, "
-                "or set non_finite to 'drop_episode' to leave such episodes out"
-            )
-        for array in arrays.values():
-            array[lineup.row[bad]] = 0
-        obs[bad] = 0
-
+    group = _Group(env, actor, jobs, spec, arrays, non_finite=non_finite)
     before = time.perf_counter()
-    active = begin_episodes(lanes)
+    group.begin()
     env_seconds += time.perf_counter() - before
-    memory = actor.start([job.phi for job in jobs], lineup.lanes_per_job)
-    while len(active):
+    while len(group.active):
         before = time.perf_counter()
-        memory = tell_begun(actor, memory, begun)
-        begun.clear()
-        inputs = ActorInput(*map(torch.from_numpy, (obs, prev_actions, prev_rewards, prev_ended)))
-        actions_t, log_probs_t, memory = actor.act(memory, inputs, noise.at(lanes, t))
-        actions, log_probs = actions_t.numpy(), log_probs_t.numpy()
+        actions, log_probs = group.act()
         between = time.perf_counter()
+        group.step(actions, log_probs)
         policy_seconds += between - before
-        _check_policy(log_probs, active, lineup, t)
+        env_seconds += time.perf_counter() - between
+    return GroupTimes(env_seconds, policy_seconds, time.perf_counter() - started)
 
-        step = env.step(active, actions[active])
-        row, now, rewards = lineup.row[active], t[active], _float32(step.rewards)
+
+class _Group:
+    """All lanes of a group, and what each one's next action follows from; `active` are those in an episode."""
+
+    def __init__(
+        self,
+        env: BatchEnv,
+        actor: Actor,
+        jobs: Sequence[RolloutJob],
+        spec: EnvSpec,
+        arrays: Arrays,
+        *,
+        non_finite: NonFinite,
+    ) -> None:
+        self.env, self.actor, self.spec, self.arrays, self.non_finite = env, actor, spec, arrays, non_finite
+        self.lineup = Lineup(jobs)
+        num_lanes = self.lineup.num_lanes
+        self.active = self.lanes = np.arange(num_lanes)
+        self.noise = Noise(actor, num_lanes, spec)
+        self.obs = np.zeros((num_lanes, spec.obs_dim), np.float32)
+        self.t = np.zeros(num_lanes, np.intp)
+        self.prev_actions = np.zeros_like(arrays["actions"][:1, 0].repeat(num_lanes, 0))
+        self.prev_rewards = np.zeros(num_lanes, np.float32)
+        self.prev_ended = np.zeros(num_lanes, bool)
+        self.begun: dict[int, SeedKey] = {}
+        """Lanes that have begun an episode since the actor was last told so."""
+        self.memory: Memory = None
+
+    def begin(self) -> None:
+        """The first episode of each lane."""
+        self.active = self._begin_episodes(self.lanes)
+        self.memory = self.actor.start([job.phi for job in self.lineup.jobs], self.lineup.lanes_per_job)
+
+    def act(self) -> tuple[NDArray, NDArray[np.float32]]:
+        """Actions (lanes, A), or (lanes,) where they are discrete, and their log-probabilities (lanes,)."""
+        self.memory = tell_begun(self.actor, self.memory, self.begun)
+        self.begun.clear()
+        seen = self.obs, self.prev_actions, self.prev_rewards, self.prev_ended
+        inputs = ActorInput(*map(torch.from_numpy, seen))
+        actions, log_probs, self.memory = self.actor.act(self.memory, inputs, self.noise.at(self.lanes, self.t))
+        return actions.numpy(), log_probs.numpy()
+
+    def step(self, actions: NDArray, log_probs: NDArray[np.float32]) -> None:
+        """Step the lanes that are in an episode, write down what came of it, and begin the next episodes."""
+        arrays, active, obs = self.arrays, self.active, self.obs
+        _check_policy(log_probs, active, self.lineup, self.t)
+        step = self.env.step(active, actions[active])
+        row, now, rewards = self.lineup.row[active], self.t[active], _float32(step.rewards)
         arrays["obs"][row, now] = obs[active]
         arrays["actions"][row, now] = actions[active]
         arrays["log_probs"][row, now] = log_probs[active]
@@ -231,24 +231,54 @@ def run_group(
         arrays["success"][row, now] = step.success
         arrays["mask"][row, now] = True
         obs[active] = _float32(step.obs)
-        at_limit = now + 1 >= spec.horizon_steps
+        at_limit = now + 1 >= self.spec.horizon_steps
         truncated = (step.truncated | at_limit) & ~step.terminated
         ended = step.terminated | truncated
         arrays["terminated"][row, now] = step.terminated
         arrays["truncated"][row, now] = truncated
-        t[active] += 1
+        self.t[active] += 1
 
         bad = ~(np.isfinite(rewards) & np.isfinite(obs[active]).all(-1))
         if bad.any():
-            drop_episodes(active[bad])
+            self._drop_episodes(active[bad])
             rewards[bad], ended = 0, ended | bad
-        prev_actions[active], prev_rewards[active], prev_ended[active] = actions[active], rewards, ended
-        noise.go_on(active, ended, t, room=arrays["mask"].shape[1])
+        self.prev_actions[active], self.prev_rewards[active], self.prev_ended[active] = actions[active], rewards, ended
+        self.noise.go_on(active, ended, self.t, room=arrays["mask"].shape[1])
         if ended.any():
             arrays["last_obs"][row[ended]] = obs[active[ended]]
-            active = np.sort(np.concatenate([active[~ended], next_episodes(active[ended])]))
-        env_seconds += time.perf_counter() - between
-    return GroupTimes(env_seconds, policy_seconds, time.perf_counter() - started)
+            self.active = np.sort(np.concatenate([active[~ended], self._next_episodes(active[ended])]))
+
+    def _begin_episodes(self, starting: Lanes) -> Lanes:
+        """Reset the named lanes; returns those that are in an episode now."""
+        seeds = {lane: self.lineup.seed_of(lane) for lane in starting.tolist()}
+        self.begun.update(seeds)
+        for lane, seed in seeds.items():
+            self.noise.begin(lane, seed)
+        tasks = [self.lineup.job_of(lane).task for lane in seeds]
+        self.obs[starting] = _float32(self.env.reset(starting, tasks, [(*seed, 0) for seed in seeds.values()]))
+        self.t[starting] = 0
+        bad = ~np.isfinite(self.obs[starting]).all(-1)
+        if not bad.any():
+            return starting
+        self._drop_episodes(starting[bad])
+        return np.concatenate([starting[~bad], self._next_episodes(starting[bad])])
+
+    def _next_episodes(self, finished: Lanes) -> Lanes:
+        """Go on with the jobs of lanes whose episode is over; returns the lanes that are in an episode now."""
+        again = finished[self.lineup.row[finished] < self.lineup.last_row[finished]]
+        self.lineup.row[again] += 1
+        return self._begin_episodes(again) if len(again) else again
+
+    def _drop_episodes(self, bad: Lanes) -> None:
+        """Leave the lanes' episodes all zero, masked from the first step on; or raise, if so configured."""
+        if self.non_finite == "raise":
+            raise NonFiniteError(
+                f"NaN or infinity in obs or reward of {self.lineup.where(int(bad[0]), self.t)}; fix the environment, "
+                "or set non_finite to 'drop_episode' to leave such episodes out"
+            )
+        for array in self.arrays.values():
+            array[self.lineup.row[bad]] = 0
+        self.obs[bad] = 0
 
 
 def _check_policy(log_probs: NDArray, active: Lanes, lineup: Lineup, t: NDArray[np.intp]) -> None:
