@@ -1,4 +1,5 @@
-"""Env steps/s of the rollout pool beside gymnasium's and Stable-Baselines3's vector environments: the same policy.
+"""Env steps/s of the rollout pool beside gymnasium's and Stable-Baselines3's vector environments: the same policy; or
+of the pool's processes beside workers on Ray.
 
 `--tasks` is any distribution that `metarl list` names. For robots the bare physics, mj_step alone on the pool's own
 episodes, is measured in the same run.
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 import metaworld  # noqa: F401  (registers Meta-World's vector environments)
@@ -31,7 +32,7 @@ from metarl.experiments.bench._vector_envs import drive, gymnasium_vector, sb3_v
 from metarl.rl.policies import Policy, mlp_policy
 from metarl.rollout.actor import PolicyActor
 from metarl.rollout.jobs import RolloutJob
-from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.rollout.pool import PoolConfig, RolloutPool, RunnerName
 from metarl.seeding import Stream, numpy_rng, torch_rng
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes, Params, Task
@@ -53,6 +54,8 @@ class Arguments:
     """Of each task, for the pool; vector environments run one env a task."""
     hidden: tuple[int, ...] = (128, 128)
     """Of the policy."""
+    against: Literal["vector_envs", "ray"] = "vector_envs"
+    """ray: the pool's own processes, and the pool on a Ray that is started here."""
     workers: int = 2
     lanes_per_group: int = 50
     repeats: int = 3
@@ -92,12 +95,14 @@ def main(args: Sequence[str]) -> int:
 
 def samplers_of(arguments: Arguments) -> list[Sampler]:
     """What is compared on a task set: Meta-World has vector environments of its own, others are looked up by name."""
-    if arguments.tasks in OWN_SAMPLERS:
+    of_pool = arguments.against == "ray"
+    if arguments.tasks in OWN_SAMPLERS and not of_pool:
         return OWN_SAMPLERS[arguments.tasks](arguments)
     envs = all_envs()
     if arguments.tasks not in envs:
         raise UserError(f"unknown tasks {arguments.tasks!r}{nearest(arguments.tasks, envs)}; `metarl list` names them")
-    return _registered_samplers(arguments, envs[arguments.tasks].make())
+    tasks = envs[arguments.tasks].make()
+    return _runners(arguments, tasks) if of_pool else _registered_samplers(arguments, tasks)
 
 
 def _policy(arguments: Arguments, tasks: TaskDistribution) -> tuple[Policy, list[Params]]:
@@ -111,6 +116,15 @@ def _draw(arguments: Arguments, tasks: TaskDistribution) -> list[Task]:
 
 
 # ---- any registered distribution
+
+
+def _runners(arguments: Arguments, tasks: TaskDistribution) -> list[Sampler]:
+    policy, phis = _policy(arguments, tasks)
+
+    def pool(runner: RunnerName) -> Sampler:
+        return lambda: {f"metarl pool, {runner}": time_pool(arguments, tasks, policy, phis, runner=runner)[0]}
+
+    return [pool("processes"), pool("ray")]
 
 
 def _registered_samplers(arguments: Arguments, tasks: TaskDistribution) -> list[Sampler]:
@@ -208,7 +222,12 @@ OWN_SAMPLERS: dict[str, Callable[[Arguments], list[Sampler]]] = {
 
 
 def time_pool(
-    arguments: Arguments, tasks: TaskDistribution, policy: Policy, phis: list[Params]
+    arguments: Arguments,
+    tasks: TaskDistribution,
+    policy: Policy,
+    phis: list[Params],
+    *,
+    runner: RunnerName = "processes",
 ) -> tuple[Timing, list[RolloutJob], list[Episodes]]:
     """Start-up (processes, models, first resets) is left out, as it is for the others."""
     drawn = _draw(arguments, tasks)
@@ -219,7 +238,7 @@ def time_pool(
             for i, (task, phi) in enumerate(zip(drawn, phis, strict=True))
         ]
 
-    config = PoolConfig(workers=arguments.workers, lanes_per_group=arguments.lanes_per_group)
+    config = PoolConfig(workers=arguments.workers, lanes_per_group=arguments.lanes_per_group, runner=runner)
     with RolloutPool(tasks, config) as pool:
         pool.collect(jobs(0), PolicyActor(policy))
         before = vars(pool.stats).copy()
@@ -236,7 +255,7 @@ def time_pool(
 
 
 def _print(medians: dict[str, float], timings: dict[str, list[Timing]]) -> None:
-    others = [name for name in ("gymnasium async", BARE) if name in medians]
+    others = [name for name in ("gymnasium async", BARE, "metarl pool, processes") if name in medians]
     headings = ["sampler", "steps/s", *[f"x {name}" for name in others], "where the workers' time goes"]
     table = Table(*headings, title="env steps/s, median", title_justify="left")
     for name, median in medians.items():

@@ -22,6 +22,8 @@ from metarl.tasks import TaskDistribution
 from metarl.types import Episodes
 from metarl.validate import Bounds, Checked, Count, Positive
 
+RunnerName = Literal["processes", "ray"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class PoolConfig(Checked):
@@ -31,7 +33,7 @@ class PoolConfig(Checked):
         default=2, metadata={WITHOUT_EFFECT: True}
     )
     """Worker processes; 0 runs everything in this process. Results do not depend on it."""
-    runner: Literal["processes", "ray"] = field(default="processes", metadata={WITHOUT_EFFECT: True})
+    runner: RunnerName = field(default="processes", metadata={WITHOUT_EFFECT: True})
     """Where the workers run: processes of this machine, or Ray's, on any machine of its cluster (docs/scale.md)."""
     lanes_per_group: Annotated[int, Bounds(least=1, remedy="50 is a good value")] = 50
     """Episodes stepped in lockstep. Changes how batched products round, so results depend on it."""

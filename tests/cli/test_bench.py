@@ -68,6 +68,16 @@ def test_bench_rollout_on_any_registered_tasks(tmp_path: Path, capsys: pytest.Ca
     assert "did you mean 'reacher-goal-v0'" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
+def test_bench_rollout_puts_the_pool_on_ray_beside_its_processes(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    small = ["--meta-batch-size", "2", "--episodes", "2", "--repeats", "1", "--workers", "1", "--hidden", "8"]
+    command = ["bench", "rollout", "--against", "ray", "--tasks", "reacher-goal-v0", *small, "--json", str(out)]
+    assert main(command) == 0
+    rates = json.loads(out.read_text())["median_steps_per_second"]
+    assert set(rates) == {"metarl pool, processes", "metarl pool, ray"} and all(rate > 0 for rate in rates.values())
+
+
 @pytest.mark.parametrize(
     ("tasks", "size", "said"),
     [
