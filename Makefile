@@ -41,7 +41,7 @@ docs: setup ## build the documentation site into site/, strictly
 release: setup ## build sdist and wheel into dist/, and check what the wheel does where nothing else is installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[release]'
 	$(BIN)/python -m build --outdir dist
-	$(BIN)/python -m pytest -q -m thorough tests/test_installed.py
+	$(BIN)/python -m pytest -q -m thorough --timeout 1800 tests/test_installed.py
 
 test-thorough: setup ## what the quick tests have samples of: every kill, every place in a file, the wheel, Ray, sweeps
 	$(BIN)/python -m pytest -q -n auto --dist worksteal -m thorough --timeout 1800
