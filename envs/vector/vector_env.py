@@ -15,6 +15,7 @@ from metarl.envs.vector.draws import Split, draws_of_many
 from metarl.envs.vector.episodes import DrawnEpisodes, action_space, as_actions, observation_space, render_modes
 from metarl.envs.vector.given import Given
 from metarl.envs.vector.options import checked_options, reset_mask, seeds_of
+from metarl.envs.vector.shared_rows import these
 from metarl.errors import UserError
 from metarl.tasks import Lanes, TaskDistribution
 from metarl.types import Task
@@ -125,10 +126,11 @@ class LaneVectorEnv(VectorEnv[NDArray[np.float64], NDArray, NDArray]):
         success = np.zeros(self.num_envs, bool)
         lanes = np.flatnonzero(~self._waits)
         if lanes.size:
-            step = self._episodes.step(lanes, actions[lanes])
-            self._obs[lanes] = step.obs
-            rewards[lanes], success[lanes] = step.rewards, step.success
-            terminated[lanes], truncated[lanes] = step.terminated, step.truncated
+            which = these(lanes, self.num_envs)
+            step = self._episodes.step(lanes, actions[which])
+            self._obs[which] = step.obs
+            rewards[which], success[which] = step.rewards, step.success
+            terminated[which], truncated[which] = step.terminated, step.truncated
         infos: Infos = {}
         if (lost := self._episodes.lost()).any():
             infos["worker_lost"], infos["_worker_lost"] = lost, lost.copy()

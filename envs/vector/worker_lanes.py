@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import signal
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metarl.envs.vector.shared_rows import GIVEN, Rows, num_bytes, rows_in
+from metarl.envs.vector.shared_rows import GIVEN, Rows, num_bytes, rows_in, these
 from metarl.errors import UserError, WorkerError
 from metarl.rollout.shared_block import new_block, receive_block
 from metarl.seeding import SeedKey
@@ -21,7 +22,7 @@ from metarl.tasks import EnvStep, Lanes, TaskDistribution
 from metarl.types import Task
 
 _CONTEXT = multiprocessing.get_context("spawn")  # fork under torch's threads can deadlock
-_STEP, _DONE = "step", "done"
+_STEP, _DONE = b"step", b"done"  # sent as they are; all else is pickled
 
 
 # ---- in the worker
@@ -33,20 +34,33 @@ def _serve(connection: Connection, tasks: TaskDistribution, num_lanes: int) -> N
     try:
         block = receive_block(connection, *connection.recv())
         rows, env = rows_in(block.bytes, tasks.spec, num_lanes), tasks.make_env(num_lanes)
-        connection.send(_DONE)
+        connection.send_bytes(_DONE)
         while True:
-            connection.send(_answer(env, rows, connection.recv()))
+            _send(connection, _answer(env, rows, _received(connection)))
     except (EOFError, ConnectionError):
         pass  # the parent is gone, or wants no more
+
+
+def _send(connection: Connection, message: Any) -> None:
+    if isinstance(message, bytes):
+        connection.send_bytes(message)
+    else:
+        connection.send(message)
+
+
+def _received(connection: Connection) -> Any:
+    message = connection.recv_bytes()
+    return message if message in (_STEP, _DONE) else pickle.loads(message)
 
 
 def _answer(env: Any, rows: Rows, order: Any) -> Any:
     try:
         if order == _STEP:
             lanes = np.flatnonzero(rows.goes)
-            step = env.step(lanes, rows.actions[lanes])
+            which = these(lanes, rows.goes.size)
+            step = env.step(lanes, rows.actions[which])
             for name in GIVEN:
-                getattr(rows, name)[lanes] = getattr(step, name)
+                getattr(rows, name)[which] = getattr(step, name)
         else:
             lanes, tasks, seeds = order
             rows.obs[lanes] = env.reset(lanes, tasks, seeds)
@@ -64,7 +78,8 @@ class _Worker:
     """A process, and the memory that its lanes' rows are in."""
 
     def __init__(self, tasks: TaskDistribution, lanes: slice) -> None:
-        self.lanes, num_lanes = lanes, lanes.stop - lanes.start
+        self.lanes = lanes
+        self.num_lanes = num_lanes = lanes.stop - lanes.start
         self._connection, theirs = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_serve, args=(theirs, tasks, num_lanes), daemon=True)
         self._process.start()
@@ -89,13 +104,18 @@ class _Worker:
             ) from error
         self._block.is_held_by_both()
 
+    def act(self, which: Lanes | slice, actions: NDArray) -> None:
+        """Say which lanes the next step is of, and their actions."""
+        self.rows.goes[:] = False
+        self.rows.goes[which], self.rows.actions[which] = True, actions
+
     def order(self, order: Any) -> None:
         """Raises OSError where it is dead."""
-        self._connection.send(order)
+        _send(self._connection, order)
 
     def answer(self) -> Any:
         """Raises OSError or EOFError where it is dead."""
-        return self._connection.recv()
+        return _received(self._connection)
 
     def close(self) -> None:
         self._process.kill()
@@ -105,8 +125,19 @@ class _Worker:
         self._block.close()
 
 
+class _Part(NamedTuple):
+    """A worker's part of the lanes that are named."""
+
+    given: slice
+    """Where they stand among those."""
+    local: Lanes
+    """Counted from the worker's first lane."""
+    rows: Lanes | slice
+    """What picks their rows."""
+
+
 class WorkerLanes:
-    """A BatchEnv of `num_workers` processes, each with lanes that follow one another.
+    """A BatchEnv of `num_workers` processes, each with lanes that follow one another; lanes are named in rising order.
 
     A process that dies is started anew, with a warning: what it was to reset it resets then, and the episodes that it
     was to step are truncated where they stood.
@@ -114,7 +145,7 @@ class WorkerLanes:
 
     def __init__(self, tasks: TaskDistribution, num_lanes: int, *, num_workers: int) -> None:
         self._tasks = tasks
-        self._rows = rows_in(memoryview(bytearray(num_bytes(tasks.spec, num_lanes))), tasks.spec, num_lanes)
+        self._obs = np.zeros((num_lanes, tasks.spec.obs_dim))
         self.lost = np.zeros(num_lanes, bool)
         """(num_lanes,): of which episodes the process died in the last step."""
         shares = [share for share in np.array_split(np.arange(num_lanes), num_workers) if share.size]
@@ -123,47 +154,49 @@ class WorkerLanes:
             worker.wait_until_ready()
 
     def reset(self, lanes: Lanes, tasks: Sequence[Task], seeds: Sequence[SeedKey]) -> NDArray[np.floating]:
-        orders: dict[int, Any] = {}
-        for i, worker in enumerate(self._workers):
-            its = [k for k, lane in enumerate(lanes.tolist()) if worker.lanes.start <= lane < worker.lanes.stop]
-            if its:
-                orders[i] = lanes[its] - worker.lanes.start, [tasks[k] for k in its], [seeds[k] for k in its]
+        parts = self._parts(lanes)
+        orders = {i: (part.local, tasks[part.given], seeds[part.given]) for i, part in parts.items()}
         died = self._exchange(orders)
         if self._exchange({i: orders[i] for i in died}):
             names = ", ".join(dict.fromkeys(task.id for i in died for task in orders[i][1]))
             raise WorkerError(f"a worker process of the vector env died twice at the reset of one of {names}")
-        for i, (local, _, _) in orders.items():
-            worker = self._workers[i]
-            self._rows.obs[worker.lanes][local] = worker.rows.obs[local]
-        return self._rows.obs[lanes]
+        self._obs[lanes] = self._gathered(parts, "obs")
+        return self._obs[lanes]
 
     def step(self, lanes: Lanes, actions: NDArray) -> EnvStep:
-        rows = self._rows
-        rows.goes[:] = False
-        rows.goes[lanes], rows.actions[lanes] = True, actions
-        orders: dict[int, Any] = {}
-        for i, worker in enumerate(self._workers):
-            if rows.goes[worker.lanes].any():
-                worker.rows.goes[:], worker.rows.actions[:] = rows.goes[worker.lanes], rows.actions[worker.lanes]
-                orders[i] = _STEP
-        died = self._exchange(orders)
+        parts = self._parts(lanes)
+        for i, part in parts.items():
+            self._workers[i].act(part.rows, actions[part.given])
+        died = self._exchange(dict.fromkeys(parts, _STEP))
         self.lost[:] = False
-        for i in orders:
-            worker = self._workers[i]
-            goes = rows.goes[worker.lanes]
-            if i in died:
-                self.lost[worker.lanes] = goes
-                continue
-            for name in GIVEN:
-                getattr(rows, name)[worker.lanes][goes] = getattr(worker.rows, name)[goes]
-        lost = self.lost[lanes]
-        return EnvStep(
-            rows.obs[lanes],
-            np.where(lost, 0.0, rows.rewards[lanes]),
-            rows.terminated[lanes] & ~lost,
-            rows.truncated[lanes] | lost,
-            rows.success[lanes] & ~lost,
-        )
+        for i in died:
+            self.lost[self._workers[i].lanes][parts[i].local] = True
+        step, lost = EnvStep(*(self._gathered(parts, name) for name in GIVEN)), self.lost[lanes]
+        if died:
+            step = EnvStep(
+                np.where(lost[:, None], self._obs[lanes], step.obs),
+                np.where(lost, 0.0, step.rewards),
+                step.terminated & ~lost,
+                step.truncated | lost,
+                step.success & ~lost,
+            )
+        self._obs[these(lanes, len(self._obs))] = step.obs
+        return step
+
+    def _parts(self, lanes: Lanes) -> dict[int, _Part]:
+        """By the number of each worker that has a part of them."""
+        parts, begin = {}, 0
+        ends = np.searchsorted(lanes, [worker.lanes.stop for worker in self._workers]).tolist()
+        for i, (worker, end) in enumerate(zip(self._workers, ends, strict=True)):
+            if end > begin:
+                local = lanes[begin:end] - worker.lanes.start
+                parts[i] = _Part(slice(begin, end), local, these(local, worker.num_lanes))
+            begin = end
+        return parts
+
+    def _gathered(self, parts: Mapping[int, _Part], name: str) -> NDArray:
+        """Of all lanes that are named, a copy."""
+        return np.concatenate([getattr(self._workers[i].rows, name)[part.rows] for i, part in parts.items()])
 
     def close(self) -> None:
         for worker in self._workers:
