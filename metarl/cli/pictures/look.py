@@ -187,8 +187,10 @@ def _few_shot_episode(experiment: FewShotExperiment, ranked: Ranked, label: str)
     data = held_out_task(source, evaluation, suite, number)
     explanation = explain(behaviour, data, mode=evaluation.modes[0])
     measure = "mse" if source.spec.regression else "accuracy"
-    told = [f"after {steps}: {with_unit(measure, score)}" for steps, score in explanation.scores.items()]
-    text = [f"Suite {suite}, task {number}, the median one; {measure} by inner steps {', '.join(told)}."]
+    scores = {steps: with_unit(measure, score) for steps, score in explanation.scores.items()}
+    told = ", ".join(f"after {steps} inner steps {score}" for steps, score in scores.items())
+    told = told if len(scores) > 1 else "".join(scores.values())  # a method without inner steps has one score
+    text = [f"Suite {suite}, task {number}, the median one; {measure} {told}."]
     table, names = None, None
     if not source.spec.regression:
         names = class_names(source, data.task)
