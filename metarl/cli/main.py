@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from metarl.cli.process.allocator import keep_freed_memory
 from metarl.cli.process.streams import lost_output, ready_streams
 from metarl.cli.process.threads import wait_briefly
-from metarl.cli.words import HELP
+from metarl.cli.words import HELP, check_places
 from metarl.errors import EnvFault, UserError, WorkerError, nearest
 from metarl.runs.stop import EXIT_CODE as STOPPED
 from metarl.text import printable_lines, sentence
@@ -111,6 +111,7 @@ def _dispatch(arguments: list[str]) -> int:
     command, *rest = arguments
     if command not in COMMANDS:
         raise UserError(f"unknown command {command!r}{nearest(command, COMMANDS)}; see metarl --help")
+    check_places(rest)
     wait_briefly()
     keep_freed_memory()
     return importlib.import_module(f"metarl.cli.{command.replace('-', '_')}").main(rest)

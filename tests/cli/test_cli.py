@@ -248,6 +248,8 @@ def test_a_signal_saves_and_exits_with_130(reference: Path, tmp_path: Path, numb
         (["evaluate", "no_such_run"], "holds no run"),
         (["train", "navigation_maml", "--seed"], "must be int ('true' stands for a flag without a value)"),
         (["train", "navigation_maml", "--hidden", "8", "8"], "unexpected argument '8'"),
+        (["train", "navigation_maml", "--out", ""], "--out '' names no place; give a path"),
+        (["sweep", "navigation_maml", "--out="], "--out '' names no place"),
         (["list", "everything"], "takes no arguments"),
         (["bench", "rolout"], "did you mean 'rollout'?"),
     ],
