@@ -98,7 +98,7 @@ class Sweep:
     def _run(self, runs: Sequence[Run], view: View) -> None:
         ended = run_side_by_side(
             runs,
-            self._start,
+            lambda run: self._start(run, view),
             jobs=self.launch.jobs,
             stop=self.stop,
             running=self.running,
@@ -119,11 +119,14 @@ class Sweep:
         write_stored(self.out, self.stored)
         return None
 
-    def _start(self, run: Run) -> Training:
+    def _start(self, run: Run, view: View) -> Training:
         place = inside(self.out, run.setting.name, run.folder)
         place.parent.mkdir(exist_ok=True)
         words = self.launch.command(run, place, inside(place, CONFIG).is_file())
-        return self.launch.start(words, inside(self.out, run.setting.name, f"log_{run.folder}.txt"))
+        log = inside(self.out, run.setting.name, f"log_{run.folder}.txt")
+        training = self.launch.start(words, log)
+        view.begin(run, log)
+        return training
 
     def read(self, run: Run) -> Seed | None:
         """Its scores, if it has ended under its own settings."""

@@ -267,7 +267,7 @@ def test_records_go_into_a_directory_of_ones_own_and_leave_its_readme_alone(runs
 def test_stored_runs_make_the_tables(runs, tmp_path):
     for run in runs:
         add_result(tmp_path / "results", run)
-    table = table_of(tmp_path / "results")
+    text = table_of(tmp_path / "results")
     assert "## digits_prototypical" in text and "2 seeds; iterations of meta-training 4, 4" in text
     records = [json.loads((run / "evaluation.json").read_text()) for run in runs]
     seeds = [suites_from_json(r["policies"]["meta-trained"])["5w5s"] for r in records]
