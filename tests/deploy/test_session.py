@@ -213,7 +213,7 @@ def test_arguments_that_do_not_suit_are_said_in_sentences(maml: Agent) -> None:
         with pytest.raises(UserError, match=words):
             maml.session(**arguments)
     session = maml.session()
-    for obs in ("abc", None, {"position": 1}):
+    for obs in ("abc", {"position": 1}):
         with pytest.raises(UserError, match="which is not made of 2 numbers"):
             session.act(obs)
     session.act(np.zeros(2))
