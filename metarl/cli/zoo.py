@@ -15,6 +15,7 @@ from tyro.conf import Positional, subcommand
 
 from metarl.cli.evaluate import evaluate_both
 from metarl.errors import UserError
+from metarl.files import new_directory
 from metarl.records.overview import judged_by
 from metarl.report.repeat import train_command
 from metarl.runs.directory import read_run_config
@@ -171,10 +172,11 @@ def _get(name: str, out: Path | None) -> None:
     if target.exists():
         raise UserError(f"{target} is there already; give another --out, or remove it")
     try:
-        for file in (CARD, *card.files):
-            place = target / file
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / file, place)
+        with new_directory(target):
+            for file in (CARD, *card.files):
+                place = target / file
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / file, place)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror}; give another --out") from error
     say(f"{target} is a run directory: metarl play {target}, metarl evaluate {target}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from metarl.config import apply_overrides, config_to_dict
 from metarl.errors import UserError
-from metarl.files import inside
+from metarl.files import inside, make_directories, remove_empty
 from metarl.records.compact import Seed
 from metarl.runs.directory import CONFIG
 from metarl.runs.lock import Lock
@@ -53,8 +53,9 @@ class Sweep:
         """Why, in a sentence."""
         self.running: dict[Run, Training] = {}
         self._is_forecast = False
+        made: list[Path] = []
         try:
-            out.mkdir(parents=True, exist_ok=True)
+            made = make_directories(out)
             self._lock = Lock(inside(out, LOCK))
         except OSError as error:
             raise UserError(f"cannot write to {out}: {error.strerror or error}; choose another --out") from error
@@ -63,6 +64,7 @@ class Sweep:
             write_stored(out, self.stored)
         except BaseException:
             self._lock.release()
+            remove_empty(made)
             raise
         stop.cleanup = self.kill
 

@@ -251,6 +251,11 @@ def test_a_signal_saves_and_exits_with_130(reference: Path, tmp_path: Path, numb
         (["train", "navigation_maml", "--out", ""], "--out '' names no place; give a path"),
         (["sweep", "navigation_maml", "--out="], "--out '' names no place"),
         (["list", "everything"], "takes no arguments"),
+        (["train", "digits_prototypical", "--overlap", "--out", "a/b"], "overlap=True is for data that agents collect"),
+        (["results", "no_run", "--into", "a/b"], "no_run lacks config.json"),
+        (["results", "--show", "x", "--into", "a/b"], "has no record 'x'"),
+        (["fewshot", "table", "--into", "a/b"], "holds no few-shot run"),
+        (["zoo", "get", "nobody", "--out", "a/b"], "the zoo has no 'nobody'"),
         (["bench", "rolout"], "did you mean 'rollout'?"),
     ],
 )

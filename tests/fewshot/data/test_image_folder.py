@@ -105,9 +105,7 @@ def test_all_broken_images_are_named(tmp_path):
     root = make(tmp_path, "folder")
     for i in (1, 2):
         (root / "train" / "bee" / f"bee{i}.png").write_bytes(b"no image")
-    with pytest.raises(
-        UserError, match=r"2 of 21 image files \D*bee1.png, \S*bee2.png; of the first: .*bee1.png cannot"
-    ):
+    with pytest.raises(UserError, match=r"2 of 21 image files .*bee1.png, \S*bee2.png; of the first: .*bee1.png"):
         load(root)
     for path in root.rglob("*.png"):
         path.write_bytes(b"no image")
