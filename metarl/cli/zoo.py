@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 import tyro
 from rich import box
 from rich.console import Console as RichConsole
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 from tyro.conf import Positional, subcommand
 
 from metarl.cli.evaluate import evaluate_both
@@ -122,13 +124,11 @@ def main(rest: list[str]) -> int:
 
 
 def _list() -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("name", "what", "score"):
-        table.add_column(title, no_wrap=title != "what")  # a name is there to be copied
+    console = RichConsole(highlight=False)
     for name, folder in entries().items():
         card = read_card(folder)
-        table.add_row(cell(name), cell(card.about), cell(headline(card)))
-    RichConsole().print(table)
+        console.print(Text.assemble((printable(name), "bold"), f"  {printable(headline(card))}"), soft_wrap=True)
+        console.print(Padding(cell(card.about), (0, 0, 0, 4)))
     say(f"metarl zoo show NAME; metarl play {SCHEME}NAME; metarl evaluate {SCHEME}NAME; metarl adapt {SCHEME}NAME")
 
 
