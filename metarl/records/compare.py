@@ -200,8 +200,8 @@ def _check_same_tasks(groups: Sequence[Group]) -> None:
         suite = next((suite for suite in tasks if suite in theirs), None)
         if suite is None:
             raise UserError(
-                f"{first.label} was evaluated on {_suites(tasks)} and {group.label} on {_suites(theirs)}; compare runs on "
-                "the same held-out tasks"
+                f"{first.label} was evaluated on {_suites(tasks)} and {group.label} on {_suites(theirs)}; compare runs "
+                "on the same held-out tasks"
             )
         if tasks[suite] != theirs[suite]:
             told = [
