@@ -61,8 +61,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     source, console = digits(DATA, EPISODES), Console()
     console.print(
-        f"{len(CONFIGS)} methods learn to tell digits apart from one example or five; each is meta-trained on the digits "
-        "0 to 5 and tested on 6 to 9: about a minute",
+        f"{len(CONFIGS)} methods learn to tell digits apart from one example or five; each is meta-trained on "
+        "the digits 0 to 5 and tested on 6 to 9: about a minute",
         soft_wrap=True,
     )
     table = Table(title="digits 6 to 9, turned ones as classes of their own: 5-way accuracy", title_justify="left")

@@ -73,7 +73,7 @@ def trusted_experiment(run: Path, stored: StoredRun, trust: Trust) -> ModuleType
 
 @contextmanager
 def goes_with(run: Path, stored: StoredRun, trust: Trust) -> Iterator[None]:
-    """Raises UserError that names `--experiment` where what the run holds does not go with another file than its own."""
+    """Raises UserError that names `--experiment` where another file does not go with what the run holds."""
     try:
         yield
     except UserError as error:

@@ -122,7 +122,7 @@ def test_the_list_has_whole_names_in_80_columns(monkeypatch, capsys) -> None:
     listed = capsys.readouterr().out
     names = [line.split()[0] for line in listed.splitlines() if not line.startswith(" ")]
     assert names[:-1] == list(entries()) and max(map(len, listed.splitlines()[:-1])) <= 80
-    folder, card = find_entry("skill_open_drawer")
+    _, card = find_entry("skill_open_drawer")
     assert f"skill_open_drawer  {headline(card)}\n    {card.about[:60]}" in listed
 
 
