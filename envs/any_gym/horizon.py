@@ -14,6 +14,8 @@ _EPISODES, _MOST_STEPS = 4, 1000
 
 
 class Horizon(NamedTuple):
+    """Of an env by itself."""
+
     steps: int
     seen: str
     """What it was taken from, in words; empty where a limit is registered."""
