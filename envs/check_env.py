@@ -93,8 +93,8 @@ def check(name: str) -> Iterator[Finding]:
             yield Finding(
                 "note",
                 "horizon",
-                f"it is registered with no time limit that its episodes reach; {tasks.horizon.seen}: to train, give "
-                f"GymTasks(..., horizon_steps={tasks.horizon.steps}) or what you know better",
+                f"no time limit that its episodes reach is registered; {tasks.horizon.seen}: to train, give "
+                f"GymTasks(..., horizon_steps={tasks.horizon.steps}), or another",
             )
         yield Finding("note", "tasks", *suggestion(tasks.reference, tasks.horizon))
 

@@ -128,7 +128,7 @@ def _list() -> None:
     for name, folder in entries().items():
         card = read_card(folder)
         console.print(Text.assemble((printable(name), "bold"), f"  {printable(headline(card))}"), soft_wrap=True)
-        console.print(Padding(cell(card.about), (0, 0, 0, 4)))
+        console.print(Padding(cell(card.about), (0, 0, 0, 4), expand=False))
     say(f"metarl zoo show NAME; metarl play {SCHEME}NAME; metarl evaluate {SCHEME}NAME; metarl adapt {SCHEME}NAME")
 
 
