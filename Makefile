@@ -50,5 +50,5 @@ test-slow: setup ## the tests that learn something or measure time
 	$(BIN)/python -m pytest -q -m slow --timeout 3600
 
 clean: ## remove .venv, caches and build leftovers; runs/ stays
-	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info src/*.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -30,6 +30,7 @@ from metarl.errors import NonFiniteError, UserError
 from metarl.learn import params as P
 from metarl.learn.flat_params import FlatParams
 from metarl.learner import CPU
+from metarl.progress import tell_progress
 from metarl.rl.anneal import annealed
 from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.off_policy.norm_mlp import init_norm_mlp
@@ -256,7 +257,10 @@ class SAC:
         draws = self.draws()
         for net in (self.actor, self.critic):
             net.set_lr(config.lr_at(self._num_updates))
-        history = [self.gradient_step(rng, draws) for _ in range(steps)]
+        history = []
+        for step in range(steps):  # hundreds, which may take minutes
+            history.append(self.gradient_step(rng, draws))
+            tell_progress((step + 1) / steps)
         for part in (self.actor, self.critic, self.log_alphas):
             if not torch.isfinite(part.vector).all():
                 raise NonFiniteError(f"the update gave non-finite parameters; lower lr={config.lr}")

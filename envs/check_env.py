@@ -22,9 +22,9 @@ from metarl.envs.any_gym import GymTasks
 from metarl.envs.any_gym.effects import names_without_effect
 from metarl.envs.any_gym.inspect_env import SameTasksWarning
 from metarl.envs.any_gym.lane import GymLane
-from metarl.envs.any_gym.make import made_env, registered_horizon
+from metarl.envs.any_gym.make import made_env
 from metarl.envs.any_gym.own_tasks import missing_methods
-from metarl.envs.any_gym.suggest import GUESSED_HORIZON, suggestion
+from metarl.envs.any_gym.suggest import suggestion
 from metarl.envs.first_episodes import random_actions, roll, roll_elsewhere
 from metarl.envs.mujoco_calls import make_data, mj_step
 from metarl.envs.one_task import OneTask
@@ -89,14 +89,14 @@ def check(name: str) -> Iterator[Finding]:
             status, sentence = "fix", f"it raised {type(cause).__name__}: {cause} ({error}); fix the env"
         yield Finding(status, what, sentence)
     if isinstance(tasks, OneTask):
-        if registered_horizon(tasks.reference) is None:
+        if tasks.horizon.seen:
             yield Finding(
                 "note",
                 "horizon",
-                f"an episode was taken to have {GUESSED_HORIZON} steps, for no time limit is registered, or one that "
-                "no episode is meant to reach; to train, give GymTasks(..., horizon_steps=...)",
+                f"no time limit that its episodes reach is registered; {tasks.horizon.seen}: to train, give "
+                f"GymTasks(..., horizon_steps={tasks.horizon.steps}), or another",
             )
-        yield Finding("note", "tasks", *suggestion(tasks.reference))
+        yield Finding("note", "tasks", *suggestion(tasks.reference, tasks.horizon))
 
 
 def _spec_of(tasks: Any) -> EnvSpec:

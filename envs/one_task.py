@@ -10,10 +10,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from metarl.envs.any_gym.horizon import Horizon, horizon_of
 from metarl.envs.any_gym.inspect_env import inspect_env
 from metarl.envs.any_gym.lane import GymLane
-from metarl.envs.any_gym.make import accepts_keyword, made_env, registered_horizon
-from metarl.envs.any_gym.suggest import GUESSED_HORIZON
+from metarl.envs.any_gym.make import accepts_keyword, made_env
 from metarl.envs.any_gym.task_params import check_attribute, id_of, placed
 from metarl.rollout.lanes import LoopedLanes
 from metarl.types import EnvSpec, Task
@@ -30,11 +30,15 @@ class OneTask:
         return self.reference
 
     @cached_property
+    def horizon(self) -> Horizon:
+        return horizon_of(self.reference)
+
+    @cached_property
     def spec(self) -> EnvSpec:
         return self._inspect(Task(self.reference, {}))
 
     def _inspect(self, task: Task) -> EnvSpec:
-        return inspect_env(self.reference, {}, [task], registered_horizon(self.reference) or GUESSED_HORIZON)
+        return inspect_env(self.reference, {}, [task], self.horizon.steps)
 
     def sample(self, num_tasks: int, *, rng: np.random.Generator) -> list[Task]:
         return [Task(self.reference, {})] * num_tasks

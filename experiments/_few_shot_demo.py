@@ -60,6 +60,11 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     source, console = digits(DATA, EPISODES), Console()
+    console.print(
+        f"{len(CONFIGS)} methods learn to tell digits apart from one example or five; each is meta-trained on "
+        "the digits 0 to 5 and tested on 6 to 9: about a minute",
+        soft_wrap=True,
+    )
     table = Table(title="digits 6 to 9, turned ones as classes of their own: 5-way accuracy", title_justify="left")
     for heading in ("method", "queries", "1 shot", "5 shots", "seconds"):
         table.add_column(heading, justify="left" if heading in ("method", "queries") else "right", no_wrap=True)

@@ -12,6 +12,7 @@ import re
 import textwrap
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -158,15 +159,18 @@ def apply_overrides(config: Config, pairs: Sequence[tuple[str, str]]) -> Config:
     A name is a path (`agent.inner_lr`) or any end of one that is unique in the tree (`inner_lr`), with - or
     _; `no_x` without a value turns the bool x off. Of a config with a `method` and the settings of each in `methods`,
     an end means that of the chosen one. Raises UserError for an unknown or ambiguous name, a value of the wrong type,
-    or one that a `__post_init__` refuses.
+    or one that a `__post_init__` refuses. The path of a file is made absolute: it is of the folder where it is given,
+    and a stored config is read in another.
     """
-    leaves = _leaves(config)
+    leaves, files = _leaves(config), {".".join(path) for path in _marked(config, NAMES_FILES)}
     changes: dict[str, Any] = {}
     for name, given in pairs:
         path, text = _resolve_of(config, name, given, pairs, leaves)
         kind, _ = leaves[path]
         try:
             changes[path] = _parse(text, kind)
+            if path in files and text:
+                changes[path] = str(Path(text).absolute())
         except ValueError:
             hint = nearest(text, map(str, get_args(kind))) if get_origin(kind) is Literal else ""
             hint += " ('true' stands for a flag without a value)" if text == "true" else ""

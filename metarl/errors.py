@@ -24,6 +24,10 @@ class WorkerError(RuntimeError):
     """A rollout group failed in every try; the message carries the worker's traceback, task id and seed."""
 
 
+class WorkerWarning(RuntimeWarning):
+    """A worker was lost, or its group failed, and all goes on as it was."""
+
+
 class EnvFault(Exception):
     """An environment raised: one sentence that tells what, on which task, seed and step, so that it can be replayed."""
 

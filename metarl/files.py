@@ -6,6 +6,8 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from metarl.errors import UserError
@@ -66,6 +68,41 @@ def read_plain(path: Path, *, max_bytes: int) -> bytes:
         if found > max_bytes:
             raise OSError(errno.EFBIG, f"it has {found} bytes, more than the {max_bytes} allowed", str(path))
         return file.read(max_bytes + 1)[:max_bytes]
+
+
+def make_directories(path: Path) -> list[Path]:
+    """Make the directory and its parents; those made, deepest first. Raises OSError, and leaves none then."""
+    made: list[Path] = []
+    try:
+        missing = [part for part in (path, *path.parents) if not part.exists()]  # a name may be too long to look for
+        for part in reversed(missing):
+            part.mkdir()
+            made.insert(0, part)
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(path))
+    except OSError:
+        remove_empty(made)
+        raise
+    return made
+
+
+def remove_empty(directories: Iterable[Path]) -> None:
+    """As far as they are empty, deepest first."""
+    with suppress(OSError):
+        for directory in directories:
+            directory.rmdir()
+
+
+@contextmanager
+def new_directory(path: Path) -> Iterator[None]:
+    """Make the directory and its parents; where what is to be put there fails, what was made goes again. Raises
+    OSError."""
+    made = make_directories(path)
+    try:
+        yield
+    except BaseException:
+        remove_empty(made)
+        raise
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 from metarl.errors import UserError
 from metarl.experiment import ChecksData, CollectsAhead, Experiment, TrainerConfig
 from metarl.learner import KeepsReplay
+from metarl.progress import heard_by
 from metarl.rollout.collect import PendingMetaBatch
 from metarl.runs.checkpoint import iterations_of, load_latest, save_checkpoint
 from metarl.runs.directory import RunDirectory
 from metarl.runs.load import check_state, load_learner
-from metarl.runs.log import EVALUATED_AT, Console, MetricsLog
+from metarl.runs.log import EVALUATED_AT, Console, MetricsLog, format_seconds
 from metarl.runs.published import PUBLISHED
 from metarl.runs.stop import Stopped, StopSignal
 from metarl.runs.stored_batches import StoredBatches
@@ -52,6 +53,9 @@ class Trainer:
         """At each checkpoint's iteration, of how many latest batches the replay was; see `KeepsReplay`."""
         self._rows: int | None = None
         """Of metrics.jsonl when the checkpoint was saved; None in older ones."""
+        self._updating_since: float | None = None
+        self._update_seconds = 0.0
+        """Of the last meta-update."""
 
     def resume(self) -> None:
         """Take up the newest valid checkpoint; with none, the run starts from its beginning."""
@@ -82,7 +86,7 @@ class Trainer:
             trackers=self._trackers,
         )
         is_whole, pending = True, None
-        with log, StopSignal(cleanup=self.experiment.close) as stop:
+        with log, StopSignal(cleanup=self.experiment.close, when=self._when_whole) as stop:
             try:
                 while self.iteration < config.iterations and not stop.requested:
                     started = time.perf_counter()
@@ -100,9 +104,11 @@ class Trainer:
                     before = copy.deepcopy(learner.state_dict()) if config.overlap else None
                     if self._batches is not None:
                         self._batches.save(self.iteration, batch, iterations=config.iterations)
-                    is_whole = False
-                    metrics = learner.meta_update(batch)
-                    is_whole = True
+                    is_whole, self._updating_since = False, time.perf_counter()
+                    with heard_by(console.within):
+                        metrics = learner.meta_update(batch)
+                    is_whole, self._update_seconds = True, time.perf_counter() - self._updating_since
+                    self._updating_since = None
                     self._behind = before
                     # counted at once: should the disk be full behind here, theta is that of this many updates
                     self.iteration += 1
@@ -129,6 +135,13 @@ class Trainer:
                 if is_whole:
                     self._save(log)
         return self.iteration >= config.iterations and not stop.requested
+
+    def _when_whole(self) -> str:
+        if self._updating_since is None:
+            return "once this step is whole"
+        left = self._update_seconds - (time.perf_counter() - self._updating_since)
+        about = f", in about {format_seconds(left)}" if left >= 1 else ""
+        return f"once iteration {self.iteration + 1} of {self.config.iterations} is whole{about}"
 
     def _collect(self) -> Sequence[TaskData]:
         """The batch of this iteration, where none is pending: the first one, and after a resume."""

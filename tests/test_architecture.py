@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +104,19 @@ def test_the_links_lead_to_the_folders_at_the_top():
         assert (ROOT / "metarl" / layer).readlink() == Path("..") / layer
     groups = set(re.findall(r'project\.entry-points\."(.+)"', (ROOT / "pyproject.toml").read_text()))
     assert groups <= set(ENTRY_POINT_GROUPS)
+
+
+def test_a_folder_that_holds_the_checkout_does_not_hide_the_package(tmp_path: Path) -> None:
+    """Installed in place, src is on the path; the folder is called metarl as well, and is no package."""
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert setuptools["package-dir"] == {"": "src"}
+    assert [path.name for path in (ROOT / "src").iterdir() if path.suffix != ".egg-info"] == ["metarl"]
+    (tmp_path / "metarl").symlink_to(ROOT)
+    code = f"import sys; sys.path.append({str(ROOT / 'src')!r}); import metarl; print(metarl.__file__)"
+    isolated = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=isolated, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == str(ROOT / "src" / "metarl" / "__init__.py"), done.stderr
 
 
 def test_pickle_stays_in_its_two_places(trees):

@@ -139,7 +139,10 @@ def test_other_agents_on_the_same_tasks(agent: str, tmp_path: Path, monkeypatch:
             ("horizon_steps=5)", "horizon_steps=5, kwargs={'wind': (1, 2)})"),
             "kwargs.wind=(1, 2) would come back from config.json as [1, 2]; give numbers",
         ),
-        (("horizon_steps=5", "num_test_tasks=5"), "registered without a time limit; give horizon_steps"),
+        (
+            ("horizon_steps=5", "num_test_tasks=5"),
+            "has no time limit, for it is a class or function; give horizon_steps",
+        ),
     ],
 )
 def test_faults_of_an_experiment_file_are_one_line(

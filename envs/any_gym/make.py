@@ -128,7 +128,8 @@ def needed_horizon(reference: str) -> int:
     """The time limit that the env is registered with, however far. Raises UserError where there is none."""
     limit = _registered_limit(reference)
     if limit is None:
-        raise UserError(f"env {reference!r} is registered without a time limit; give horizon_steps")
+        why = "is registered without one" if reference.rpartition(":")[2] in gym.registry else "is a class or function"
+        raise UserError(f"env {reference!r} has no time limit, for it {why}; give horizon_steps")
     return limit
 
 

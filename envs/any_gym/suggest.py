@@ -8,15 +8,14 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 
+from metarl.envs.any_gym.horizon import Horizon
 from metarl.envs.any_gym.inspect_env import SameTasksWarning
-from metarl.envs.any_gym.make import keywords_of, made_env, registered_horizon
+from metarl.envs.any_gym.make import keywords_of, made_env
 from metarl.envs.any_gym.own_tasks import missing_methods
 from metarl.envs.any_gym.ranges import LogUniform, Uniform
 from metarl.envs.any_gym.tasks import GymTasks
 from metarl.errors import UserError
 
-GUESSED_HORIZON = 200
-"""Steps of an episode where no limit is registered: enough to look at an env, for want of a better guess."""
 _MOST = 10
 """Names that are tried, each in several whole episodes."""
 
@@ -29,15 +28,15 @@ class Suggestion(NamedTuple):
     """A whole experiment file, of tasks that were seen to differ; None where there are no such."""
 
 
-def suggestion(reference: str) -> Suggestion:
+def suggestion(reference: str, horizon: Horizon) -> Suggestion:
     """The first of what the env has whose tasks differ."""
     with made_env(reference, {}) as env:
         candidates = list(_candidates(reference, env))
-    horizon = registered_horizon(reference) or GUESSED_HORIZON
+    limit = f", horizon_steps={horizon.steps}" if horizon.seen else ""
     for arguments, words in candidates[:_MOST]:
-        if not _differ(GymTasks(reference, **arguments, horizon_steps=horizon)):
+        if not _differ(GymTasks(reference, **arguments, horizon_steps=horizon.steps)):
             continue
-        line = f'GymTasks("{reference}", {words}{_limit(reference)})'
+        line = f'GymTasks("{reference}", {words}{limit})'
         others = ", ".join(name for more, _ in candidates[:_MOST] for name in more.get("vary", ()) if name not in words)
         return Suggestion(
             f"make tasks of it with {line}{'; it also has ' + others if others else ''}", _file(reference, line)
@@ -69,10 +68,6 @@ def _differ(tasks: GymTasks) -> bool:
             return tasks.spec.obs_dim > 0
         except (UserError, SameTasksWarning):  # such as a whole number that is none any more
             return False
-
-
-def _limit(reference: str) -> str:
-    return "" if registered_horizon(reference) else f", horizon_steps={GUESSED_HORIZON}"
 
 
 def _file(reference: str, line: str) -> str:

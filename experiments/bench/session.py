@@ -51,10 +51,10 @@ def microseconds(agent: Agent, steps: int) -> np.ndarray:
     session, rng = agent.session(), numpy_rng((0,))
     rows = rng.standard_normal((steps + WARM_UP + 1, agent.spec.obs_dim), dtype=np.float32)
     taken = []
-    for obs, after in pairwise(rows):
+    for step, (obs, after) in enumerate(pairwise(rows), start=1):
         started = time.perf_counter()
         session.act(obs)
-        session.observe(after, 0.1, False)
+        session.observe(after, 0.1, False, step % agent.spec.horizon_steps == 0)
         taken.append(time.perf_counter() - started)
     return np.array(taken[WARM_UP:]) * 1e6
 

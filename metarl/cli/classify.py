@@ -25,6 +25,7 @@ from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.errors import UserError
 from metarl.fewshot.classifier import FewShotClassifier
+from metarl.fewshot.data.class_episodes import TooFew
 from metarl.fewshot.data.own_examples import OwnExamples, read_own
 from metarl.fewshot.out_of_scope import confidence
 from metarl.files import replace_file
@@ -150,8 +151,11 @@ def _fit_threshold(classifier: FewShotClassifier, labels: list[Any], accepted: f
     ways, shots = len(counts), median_low(counts.values())
     try:
         tasks = classifier.held_out_tasks(ways=ways, shots=shots)
-    except UserError as error:
-        raise UserError(f"--unknown has no threshold for {ways} classes ({error}), or leave it out") from error
+    except TooFew as error:
+        raise UserError(
+            f"--unknown has no threshold for {ways} classes with {shots} examples each, since it is fitted on as large "
+            f"tasks of the run's held-out classes: {error.lack}; show fewer in --examples, or leave --unknown out"
+        ) from error
     classifier.fit_threshold(tasks, accepted=accepted)
 
 

@@ -72,7 +72,8 @@ def _print(entries: list[Entry], arguments: CompareArguments, measure: str) -> N
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("run", "step"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("mean [95 %]", "IQM [95 %]", "P(better than 1)"):
+    is_compared = len(entries) > 1
+    for heading in ("mean [95 %]", "IQM [95 %]", "P(better than 1)")[: 3 if is_compared else 2]:
         table.add_column(heading, justify="right", no_wrap=True)
     for number, entry in enumerate(entries, start=1):
         values, base = entry.values(arguments.mode, measure), first.values(arguments.mode, measure)
@@ -82,7 +83,8 @@ def _print(entries: list[Entry], arguments: CompareArguments, measure: str) -> N
             if entry is not first and k < base.shape[1]:
                 better = _text(probability_of_improvement(values[:, k], base[:, k], entry.strata))
             middle = iqm_interval(values[:, k], entry.strata)
-            table.add_row(str(number) if k == 0 else "", str(k), _text(means[k]), _text(middle), better)
+            cells = (str(number) if k == 0 else "", str(k), _text(means[k]), _text(middle), better)
+            table.add_row(*cells[: len(table.columns)])
     # names may be long paths: in the table they would leave no room for the numbers
     for number, entry in enumerate(entries, start=1):
         steps = sum(entry.env_steps) / len(entry.env_steps)

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from metarl.cli.process.allocator import keep_freed_memory
 from metarl.cli.process.streams import lost_output, ready_streams
 from metarl.cli.process.threads import wait_briefly
-from metarl.cli.words import HELP
+from metarl.cli.process.warn import plain_warnings
+from metarl.cli.words import HELP, check_places
 from metarl.errors import EnvFault, UserError, WorkerError, nearest
 from metarl.runs.stop import EXIT_CODE as STOPPED
 from metarl.text import printable_lines, sentence
@@ -67,7 +68,8 @@ MACHINE = {
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     ready_streams()
-    code = _run(arguments)
+    with plain_warnings():
+        code = _run(arguments)
     if lost := lost_output():
         print(f"error: standard output could not be written ({lost}), and all later lines are lost", file=sys.stderr)
     return 1 if lost and code == 0 else code
@@ -111,6 +113,7 @@ def _dispatch(arguments: list[str]) -> int:
     command, *rest = arguments
     if command not in COMMANDS:
         raise UserError(f"unknown command {command!r}{nearest(command, COMMANDS)}; see metarl --help")
+    check_places(rest)
     wait_briefly()
     keep_freed_memory()
     return importlib.import_module(f"metarl.cli.{command.replace('-', '_')}").main(rest)

@@ -66,7 +66,7 @@ def _report(arguments: ReportArguments, backend: str | None) -> Path:
         for group in groups[:MOST_FILMED]:
             label = group.label if len(groups) > 1 else ""
             trust = Trust(arguments.trust, arguments.experiment)
-            seen.append(_look(group.paths[0], ranked, group.seeds[0].number, trust, backend, label))
+            seen.append(_look(group.paths[0], ranked, group.seeds[0], trust, backend, label))
     write_report(out, groups, seen)
     return out
 
@@ -75,7 +75,7 @@ def _place(runs: Sequence[Path]) -> Path:
     return inside(runs[0], REPORT) if len(runs) == 1 and runs[0].is_dir() else Path(REPORT)
 
 
-def _look(run: Path, ranked: Any, seed: int, trust: Any, backend: str | None, label: str) -> Any:
+def _look(run: Path, ranked: Any, seed: Any, trust: Any, backend: str | None, label: str) -> Any:
     """What cannot be looked at is said in the report, which is made all the same."""
     from metarl.cli.pictures.look import look_at
     from metarl.report.page import Section
@@ -88,12 +88,17 @@ def _look(run: Path, ranked: Any, seed: int, trust: Any, backend: str | None, la
         opened = open_run(run, trust=trust)
         torch.set_num_threads(opened.config.trainer.threads)
         try:
-            return look_at(opened.experiment, ranked, seed=seed, films=True, backend=backend, label=label)
+            return look_at(opened.experiment, ranked, seed=seed.number, films=True, backend=backend, label=label)
         finally:
             opened.experiment.close()
     except UserError as error:
-        say(f"no videos of {run}: {error}", sys.stderr)
-        return Seen(sections=[Section(title="Before and after", text=[f"No videos: {error}."])])
+        from metarl.fewshot.results import is_few_shot
+
+        title, missing = ("Before and after", "videos")
+        if is_few_shot(seed.evaluation):
+            title, missing = ("One episode of few-shot learning", "episode with its answers")
+        say(f"no {missing} of {run}: {error}", sys.stderr)
+        return Seen(sections=[Section(title=title, text=[f"No {missing}: {error}."])])
 
 
 def write_report(out: Path, groups: Sequence[Any], seen: Sequence[Any]) -> None:

@@ -11,11 +11,11 @@ from tyro.conf import Positional
 from metarl.errors import UserError
 from metarl.experiments.bench._metaworld_page import write_page
 from metarl.files import replace_file
-from metarl.records.figures import benches_in, documents, filled_in
+from metarl.records.figures import benches_in, changed_figures, documents, filled_in
 from metarl.records.overview import one_page
 from metarl.records.places import records
 from metarl.records.promises import with_promises
-from metarl.records.results import add_result, section, write_table
+from metarl.records.results import add_result, section, table_of
 from metarl.records.stored import place_of_record, read_record, read_results
 from metarl.runs.log import say
 
@@ -26,7 +26,7 @@ class ResultsArguments:
     in README, docs and experiments' docstrings.
 
     A run of a name and seed that is stored already takes that one's place. A seed's directory of an older metarl is a
-    run as well.
+    run as well. Without runs it remakes tables and figures from the records. It names each file that it changes.
     """
 
     run_dirs: Positional[tuple[Path, ...]] = ()
@@ -49,21 +49,33 @@ def main(rest: list[str]) -> int:
         return 0
     for record in add_result(results, *arguments.run_dirs, name=arguments.name):
         say(f"stored {record}")
-    write_table(results, table)
-    say(f"wrote {table}")
+    rewritten = _rewrite(table, table_of(results))
     if page is not None:
-        stored = dict(read_results(results))
-        replace_file(page, one_page(stored).encode())
-        say(f"wrote {page}")
-        for document in documents(page.parent):
-            text = document.read_text(encoding="utf-8")
-            if (new := filled_in(text, stored, benches_in(results))) != text:
-                replace_file(document, new.encode())
-                say(f"filled in the figures of {document}")
-        for experiment, source in with_promises(page.parent, stored).items():
-            if source != experiment.read_text(encoding="utf-8"):
-                replace_file(experiment, source.encode())
-                say(f"filled in what {experiment} promises")
-        for document in write_page():
-            say(f"filled in the tables of {document}")
+        rewritten += _fill_in(page, results)
+    if not rewritten:
+        say(f"nothing changed: {'the tables and figures are' if page else f'{table} is'} what the records make of them")
     return 0
+
+
+def _fill_in(page: Path, results: Path) -> int:
+    """The page of results, and all figures in the checkout; how many files that rewrote."""
+    stored = dict(read_results(results))
+    rewritten = _rewrite(page, one_page(stored))
+    for document in documents(page.parent):
+        old = document.read_text(encoding="utf-8")
+        new = filled_in(old, stored, benches_in(results))
+        rewritten += _rewrite(document, new, f": {', '.join(changed_figures(old, new))}")
+    for experiment, source in with_promises(page.parent, stored).items():
+        rewritten += _rewrite(experiment, source, ": what its docstring promises")
+    for document in (pages := write_page()):
+        say(f"rewrote {document}: its tables")
+    return rewritten + len(pages)
+
+
+def _rewrite(path: Path, text: str, what: str = "") -> int:
+    """1 if the file had other content, else 0 and it stays untouched."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return 0
+    replace_file(path, text.encode())
+    say(f"rewrote {path}{what}")
+    return 1

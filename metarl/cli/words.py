@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,18 @@ ExperimentFlag = Annotated[
     arg(help="Your own experiment file, of a run of one; it is run in place of the one that the run keeps."),
 ]
 """Options of every command that reads a run (`metarl.runs.trust`)."""
+
+
+PLACES = ("--out", "--into", "--save", "--json")
+"""Options that say where a command writes."""
+
+
+def check_places(rest: Sequence[str]) -> None:
+    """Raises UserError for a place without a name, as of a shell's unset variable: as a path it is where one stands."""
+    empty = next((option for option, word in pairwise(rest) if option in PLACES and not word), None)
+    empty = empty or next((option for option in PLACES if f"{option}=" in rest), None)
+    if empty:
+        raise UserError(f"{empty} '' names no place; give a path, or leave {empty} out")
 
 
 def is_help(rest: Sequence[str]) -> bool:

@@ -10,11 +10,14 @@ from typing import Annotated, Literal
 import tyro
 from rich import box
 from rich.console import Console as RichConsole
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 from tyro.conf import Positional, subcommand
 
 from metarl.cli.evaluate import evaluate_both
 from metarl.errors import UserError
+from metarl.files import new_directory
 from metarl.records.overview import judged_by
 from metarl.report.repeat import train_command
 from metarl.runs.directory import read_run_config
@@ -121,13 +124,11 @@ def main(rest: list[str]) -> int:
 
 
 def _list() -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("name", "what", "score"):
-        table.add_column(title, no_wrap=title != "what")  # a name is there to be copied
+    console = RichConsole(highlight=False)
     for name, folder in entries().items():
         card = read_card(folder)
-        table.add_row(cell(name), cell(card.about), cell(headline(card)))
-    RichConsole().print(table)
+        console.print(Text.assemble((printable(name), "bold"), f"  {printable(headline(card))}"), soft_wrap=True)
+        console.print(Padding(cell(card.about), (0, 0, 0, 4), expand=False))
     say(f"metarl zoo show NAME; metarl play {SCHEME}NAME; metarl evaluate {SCHEME}NAME; metarl adapt {SCHEME}NAME")
 
 
@@ -171,10 +172,11 @@ def _get(name: str, out: Path | None) -> None:
     if target.exists():
         raise UserError(f"{target} is there already; give another --out, or remove it")
     try:
-        for file in (CARD, *card.files):
-            place = target / file
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / file, place)
+        with new_directory(target):
+            for file in (CARD, *card.files):
+                place = target / file
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / file, place)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror}; give another --out") from error
     say(f"{target} is a run directory: metarl play {target}, metarl evaluate {target}")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metarl.deploy.session import Session
+from metarl.errors import UserError
 from metarl.learner import RLBehaviour
 from metarl.runs.adapted import load_session
 from metarl.runs.load import find_task, load_trained
@@ -35,7 +36,7 @@ class Agent:
 
     def session(
         self,
-        task: Task | str | None = None,
+        task: Task | str | int | None = None,
         *,
         sampled: bool | None = None,
         adapted: Path | str | None = None,
@@ -46,15 +47,18 @@ class Agent:
         `task`, a held-out task's number or id or its params as JSON, is for an agent that is shown it, whose
         observations it completes; all others find out. `sampled`: actions with the policy's noise, or its mean. Left
         out, a gradient agent samples until it has adapted, one with a memory always, and one that does not adapt never.
-        Raises UserError.
+        Raises UserError, also for a task where none is shown.
         """
-        found = find_task(self.tasks, task) if isinstance(task, str) else task
+        if not isinstance(sampled, bool | np.bool_ | None):
+            raise UserError(f"sampled={sampled!r} must be True, False or None; leave it out for what suits the agent")
+        if not isinstance(seed, int | np.integer | tuple):
+            raise UserError(f"seed={seed!r} must be a whole number, or a tuple of such; write e.g. seed=1")
         to_obs, to_action = self._conversions()
         session = Session(
             self.behaviour,
             sampled=sampled,
             seed=seed if isinstance(seed, tuple) else (int(seed),),
-            shown=self._shown(found),
+            shown=self._shown(task),
             to_obs=to_obs,
             to_action=to_action,
         )
@@ -62,10 +66,16 @@ class Agent:
             session.restore(load_session(Path(adapted)))
         return session
 
-    def _shown(self, task: Task | None) -> Sequence[float]:
-        if task is None or not isinstance(self.tasks, ShowsTask):
+    def _shown(self, task: Task | str | int | None) -> Sequence[float]:
+        if task is None:
             return ()
-        return self.tasks.shown(task)
+        if not isinstance(task, Task | str | int):
+            raise UserError(f"task={task!r:.60} must be a held-out task's number or id, or a Task; write e.g. task='3'")
+        found = task if isinstance(task, Task) else find_task(self.tasks, str(task))
+        shown = self.tasks.shown(found) if isinstance(self.tasks, ShowsTask) else ()
+        if not len(shown):
+            raise UserError(f"task={found.id!r}: this agent is shown no task and finds it out by acting; leave it out")
+        return shown
 
     def _conversions(self) -> tuple[Callable[[Any], NDArray], Callable[[NDArray], Any]]:
         if isinstance(self.tasks, ConvertsSpaces):

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from metarl.errors import UserError
-from metarl.files import replace_file
+from metarl.files import new_directory, replace_file
 from metarl.learn import params as P
 from metarl.learner import Actor, ActorInput, RLBehaviour
 from metarl.rl.recurrent.memory_behaviour import MemoryBehaviour
@@ -133,14 +133,14 @@ def write(policy: Exported, path: Path) -> float:
         raise UserError(
             f"this agent's policy cannot be traced by torch.export ({error!s:.200}); export another"
         ) from error
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".pt2":
-        torch.export.save(program, path)
-        module = torch.export.load(path).module()
-        difference = _difference(policy, lambda inputs: _as_tuple(module(*inputs.values())))
-    else:
-        _write_onnx(policy, program, path)
-        difference = _onnx_difference(policy, path)
+    with new_directory(path.parent):
+        if path.suffix == ".pt2":
+            torch.export.save(program, path)
+            module = torch.export.load(path).module()
+            difference = _difference(policy, lambda inputs: _as_tuple(module(*inputs.values())))
+        else:
+            _write_onnx(policy, program, path)
+            difference = _onnx_difference(policy, path)
     if difference > TOLERANCE:
         raise UserError(f"{path} differs from torch by {difference:.2g}, more than {TOLERANCE}; do not use it")
     replace_file(path.with_suffix(".json"), json.dumps(_about(policy), indent=1).encode())

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from metarl.errors import NonFiniteError, UserError
+from metarl.errors import NonFiniteError, UserError, sentence_of
 from metarl.learn import params as P
 from metarl.learner import ActorInput, RLBehaviour
-from metarl.rollout.buffer import Arrays, longer, new_arrays, to_episodes
+from metarl.rollout.buffer import Arrays, new_arrays, to_episodes
 from metarl.rollout.collect import explorer_of
 from metarl.rollout.lockstep import draw_noise, tell_begun
 from metarl.runs.adapted import save_session
@@ -106,9 +106,9 @@ class Session:
     ) -> None:
         """What came of the last action, as a gymnasium env's `step` returns it.
 
-        `terminated`: the task is over; `truncated`: a time limit, or you, end the episode here; else it goes on, to the
-        horizon of the training at most, where it ends by itself. Of `info`, `success` alone is kept. Raises UserError,
-        and is as before, for what is no number or no truth value.
+        `terminated`: the task is over; `truncated`: a time limit, or you, end the episode here; else it goes on, behind
+        the horizon of the training too. Of `info`, `success` alone is kept. Raises UserError, and is as before, for
+        what is no number or no truth value.
         """
         if not self._awaits:
             raise UserError("observe was called before act; it takes what came of an action")
@@ -120,14 +120,15 @@ class Session:
             if terminated or truncated:
                 self._end_episode()
             return
-        row, horizon = self._checked(obs), self._behaviour.spec.horizon_steps
+        row = self._checked(obs)
         if not isinstance(reward, int | float | np.number) or not np.isfinite(reward):
             raise NonFiniteError(f"reward={reward} must be a finite number; look at what measures it")
+        if not isinstance(info, Mapping | None):
+            raise UserError(f"info={info!r:.60} must be a dict, as a gymnasium env's step returns it, or left out")
         self._record(float(reward), bool(terminated), bool((info or {}).get("success", False)))
         self._awaits = False
         self._step += 1
-        is_full = self._step == horizon
-        ended = bool(terminated or truncated or is_full)
+        ended = bool(terminated or truncated)
         self._prev_action[0], self._prev_reward[0], self._prev_ended[0] = self._action, reward, ended
         if ended:
             self._arrays["truncated"][0, self._step - 1] = not terminated
@@ -139,6 +140,18 @@ class Session:
     def in_episode(self) -> bool:
         return self._step > 0 or self._awaits
 
+    def drop_episode(self) -> int:
+        """Forget the episode under way, with an action that was not observed, as after a stop by hand; its steps.
+
+        The session is as it was when the episode began, its memory and the noise of its next actions included.
+        """
+        dropped = self._step
+        if self.in_episode:
+            self._memory, previous = self._at_begin
+            self._prev_action[0], self._prev_reward[0], self._prev_ended[0] = previous
+            self._step, self._awaits = 0, False
+        return dropped
+
     def adapt(self) -> int:
         """Take one gradient step on the whole episodes since the last one, as the agent was trained to; how many.
 
@@ -147,8 +160,9 @@ class Session:
         """
         if self.in_episode:
             raise UserError(
-                f"adapt was called at step {self._step} of an episode, and it learns from whole ones; end it first, "
-                "with observe(..., truncated=True)"
+                f"adapt was called at step {self._step} of an episode, and it learns from whole ones; end it first "
+                f"with observe(..., truncated=True), as training did after {self._behaviour.spec.horizon_steps} steps, "
+                "or forget it with drop_episode()"
             )
         if self._behaviour.keeps_memory:
             return self.num_episodes
@@ -165,7 +179,10 @@ class Session:
     def save(self, directory: Path | str) -> None:
         """What `Agent.session(adapted=DIRECTORY)` goes on from, between two episodes. Raises UserError."""
         if self.in_episode:
-            raise UserError(f"save was called at step {self._step} of an episode; end it first, or let it end")
+            raise UserError(
+                f"save was called at step {self._step} of an episode; end it first with observe(..., truncated=True), "
+                "or forget it with drop_episode()"
+            )
         if self._behaviour.keeps_memory and self._episodes:
             self.phi, self._episodes = self._adapted(), []
         save_session(
@@ -203,6 +220,7 @@ class Session:
         self._noise = np.zeros((spec.first_steps, self._actor.noise_dim), np.float32)
 
     def _begin_episode(self) -> None:
+        self._at_begin = self._memory, (self._prev_action[0].copy(), self._prev_reward[0], self._prev_ended[0])
         self._noise_of = draw_noise(self._actor, self._key, self._behaviour.spec.first_steps)
         self._noise = next(self._noise_of)
         self._memory = tell_begun(self._actor, self._memory, {0: self._key})
@@ -217,17 +235,17 @@ class Session:
         if now == 0:
             for array in arrays.values():
                 array[...] = 0
-        if now == arrays["mask"].shape[1]:  # of a far horizon
+        if now == arrays["mask"].shape[1]:
             arrays = self._grow()
         arrays["obs"][0, now], arrays["actions"][0, now] = self._obs[0], self._action
         arrays["log_probs"][0, now], arrays["rewards"][0, now] = self._log_prob.item(), reward
         arrays["terminated"][0, now], arrays["success"][0, now], arrays["mask"][0, now] = terminated, success, True
 
     def _grow(self) -> Arrays:
-        """Longer arrays that hold what was recorded of the episode."""
-        old, spec = self._arrays, self._behaviour.spec
+        """Longer arrays that hold what was recorded of the episode, behind the horizon too."""
+        old = self._arrays
         steps = old["mask"].shape[1]
-        self._arrays = new_arrays(spec, 1, longer(spec, steps))
+        self._arrays = new_arrays(self._behaviour.spec, 1, 2 * steps)
         for name, array in old.items():
             self._arrays[name][:, :steps] = array  # last_obs as well: its second axis is shorter
         return self._arrays
@@ -243,8 +261,14 @@ class Session:
 
     def _checked(self, obs: ArrayLike) -> NDArray[np.float32]:
         """(O,), with what sets the task apart where the agent is shown it."""
-        given = np.asarray(self._to_obs(obs), np.float32).reshape(-1)
         wanted = self._behaviour.spec.obs_dim
+        try:
+            given = np.asarray(self._to_obs(obs), np.float32).reshape(-1)
+        except Exception as error:  # the conversion is by the env's own space, which may ask anything of it
+            raise UserError(
+                f"an observation is {obs!r:.60}, which is not made of {wanted} numbers ({sentence_of(error)}); give "
+                "what the env's reset and step return"
+            ) from error
         if self.shown and len(given) == wanted - len(self.shown):
             given = np.concatenate([given, np.asarray(self.shown, np.float32)])
         if len(given) != wanted:

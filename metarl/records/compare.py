@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -200,8 +200,8 @@ def _check_same_tasks(groups: Sequence[Group]) -> None:
         suite = next((suite for suite in tasks if suite in theirs), None)
         if suite is None:
             raise UserError(
-                f"{first.label} was evaluated on {', '.join(tasks)} and {group.label} on {', '.join(theirs)}; compare "
-                "runs on the same held-out tasks"
+                f"{first.label} was evaluated on {_suites(tasks)} and {group.label} on {_suites(theirs)}; compare runs "
+                "on the same held-out tasks"
             )
         if tasks[suite] != theirs[suite]:
             told = [
@@ -219,6 +219,11 @@ def _check_same_tasks(groups: Sequence[Group]) -> None:
                 f"{first.label} and {group.label} were scored on other episodes of the same data; compare runs with "
                 "the same --episodes-seed and --num-episodes"
             )
+
+
+def _suites(names: Iterable[str]) -> str:
+    """As a reader knows them: the tasks of meta-RL have no name."""
+    return ", ".join(name or "episodes of reinforcement learning" for name in names)
 
 
 def _tasks_of(group: Group) -> dict[str, tuple[str, ...]]:

@@ -61,6 +61,12 @@ def filled_in(text: str, records: Mapping[str, Record], benches: Benches) -> str
     )
 
 
+def changed_figures(old: str, new: str) -> list[str]:
+    """'NAME/minutes was 3, is 4', ... of two texts with the same marks."""
+    pairs = zip(MARKED.finditer(old), MARKED.finditer(new), strict=True)
+    return [f"{a['figure']} was {a['shown']}, is {b['shown']}" for a, b in pairs if a["shown"] != b["shown"]]
+
+
 def _figure(figure: str, shown: str, records: Mapping[str, Record], benches: Benches) -> str:
     name, *keys = figure.split("/")
     decimals, comma = len(shown.partition(".")[2]), "," if "," in shown else ""

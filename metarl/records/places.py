@@ -27,6 +27,5 @@ def records(into: Path | None) -> Records:
     if directory.exists() and not directory.is_dir():
         raise UserError(f"--into {directory} is a file; give a directory for the records and their tables")
     results = directory / "results"
-    results.mkdir(parents=True, exist_ok=True)
     page = directory / "README.md" if into is None else None
     return Records(results, directory / "RESULTS.md", directory / "FEW_SHOT.md", page)

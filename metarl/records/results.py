@@ -125,8 +125,8 @@ def _check_same_settings(stored: dict[str, Any], run: Path, other: Seed, target:
         )
 
 
-def write_table(results: Path, readme: Path) -> None:
-    """Rewrite `readme` from all records: one row a result, policy, kind of action and adaptation step."""
+def table_of(results: Path) -> str:
+    """Of all records: one row a result, policy, kind of action and adaptation step."""
     lines = [
         "# Results",
         "",
@@ -144,7 +144,7 @@ def write_table(results: Path, readme: Path) -> None:
         lines += side_by_side(evaluations, {name: record.seeds[0].stored for name, record in of_episodes.items()})
     for name, record in stored.items():
         lines += section(name, record)
-    replace_file(readme, "\n".join(lines).encode())
+    return "\n".join(lines)
 
 
 def section(name: str, record: Record) -> list[str]:

@@ -148,6 +148,8 @@ def seeds_in(result: Path, file: str) -> list[Path]:
 
 def read_results(results: Path) -> Iterator[tuple[str, Record]]:
     """What is stored, by name. Raises UserError."""
+    if not results.is_dir():
+        return
     for name in sorted({path.stem if path.suffix == SUFFIX else path.name for path in results.iterdir()}):
         if (place := place_of_record(results, name)) is not None:
             check_name(name)

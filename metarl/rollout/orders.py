@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
-from metarl.errors import WorkerError
+from metarl.errors import WorkerError, WorkerWarning
 from metarl.learner import Actor
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupTimes
@@ -38,20 +38,29 @@ class Order:
         self.groups, self.actor = groups, actor
         self.outcomes: SimpleQueue[str | tuple[list[GroupResult], float] | BaseException] = SimpleQueue()
         self.began_at = time.monotonic()
-        self.is_cancelled = False
+        self.is_cancelled = self._has_told_lost = False
+
+    def tell_lost(self, why: str, *, of: str) -> None:
+        """A worker that had not begun a group is replaced; said once an order, since many may be lost at one blow."""
+        if not self._has_told_lost:
+            self._has_told_lost = True
+            self.outcomes.put(f"a worker of {of} was lost between two groups and is replaced: {why}")
 
     def tell_failure(self, failed: Failed, jobs: Group, *, tries: int, max_tries: int) -> None:
-        """A group failed in so many tries. Raises what it says to people, or WorkerError at the last try."""
+        """A group failed in so many tries; the first time is said. Raises what it says to people, or WorkerError at the
+        last try."""
         if failed.for_people is not None:
             raise failed.for_people
-        told = f"{failed.traceback.rstrip()}\nThe group held: {_names(jobs)}"
+        between = "; " if failed.died else "\n"  # one line, where there is no traceback
+        told = f"{failed.traceback.rstrip()}{between}The group held: {_names(jobs)}"
         if tries >= max_tries:
             before = f"{failed.fault}; " if failed.fault else ""
             raise WorkerError(f"{before}a rollout group failed {tries} times (max_tries={max_tries}).\n{told}")
-        self.outcomes.put(
-            f"a rollout group failed (try {tries} of {max_tries}) and is run again with the same seeds: "
-            f"{failed.fault or told}"
-        )
+        if tries == 1:
+            self.outcomes.put(
+                f"a rollout group failed (try 1 of {max_tries}) and is run again with the same seeds: "
+                f"{failed.fault or told}"
+            )
 
 
 class OrderThread:
@@ -87,7 +96,7 @@ class OrderThread:
     def _wait_for(self, order: Order) -> tuple[list[GroupResult], float]:
         try:
             while isinstance(outcome := order.outcomes.get(), str):
-                warnings.warn(outcome, RuntimeWarning, stacklevel=6)  # who called collect
+                warnings.warn(outcome, WorkerWarning, stacklevel=6)  # who called collect
         except BaseException:  # Ctrl-C, or a warning that is an error: nobody will ask for the rest
             self._cancel(order)
             raise

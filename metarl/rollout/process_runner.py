@@ -80,9 +80,9 @@ class ProcessRunner:
         tries, lost = [0] * len(groups), Counter[bool]()
         waiting = deque(range(len(groups)))
         running: dict[Worker, _Running] = {}
-        self._replace_dead(self._workers)
+        self._replace_dead(order, self._workers)
         while len(results) < len(groups):
-            self._replace_dead([worker for worker in self._workers if worker.is_ready and worker not in running])
+            self._replace_dead(order, [w for w in self._workers if w.is_ready and w not in running])
             self._deal(order, waiting, running)
             for worker in self._wait(running):
                 now = running.get(worker)
@@ -121,8 +121,11 @@ class ProcessRunner:
                 running[worker] = _Running(index, time.monotonic() + self._config.deadline_seconds)
                 worker.hand_over(order.groups[index], order.actor, on_fault=self._wake)
 
-    def _replace_dead(self, idle: Sequence[Worker]) -> None:
-        for worker in [worker for worker in idle if not worker.is_alive]:
+    def _replace_dead(self, order: Order, idle: Sequence[Worker]) -> None:
+        dead = [worker for worker in idle if not worker.is_alive]
+        if dead:
+            order.tell_lost(dead[0].death, of=self._tasks.name)
+        for worker in dead:
             self._replace(worker)
 
     def _wait(self, running: dict[Worker, _Running]) -> list[Worker]:
@@ -159,7 +162,7 @@ class ProcessRunner:
                 return None
         if time.monotonic() < self._limit(worker, now):
             hint = "; a script that makes a pool must do so under `if __name__ == '__main__':`"
-            told = f"worker {worker.pid} died" + ("" if worker.is_ready else f" before it was ready{hint}")
+            told = worker.death + ("" if worker.is_ready else f" before it was ready{hint}")
             return Failed(told, died=True)
         if now is None:
             return Failed(f"worker {worker.pid} hung: not ready within {START_SECONDS:g} s of its start")
@@ -174,8 +177,7 @@ class ProcessRunner:
         # all of them may have been killed while idle
         spare = self._config.workers if was_idle else 0
         check_lost(failed, lost[was_idle], "workers", max_tries=self._config.max_tries, spare=spare)
-        if not was_idle:
-            order.outcomes.put(f"a worker was lost before it had begun a group and is replaced: {failed.traceback}")
+        order.tell_lost(failed.traceback, of=self._tasks.name)
 
     def _replace(self, worker: Worker) -> None:
         worker.kill()

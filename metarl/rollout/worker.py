@@ -203,6 +203,15 @@ class Worker:
     def is_alive(self) -> bool:
         return self._process.is_alive()
 
+    @property
+    def death(self) -> str:
+        """'worker 123 died (SIGKILL, ...)', of a process that has ended or is about to."""
+        self._process.join(1.0)
+        code = self._process.exitcode
+        reasons = {None: "", -signal.SIGKILL: " (SIGKILL: the system ran out of memory, or somebody ended it)"}
+        how = f" ({signal.Signals(-code).name})" if code and code < 0 else f" (exit code {code})"
+        return f"worker {self.pid} died{reasons.get(code, how)}"
+
     def hand_over(self, jobs: Sequence[RolloutJob], actor: Actor, *, on_fault: Callable[[], None]) -> None:
         """Send a group without waiting: a pipe holds no more than its buffer, and a stopped worker reads nothing.
 

@@ -19,7 +19,8 @@ import msgspec
 
 from metarl.config import is_one_of
 from metarl.errors import UserError
-from metarl.files import inside, read_plain, remove_stale, replace_file
+from metarl.files import inside, make_directories, read_plain, remove_empty, remove_stale, replace_file
+from metarl.runs.checkpoint import iterations_of
 from metarl.runs.lock import Lock
 from metarl.runs.own_experiment import DIRECTORY, OwnExperiment, Source
 from metarl.runs.same_config import differences, experiment_key, flatten
@@ -46,10 +47,18 @@ class StoredRun(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """A locked run directory; a context manager that unlocks it at its end."""
+    """A locked run directory; a context manager that unlocks it at its end.
+
+    Where an error ends a new run before its first meta-update, what it wrote goes again: there is nothing to go on
+    with, and the same command may be given anew.
+    """
 
     path: Path
     lock: Lock
+    new: tuple[str, ...] = ()
+    """Of what a run writes, what was not there before this one began; nothing of one that is resumed."""
+    made: tuple[Path, ...] = ()
+    """Directories that were made for it, deepest first."""
 
     @classmethod
     def create(
@@ -71,8 +80,7 @@ class RunDirectory:
         """
         path = Path(path).absolute()
         made = _make_directories(path)
-        for name in WRITTEN:
-            inside(path, name)
+        before = {name for name in WRITTEN if inside(path, name).exists()}
         own = experiment if isinstance(experiment, OwnExperiment) else None
         stored = StoredRun(own.path.name if own else str(experiment), dict(config), own.source if own else None)
         lock, new_files, copy = None, [], None
@@ -96,10 +104,9 @@ class RunDirectory:
                 shutil.rmtree(copy, ignore_errors=True)
             if lock is not None:
                 lock.release()
-            for directory in made:
-                directory.rmdir()
+            remove_empty(made)
             raise
-        return cls(path, lock)
+        return cls(path, lock, () if resume else tuple(name for name in WRITTEN if name not in before), tuple(made))
 
     @property
     def metrics_path(self) -> Path:
@@ -119,7 +126,16 @@ class RunDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        is_void = isinstance(error, Exception) and bool(self.new) and not any(iterations_of(self.checkpoints_path))
+        for name in self.new if is_void else ():
+            place = inside(self.path, name)
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+            elif name != LOCK:
+                place.unlink(missing_ok=True)
         self.lock.release()
+        if is_void:
+            remove_empty(self.made)
 
 
 def read_run_config(path: Path) -> StoredRun:
@@ -136,20 +152,10 @@ def read_run_config(path: Path) -> StoredRun:
 
 
 def _make_directories(path: Path) -> list[Path]:
-    """Make the directory and its parents; those made, deepest first."""
-    made: list[Path] = []
     try:
-        missing = [part for part in (path, *path.parents) if not part.exists()]  # a name may be too long to look for
-        for part in reversed(missing):
-            part.mkdir()
-            made.insert(0, part)
-        if not path.is_dir():
-            raise NotADirectoryError(0, "not a directory")
+        return make_directories(path)
     except OSError as error:
-        for part in made:
-            part.rmdir()
         raise _not_writable(path, error) from error
-    return made
 
 
 def _lock(path: Path) -> Lock:

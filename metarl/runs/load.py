@@ -18,7 +18,7 @@ from metarl.files import inside
 from metarl.runs.checkpoint import load_latest
 from metarl.runs.directory import CHECKPOINTS, read_run_config
 from metarl.runs.published import PUBLISHED, ActsOnly, restored
-from metarl.runs.trust import NO_TRUST, Trust, check_stored_config, trusted_experiment
+from metarl.runs.trust import NO_TRUST, Trust, check_stored_config, goes_with, trusted_experiment
 from metarl.tasks import MakesTask, TaskDistribution, check_like
 from metarl.types import Episodes, Task
 
@@ -64,7 +64,8 @@ def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = (), *, trust:
     """
     stored = read_run_config(run_dir)
     module = trusted_experiment(run_dir, stored, trust)
-    trained = config_from_dict(type(module.config()), stored.config)
+    with goes_with(run_dir, stored, trust):
+        trained = config_from_dict(type(module.config()), stored.config)
     config = apply_overrides(trained, overrides)
     check_stored_config(run_dir, module, trained, named=fields_named(trained, overrides), trust=trust)
     found = load_latest(inside(run_dir, CHECKPOINTS))
@@ -74,7 +75,8 @@ def open_run(run_dir: Path, overrides: Sequence[tuple[str, str]] = (), *, trust:
     experiment = module.build(config)
     try:
         _check_data(experiment, config, module, trained, check_state(state, path))
-        load_learner(experiment, state, path)
+        with goes_with(run_dir, stored, trust):
+            load_learner(experiment, state, path)
     except BaseException:
         experiment.close()
         raise

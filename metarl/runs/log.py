@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 EVALUATED_AT = "eval/env_steps"
 """Behind the theta that the `eval/` scores of a row are of."""
 MAX_BYTES = 256 * 2**20
+WITHIN_SECONDS = 60.0
 MIN_COLUMNS = 60
 """In a narrower terminal the bar would be cut off, while plain lines wrap."""
 
@@ -152,7 +153,9 @@ class Console:
     """Progress of a run: a bar with env steps/s (iterations/s where there are none) and time left, and rows above it.
 
     `total` and `start` count iterations. Where the output is no terminal, or NO_COLOR or CI is set, plain
-    lines without escape codes come instead: the first, the last, and one in `plain_every_seconds` at most.
+    lines without escape codes come instead: the first, the last, and one in `plain_every_seconds` at most; within a
+    long iteration one in `WITHIN_SECONDS`. Iterations without a gradient step, of an agent that fills its replay first,
+    say nothing of the time that the others take.
     `columns` names the metrics to show; without it, the first five of the first iteration.
     """
 
@@ -171,8 +174,8 @@ class Console:
         self._stream = stream or sys.stdout
         self._plain_every_seconds = plain_every_seconds
         self._done, self._env_steps = start, 0
-        self._started = time.monotonic()
-        self._last_plain = -math.inf
+        self._timed_from, self._started = start, time.monotonic()
+        self._last_plain, self._has_learned = -math.inf, False
         self._progress = self._make_progress() if is_fancy(self._stream) else None
 
     def __enter__(self) -> Console:
@@ -194,6 +197,10 @@ class Console:
         self._env_steps += env_steps
         self._columns = self._columns or list(metrics)[:5]
         pace = self._pace()
+        self._has_learned = self._has_learned or metrics.get("gradient_steps") != 0
+        if not self._has_learned:
+            pace = "no gradient step yet"
+            self._timed_from, self._env_steps, self._started = self._done, 0, time.monotonic()
         if self._progress:
             if is_first:
                 self._progress.print(self._row("iteration", self._columns), style="bold", **_ONE_LINE)
@@ -204,6 +211,14 @@ class Console:
         elif is_first or self._done >= self._total or self._is_due():
             shown = [f"{name} {metrics[name]:.4g}" for name in self._columns if name in metrics]
             self.print(f"{self._description} {self._done}/{self._total} | {pace} | {', '.join(shown)}")
+            self._last_plain = time.monotonic()
+
+    def within(self, share: float) -> None:
+        """So much of the iteration's update is done."""
+        if self._progress:
+            self._progress.update(self._task, completed=self._done + share)
+        elif time.monotonic() - max(self._last_plain, self._started) >= WITHIN_SECONDS:
+            self.print(f"{self._description} {self._done}/{self._total} | {share:.0%} of the next update")
             self._last_plain = time.monotonic()
 
     def print(self, text: str) -> None:
@@ -226,7 +241,7 @@ class Console:
 
     def _pace(self) -> str:
         seconds = max(time.monotonic() - self._started, 1e-9)
-        done_here = self._done - self._start
+        done_here = self._done - self._timed_from
         seconds_left = (self._total - self._done) * seconds / done_here
         if self._env_steps == 0:  # supervised data
             return format_pace(done_here / seconds, seconds_left, unit="iterations")

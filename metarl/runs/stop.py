@@ -27,8 +27,11 @@ class StopSignal:
     dropped runs inside `with stop.interruptible():`, where the first signal raises Stopped.
     """
 
-    def __init__(self, cleanup: Callable[[], Any] = lambda: None) -> None:
-        self.cleanup = cleanup
+    def __init__(
+        self, cleanup: Callable[[], Any] = lambda: None, *, when: Callable[[], str] = lambda: "once this step is whole"
+    ) -> None:
+        """`when`, in the answer to a signal, says when the work will be whole."""
+        self._when, self.cleanup = when, cleanup
         """Called at the second signal before the process ends: kills the workers.
 
         It must neither print nor take a lock that the interrupted code may hold.
@@ -72,10 +75,11 @@ class StopSignal:
         if self.requested:
             self._end()
         self.signal_name = signal.Signals(number).name
+        when = "" if self._interruptible else f" {self._when()}"
+        # straight to the descriptor: the interrupted code may be in the middle of printing
+        os.write(2, f"\n{self.signal_name}: stopping{when}; once more ends at once\n".encode())
         if self._interruptible:
             raise Stopped(self.signal_name)
-        # straight to the descriptor: the interrupted code may be in the middle of printing
-        os.write(2, f"\n{self.signal_name}: stopping once this step is whole; once more ends at once\n".encode())
 
     def _end(self) -> None:
         """A third signal, during the clean-up, does not wait for it."""

@@ -7,7 +7,8 @@ only where it is the experiment's own, where the user names it again, or with `-
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +45,10 @@ def trusted_experiment(run: Path, stored: StoredRun, trust: Trust) -> ModuleType
             raise UserError(f"{run} is a run of {name}, which is no file of your own; leave out --experiment {given}")
         return load_experiment(name)
     if given is not None:
+        if given.suffix != ".py" or not given.is_file():
+            raise UserError(
+                f"--experiment {given} is no .py file; give the one that {run} was trained with, {name!r:.100}"
+            )
         own = read_experiment(given)
         if source is None or own.sha256 != source.sha256:
             then = f"has the SHA-256 {source.sha256:.16}..." if source else "was not kept"
@@ -64,6 +69,21 @@ def trusted_experiment(run: Path, stored: StoredRun, trust: Trust) -> ModuleType
     files = _kept_files(run, source)
     say(f"running {where}, which {run} keeps", sys.stderr)
     return load_experiment(str(place_of(files)))
+
+
+@contextmanager
+def goes_with(run: Path, stored: StoredRun, trust: Trust) -> Iterator[None]:
+    """Raises UserError that names `--experiment` where another file does not go with what the run holds."""
+    try:
+        yield
+    except UserError as error:
+        given, source = trust.experiment, stored.source
+        if given is None or (source is not None and read_experiment(given).sha256 == source.sha256):
+            raise
+        raise UserError(
+            f"--experiment {given} does not go with {run} ({error}); give the file that it was trained with, "
+            f"{stored.experiment!r:.100}, or --trust to run the copy that it keeps"
+        ) from error
 
 
 def _kept_files(run: Path, source: Source) -> dict[str, bytes]:

@@ -38,7 +38,7 @@ def environment() -> dict[str, Any]:
         **library_versions(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
-        **_git_state(Path(metarl.__file__).parent.parent),
+        **_git_state(Path(metarl.__file__).resolve().parent.parent),
     }
 
 

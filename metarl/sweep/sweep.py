@@ -11,7 +11,7 @@ from typing import Any
 
 from metarl.config import apply_overrides, config_to_dict
 from metarl.errors import UserError
-from metarl.files import inside
+from metarl.files import inside, make_directories, remove_empty
 from metarl.records.compact import Seed
 from metarl.runs.directory import CONFIG
 from metarl.runs.lock import Lock
@@ -53,8 +53,9 @@ class Sweep:
         """Why, in a sentence."""
         self.running: dict[Run, Training] = {}
         self._is_forecast = False
+        made: list[Path] = []
         try:
-            out.mkdir(parents=True, exist_ok=True)
+            made = make_directories(out)
             self._lock = Lock(inside(out, LOCK))
         except OSError as error:
             raise UserError(f"cannot write to {out}: {error.strerror or error}; choose another --out") from error
@@ -63,6 +64,7 @@ class Sweep:
             write_stored(out, self.stored)
         except BaseException:
             self._lock.release()
+            remove_empty(made)
             raise
         stop.cleanup = self.kill
 
@@ -98,7 +100,7 @@ class Sweep:
     def _run(self, runs: Sequence[Run], view: View) -> None:
         ended = run_side_by_side(
             runs,
-            self._start,
+            lambda run: self._start(run, view),
             jobs=self.launch.jobs,
             stop=self.stop,
             running=self.running,
@@ -119,11 +121,14 @@ class Sweep:
         write_stored(self.out, self.stored)
         return None
 
-    def _start(self, run: Run) -> Training:
+    def _start(self, run: Run, view: View) -> Training:
         place = inside(self.out, run.setting.name, run.folder)
         place.parent.mkdir(exist_ok=True)
         words = self.launch.command(run, place, inside(place, CONFIG).is_file())
-        return self.launch.start(words, inside(self.out, run.setting.name, f"log_{run.folder}.txt"))
+        log = inside(self.out, run.setting.name, f"log_{run.folder}.txt")
+        training = self.launch.start(words, log)
+        view.begin(run, log)
+        return training
 
     def read(self, run: Run) -> Seed | None:
         """Its scores, if it has ended under its own settings."""

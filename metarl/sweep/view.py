@@ -1,4 +1,4 @@
-"""A sweep as it runs: a table that lives, or where the output is no terminal a line for each run that ended."""
+"""A sweep as it runs: a table that lives or, where the output is no terminal, lines as runs begin, go on and end."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from metarl.runs.log import format_seconds, is_fancy, say
 from metarl.sweep.grid import Run
 from metarl.text import cell
 
-REFRESH_SECONDS = 1.0
+REFRESH_SECONDS, PLAIN_SECONDS = 1.0, 60.0
 MOST_ROWS = 30
 """Of the table: a terminal has no more lines."""
 _TAIL_BYTES = 4096
 
 
 class View:
-    """The live table of a sweep's runs; where the output is no terminal, a line for each that ends."""
+    """The live table of a sweep's runs; where the output is no terminal, a line for each that begins or ends, and how
+    far those that run are once a minute."""
 
     def __init__(self, sweep: Path, *, total: int, iterations: int) -> None:
         """`total` runs, each of so many iterations."""
         self._sweep, self._total, self._iterations = sweep, total, iterations
         self._live = Live(console=Console(), auto_refresh=False, transient=True) if is_fancy(sys.stdout) else None
-        self._shown_at = 0.0
+        self._shown_at = time.monotonic() if self._live is None else 0.0
 
     def __enter__(self) -> View:
         if self._live is not None:
@@ -47,10 +48,14 @@ class View:
             self._live.stop()
 
     def show(self, *, done: Collection[Run], running: Collection[Run], failed: Collection[Run]) -> None:
-        """The table anew, once a second."""
-        if self._live is None or time.monotonic() - self._shown_at < REFRESH_SECONDS:
+        """The table anew, or the line."""
+        if time.monotonic() - self._shown_at < (PLAIN_SECONDS if self._live is None else REFRESH_SECONDS):
             return
         self._shown_at = time.monotonic()
+        if self._live is None:
+            now = ", ".join(f"{run.name} ({self._iteration(run)})" for run in running)
+            say(f"{len(done)} of {self._total} runs done; running, by iterations: {now}")
+            return
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), title=f"{len(done)} of {self._total} runs done")
         for heading in ("setting", "done", "failed", "running"):
             table.add_column(heading, justify="left" if heading in ("setting", "running") else "right", no_wrap=True)
@@ -61,6 +66,10 @@ class View:
             now = ", ".join(f"seed {run.seed} ({self._iteration(run)})" for run in of_setting[2])
             table.add_row(*map(cell, (name, str(len(of_setting[0])), str(len(of_setting[1]) or ""), now)))
         self._live.update(table, refresh=True)
+
+    def begin(self, run: Run, log: Path) -> None:
+        if self._live is None:
+            say(f"{run.name}: started; what it says goes to {log}")
 
     def tell(self, run: Run, *, seconds: float, failure: str | None, done: int) -> None:
         """A run that failed is said everywhere; where there is a table, it counts those that did not."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from metarl.errors import UserError
-from metarl.files import read_plain
+from metarl.files import new_directory, read_plain
 from metarl.zoo.card import CARD, MAX_CARD_BYTES, MAX_FILE_BYTES, Card, check_files, digests, read_card
 from metarl.zoo.model_card import PAGE, page
 
@@ -69,8 +69,7 @@ def pull(repository: str, folder: Path, *, revision: str | None = None, digest: 
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     if sizes.get(CARD, MAX_CARD_BYTES + 1) > MAX_CARD_BYTES:
         raise UserError(f"{repository} holds no {CARD} of a trained agent; give a repository that `zoo push` made")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pull-", dir=folder) as scratch:
+    with new_directory(folder), tempfile.TemporaryDirectory(prefix=".pull-", dir=folder) as scratch:
         new, cache = Path(scratch) / "new", Path(scratch) / "cache"
 
         def fetch(name: str) -> None:

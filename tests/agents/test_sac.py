@@ -10,6 +10,7 @@ from scipy.stats import kstest
 from metarl.agents.sac import SAC, SACConfig, focused_shares
 from metarl.errors import NonFiniteError, SettingError, UserError
 from metarl.learner import ActorInput
+from metarl.progress import heard_by
 from metarl.rollout.collect import explorer_of
 from metarl.rollout.lockstep import draw_noise
 from metarl.seeding import torch_rng
@@ -120,7 +121,10 @@ def test_a_tasks_data_do_not_move_the_head_of_another():
     learner = with_heads()
     before = {name: p.clone() for name, p in learner.theta.items()}
     data = TaskData(Task("first", {}, "first"), (), with_id(one_step_episodes(0, lambda c: c), 0))
-    assert learner.meta_update([data])["gradient_steps"] > 0
+    told: list[float] = []
+    with heard_by(told.append):
+        steps = learner.meta_update([data])["gradient_steps"]
+    assert len(told) == steps > 0 and told == sorted(told) and told[-1] == 1.0
     for name, outputs in (("actor.w2", 2), ("critic.w2", 101)):
         moved = (learner.theta[name] != before[name]).flatten(0, -2).any(0)
         assert moved[:outputs].all() and not moved[outputs:].any()

@@ -171,6 +171,13 @@ def test_a_record_has_a_report_that_says_why_it_has_no_videos(runs: Runs, tmp_pa
     assert "No videos: a record keeps no weights" in page and "Training" in headings(page)
 
 
+def test_a_few_shot_run_that_cannot_be_looked_at_lacks_an_episode_and_no_videos(runs: Runs, tmp_path: Path) -> None:
+    run = shutil.copytree(runs / "digits", tmp_path / "run")
+    shutil.rmtree(run / "checkpoints")
+    page = made([run], tmp_path / "page.html")
+    assert "No episode with its answers: " in page and "ideos" not in page and "One episode of few-shot" in page
+
+
 def test_without_gl_the_report_is_made_and_says_so(runs: Runs, tmp_path: Path, monkeypatch) -> None:
     def no_gl(*arguments, **more):
         raise RuntimeError("no EGL")

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from metarl import trainer
 from metarl.cli import train as train_command
 from metarl.cli.main import main
+from metarl.learn.gradient_learner import GradientLearner
 
 SMALL = [
     *("--iterations", "2", "--meta-batch-size", "2", "--support-episodes", "2", "--query-episodes", "2"),
@@ -41,6 +43,21 @@ def test_a_signal_in_the_last_update_stops_before_the_evaluation(tmp_path: Path,
     monkeypatch.undo()
     assert main([*arguments(tmp_path / "run"), "--resume"]) == 0
     assert (tmp_path / "run" / "evaluation.json").exists()
+
+
+def test_a_signal_in_an_update_is_told_how_long_that_takes(tmp_path: Path, monkeypatch, capfd) -> None:
+    update, now = GradientLearner.meta_update, [0.0]
+
+    def interrupted(*args, **more):
+        now[0] += 30.0 if now[0] == 0 else 10.0
+        if now[0] > 30.0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(*args, **more)
+
+    monkeypatch.setattr(GradientLearner, "meta_update", interrupted)
+    monkeypatch.setattr(trainer.time, "perf_counter", lambda: now[0])
+    assert main(arguments(tmp_path / "run")) == 130
+    assert "SIGTERM: stopping once iteration 2 of 2 is whole, in about 0:20" in capfd.readouterr().err
 
 
 def test_a_signal_in_the_report_leaves_it_whole(tmp_path: Path, monkeypatch, capfd) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from metarl.cli import main as command_line
 from metarl.cli.main import main
+from metarl.cli.process.warn import plain_warnings
+from metarl.errors import WorkerWarning
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from tests.rollout.envs import NoisyActor, Scripted, job
 
@@ -96,3 +99,12 @@ def test_another_fault_keeps_its_traceback(monkeypatch) -> None:
     monkeypatch.setattr(command_line, "_dispatch", fail)
     with pytest.raises(OSError, match="Invalid argument"):
         main(["list"])
+
+
+def test_a_warning_for_people_is_one_line_without_our_code() -> None:
+    with plain_warnings():
+        lines = [
+            warnings.formatwarning("lost\x1b", kind, "a.py", 3, "a = b") for kind in (WorkerWarning, RuntimeWarning)
+        ]
+    assert lines == ["warning: lost\\x1b\n", "a.py:3: RuntimeWarning: lost\x1b\n  a = b\n"]
+    assert warnings.formatwarning("lost", UserWarning, "a.py", 3, "").startswith("a.py:3")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,11 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
     maml = small_agent("maml")(tasks.spec, 0).behaviour()
     with pytest.raises(UserError, match=r"must end in \.onnx or \.pt2"):
         write(exported(maml, maml.prior()), tmp_path / "policy.bin")
+
+
+def test_a_policy_that_cannot_be_written_leaves_no_folder(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    behaviour = small_agent("multi_task_ppo")(Navigation().spec, 0).behaviour()
+    with pytest.raises(UserError, match="needs onnx and onnxscript"):
+        write(exported(behaviour, behaviour.prior()), tmp_path / "a" / "policy.onnx")
+    assert not any(tmp_path.iterdir())

@@ -172,6 +172,55 @@ def test_a_far_horizon_is_as_long_as_its_episodes() -> None:
     check_equal(of(session), expected)
 
 
+@pytest.mark.parametrize("name", ["maml", "rl2", "sac"])
+def test_an_episode_that_is_dropped_has_not_been(name: str) -> None:
+    tasks = Navigation()
+    agent = Agent(small_agent(name)(tasks.spec, 0).behaviour(), tasks)
+    dropped, other = (agent.session(seed=SEED, sampled=True) for _ in range(2))
+    robots = [Robot(tasks, tasks.meta_test()[0]) for _ in range(2)]
+    assert dropped.drop_episode() == 0
+    for session, robot in zip((dropped, other), robots, strict=True):
+        live(session, robot, 1)
+    obs = np.array([0.3, -0.1], np.float32)
+    for step in range(4):
+        dropped.act(obs + step)
+        if step < 3:
+            dropped.observe(obs, -1.0, False)
+    assert dropped.drop_episode() == (3 if dropped.is_learning else 4) and not dropped.in_episode
+    for session, robot in zip((dropped, other), robots, strict=True):
+        live(session, robot, 2)
+    if dropped.is_learning:
+        check_equal(of(dropped), of(other))
+    np.testing.assert_array_equal(dropped.act(obs), other.act(obs))
+
+
+@pytest.mark.parametrize("name", ["maml", "rl2"])
+def test_an_episode_goes_on_behind_the_horizon_until_it_is_ended(name: str) -> None:
+    tasks = Bandits(arms=3, pulls=5)
+    session = Agent(small_agent(name)(tasks.spec, 0).behaviour(), tasks).session()
+    for step in range(12):
+        session.observe(np.zeros(1), 0.1 * session.act(np.zeros(1)), False, step == 11)
+        assert session.in_episode == (step < 11)
+    session.observe(np.zeros(1), float(session.act(np.zeros(1))), True)
+    assert session.num_episodes == 2 and of(session).mask.sum(1).tolist() == [12, 1]
+    assert session.adapt() == 2
+
+
+def test_arguments_that_do_not_suit_are_said_in_sentences(maml: Agent) -> None:
+    asked: list[dict[str, Any]] = [{"sampled": "yes"}, {"task": "3"}, {"task": 3}, {"task": [3]}, {"seed": "one"}]
+    said = ["sampled='yes' must be True", *["shown no task and finds it out"] * 2, "a held-out task's number", "whole"]
+    for arguments, words in zip(asked, said, strict=True):
+        with pytest.raises(UserError, match=words):
+            maml.session(**arguments)
+    session = maml.session()
+    for obs in ("abc", {"position": 1}):
+        with pytest.raises(UserError, match="which is not made of 2 numbers"):
+            session.act(obs)
+    session.act(np.zeros(2))
+    with pytest.raises(UserError, match="info='success' must be a dict"):
+        session.observe(np.zeros(2), 0.0, False, False, "success")
+
+
 def test_what_is_wrong_is_said_in_sentences(maml: Agent, tmp_path: Path) -> None:
     session, obs = maml.session(), np.zeros(2, np.float32)
     with pytest.raises(UserError, match="before an episode had ended"):

@@ -148,11 +148,15 @@ def test_the_experiment_file_that_is_printed_trains(env: str, tmp_path, monkeypa
 
 
 def test_an_env_without_a_limit_is_told_what_training_asks_for() -> None:
-    for env in (f"{HERE}:Walk", f"{POINTS}:metarl-tests/NoLimit-v0"):
+    for env, steps, seen in (
+        (f"{HERE}:Walk", 10, "each of 4 episodes of random actions ended after 10 steps"),
+        (f"{POINTS}:metarl-tests/NoLimit-v0", 200, "an episode of random actions has not ended after 1000 steps"),
+        ("gymnasium.envs.classic_control.cartpole:CartPoleEnv", 200, "a trained policy's may last longer"),
+    ):
         found = said(env)
-        assert "at most 200 steps" in found["spaces"][1]
-        assert "to train, give GymTasks(..., horizon_steps=...)" in found["horizon"][1]
-        assert found["tasks"][1].endswith("horizon_steps=200)")
+        assert f"at most {steps} steps" in found["spaces"][1]
+        assert seen in found["horizon"][1] and f"give GymTasks(..., horizon_steps={steps})" in found["horizon"][1]
+        assert f"horizon_steps={steps})" in found["tasks"][1]
     assert "horizon" not in said("Pendulum-v1")
 
 

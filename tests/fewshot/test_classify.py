@@ -258,6 +258,7 @@ def test_force_series_are_encoded_as_the_data_set_is():
         ("x.csv", "text,label\nhello,\n", "texts", "line 2, has no text or no label"),
         ("x.csv", "text\nhello\n", "texts", "has no labels; give a .csv file"),
         ("x.csv", "text,label\ngo,a\nstop, now,b\n", "texts", "line 3, has more than 2 columns; put quotes around"),
+        ("x.csv", "text;label\na, b;c\n", "texts", "they are separated by ';': save the file with commas"),
         ("x.csv", "text,label,text\na,b,c\n", "texts", "of which one must be text"),
         ("x.csv", "text,label\na\0,b\n" + "y" * 200_000, "texts", "no table of comma-separated values"),
         ("x.txt", "hello\n", "texts", "has no labels; give a .csv file"),
@@ -322,7 +323,9 @@ def test_a_run_without_classes_and_more_classes_than_the_held_out_ones_are_refus
     assert "is a run of sinusoid_maml, which has no classes" in capsys.readouterr().err
     many = write_csv(tmp_path / "many.csv", [(f"command{i} number", f"c{i}") for i in range(9)])
     assert main(["classify", str(texts_run), "x", "--examples", str(many), "--unknown"]) == 2
-    assert "--unknown has no threshold for 9 classes (a 9-way task needs 9 classes" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--unknown has no threshold for 9 classes with" in said and "a 9-way task needs 9 classes" in said
+    assert "show fewer in --examples, or leave --unknown out" in said and "--suites" not in said
     called = write_csv(tmp_path / "called.csv", [("command", "unknown"), ("other", "b")])
     assert main(["classify", str(texts_run), "x", "--examples", str(called), "--unknown"]) == 2
     assert "a class is called 'unknown'" in capsys.readouterr().err

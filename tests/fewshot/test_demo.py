@@ -23,6 +23,7 @@ def test_the_demo_prints_a_table_and_leaves_pictures(
     _few_shot_demo.main()
     assert {path.name for path in tmp_path.iterdir()} == {"answers.png", "attention.png", "nearest.png", "layers.png"}
     printed = capsys.readouterr().out
+    assert printed.startswith("5 methods learn to tell digits apart")
     assert all(name in printed for name in _few_shot_demo.CONFIGS)
 
 

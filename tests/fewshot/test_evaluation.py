@@ -25,7 +25,7 @@ from metarl.fewshot.methods.maml import MAMLConfig
 from metarl.fewshot.methods.prototypical import PrototypicalConfig
 from metarl.fewshot.registry import METHODS
 from metarl.fewshot.results import overview
-from metarl.records.results import add_result, write_table
+from metarl.records.results import add_result, table_of
 from metarl.scores.stats import normal_interval
 from metarl.scores.table import over_seeds, suites_from_json
 from metarl.seeding import numpy_rng, torch_rng
@@ -267,8 +267,7 @@ def test_records_go_into_a_directory_of_ones_own_and_leave_its_readme_alone(runs
 def test_stored_runs_make_the_tables(runs, tmp_path):
     for run in runs:
         add_result(tmp_path / "results", run)
-    write_table(tmp_path / "results", tmp_path / "README.md")
-    text = (tmp_path / "README.md").read_text()
+    text = table_of(tmp_path / "results")
     assert "## digits_prototypical" in text and "2 seeds; iterations of meta-training 4, 4" in text
     records = [json.loads((run / "evaluation.json").read_text()) for run in runs]
     seeds = [suites_from_json(r["policies"]["meta-trained"])["5w5s"] for r in records]

@@ -16,7 +16,7 @@ from metarl.records.results import add_result
 from metarl.runs.log import EVALUATED_AT
 from metarl.runs.same_config import settings_of
 from metarl.scores.stats import iqm
-from metarl.scores.table import over_seeds
+from metarl.scores.table import Scores, over_seeds
 
 
 def make_run(path, *, name, seed, returns, lr=0.1, success=False, tasks=None):
@@ -174,6 +174,8 @@ def test_the_command_prints_a_table_and_draws_a_picture(tmp_path, capsys):
     assert plot.stat().st_size > 10_000
     assert main(["compare", str(a), str(b), "--plot", str(plot)]) == 0  # success, by itself
     assert "success, any" in capsys.readouterr().out
+    assert main(["compare", str(a), "--plot", str(plot)]) == 0  # alone
+    assert "P(better" not in capsys.readouterr().out
 
 
 def test_what_cannot_be_compared_is_refused_with_the_reason(tmp_path):
@@ -182,6 +184,13 @@ def test_what_cannot_be_compared_is_refused_with_the_reason(tmp_path):
     other_tasks = make_run(tmp_path / "b", name="rl2", seed=1, returns=returns, tasks=["x", "y", "z"])
     with pytest.raises(UserError, match="same held-out tasks"):
         read_entries([a, other_tasks])
+    scores = Scores(values={"accuracy": np.ones((1, 1, 3, 1))}, conditions=("inductive",), steps=(0,), tasks=("x",) * 3)
+    few_shot = make_run(tmp_path / "c", name="proto", seed=1, returns=returns)
+    record = json.loads((few_shot / "evaluation.json").read_text())
+    record["policies"]["meta-trained"] = {"suites": {"5w1s": scores.to_json()}}
+    (few_shot / "evaluation.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="maml was evaluated on episodes of reinforcement learning and proto on 5w1s;"):
+        read_entries([a, few_shot])
     with pytest.raises(UserError, match="neither a run nor a record"):
         read_entries([tmp_path])
     (a / "evaluation.json").unlink()

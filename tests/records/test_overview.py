@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -161,3 +162,21 @@ def test_one_record_is_shown_in_full(capsys) -> None:
     assert "| meta-trained |  | stochastic | 3 | **-2.3" in capsys.readouterr().out
     assert main(["results", "--show", "navigation_mta_sgd"]) == 2
     assert "has no record 'navigation_mta_sgd'" in capsys.readouterr().err
+
+
+def test_what_is_rewritten_is_said_and_nothing_else_is_touched(tmp_path: Path, monkeypatch, capsys) -> None:
+    folder = tmp_path / "experiments"
+    (folder / "results").mkdir(parents=True)
+    shutil.copy(experiments_directory() / "results" / "skill_insert_peg.json", folder / "results")
+    readme = tmp_path / "README.md"
+    readme.write_text("<!--=skill_insert_peg/minutes-->9<!----> <!--=skill_insert_peg/million_env_steps-->8<!---->")
+    for place in ("metarl.records.places", "metarl.experiments.bench._metaworld_page"):
+        monkeypatch.setattr(f"{place}.experiments_directory", lambda: folder)
+    assert main(["results"]) == 0
+    *tables, said = capsys.readouterr().out.splitlines()
+    assert tables == [f"rewrote {folder / name}" for name in ("RESULTS.md", "README.md")]
+    assert said == f"rewrote {readme}: skill_insert_peg/minutes was 9, is 37"
+    written = readme.stat().st_mtime_ns
+    assert main(["results"]) == 0
+    assert capsys.readouterr().out == "nothing changed: the tables and figures are what the records make of them\n"
+    assert readme.stat().st_mtime_ns == written

@@ -11,7 +11,7 @@ import pytest
 
 from metarl.errors import UserError
 from metarl.records.compare import read_entries
-from metarl.records.results import add_result, write_table
+from metarl.records.results import add_result, table_of
 from metarl.records.side_by_side import side_by_side, verdict
 from metarl.records.stored import read_record
 
@@ -47,8 +47,8 @@ def make_run(path: Path, *, seed: int, success: list[list[float]]) -> Path:
 def test_the_table_gives_the_mean_over_seeds_and_each_seed(tmp_path: Path) -> None:
     for seed, success in ((1, [[1.0, 1.0], [1.0, 0.0]]), (2, [[1.0, 0.0], [0.0, 0.0]])):
         add_result(tmp_path / "results", make_run(tmp_path / f"run{seed}", seed=seed, success=success))
-    write_table(tmp_path / "results", tmp_path / "README.md")
-    (row,) = [line for line in (tmp_path / "README.md").read_text().splitlines() if "| 0 |" in line]
+    table = table_of(tmp_path / "results")
+    (row,) = [line for line in table.splitlines() if "| 0 |" in line]
     # seed 1 has 3/4, seed 2 has 1/4
     assert "**0.500**" in row and "(0.750, 0.250)" in row and "(7.50, 2.50)" in row
 
@@ -106,8 +106,8 @@ def test_seeds_are_no_more_tasks(tmp_path: Path) -> None:
         results = tmp_path / f"results{len(seeds)}"
         for seed in seeds:
             add_result(results, make_run(tmp_path / f"run{len(seeds)}{seed}", seed=seed, success=success))
-        write_table(results, tmp_path / "README.md")
-        (row,) = [line for line in (tmp_path / "README.md").read_text().splitlines() if "| 0 |" in line]
+        table = table_of(results)
+        (row,) = [line for line in table.splitlines() if "| 0 |" in line]
         mean, low, high = re.findall(r"\d\.\d+", row.split("|")[6])[:3]
         intervals.append((float(mean), float(low), float(high)))
     np.testing.assert_allclose(intervals[0], intervals[1], atol=0.02)
@@ -122,7 +122,7 @@ def test_seeds_of_different_mujocos_are_not_merged(tmp_path: Path) -> None:
         (run / "evaluation.json").write_text(json.dumps(record))
         add_result(tmp_path / "results", run)
     with pytest.raises(UserError, match=r"mujoco 3\.1\.0 and 3\.2\.0"):
-        write_table(tmp_path / "results", tmp_path / "README.md")
+        table_of(tmp_path / "results")
 
 
 def test_first_come_maxima_and_classes_trained_on_stand_beside_the_final_score(tmp_path: Path) -> None:
@@ -142,15 +142,15 @@ def test_first_come_maxima_and_classes_trained_on_stand_beside_the_final_score(t
         "\n".join(json.dumps(row) for row in [*scores, {"iteration": 21, "env_steps": 21}])
     )
     add_result(tmp_path / "results", run)
-    write_table(tmp_path / "results", tmp_path / "README.md")
-    text = " ".join((tmp_path / "README.md").read_text().split())
+    table = table_of(tmp_path / "results")
+    text = " ".join(table.split())
     assert "| meta-trained | without basketball-v3 | stochastic | 0 |" in text and "**0.250**" in text
     assert "counted as metaworld 3.1.1 does (first come, biased upwards): 0.900" in text
     record["environment"]["mujoco"] = "3.4.0"
     (run / "evaluation.json").write_text(json.dumps(record))
     add_result(tmp_path / "results", run)
-    write_table(tmp_path / "results", tmp_path / "README.md")
-    other = " ".join((tmp_path / "README.md").read_text().split())
+    table = table_of(tmp_path / "results")
+    other = " ".join(table.split())
     assert "not compared with published scores" in other and "0.900" not in other
     assert "maximum over 3 evaluations during training" in text and "success, any step 0.700 at iteration 10" in text
 
@@ -162,8 +162,8 @@ def test_the_interval_resamples_within_classes(tmp_path: Path) -> None:
     record["policies"]["meta-trained"]["strata"] = ["reach-v3"] * 4 + ["push-v3"] * 4
     (run / "evaluation.json").write_text(json.dumps(record))
     add_result(tmp_path / "results", run)
-    write_table(tmp_path / "results", tmp_path / "README.md")
-    (row,) = [line for line in (tmp_path / "README.md").read_text().splitlines() if "| 0 |" in line]
+    table = table_of(tmp_path / "results")
+    (row,) = [line for line in table.splitlines() if "| 0 |" in line]
     # of the return, which nothing but the tasks' means tells; eight episodes are no more than eight
     assert "**5.00** [5.00, 5.00]" in row and "**0.500** [0.215, 0.785]" in row
 

@@ -156,8 +156,9 @@ def test_all_workers_killed_while_idle(pool, faultless):
     restarts = pool.stats.restarts
     for victim in victims:
         victim.kill()
-    assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)  # no try counted: that would warn
-    assert pool.stats.restarts == restarts + 2
+    with pytest.warns(RuntimeWarning, match=r"a worker of .* was lost between two groups .* died \(SIGKILL") as told:
+        assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)  # no try counted: that would warn
+    assert pool.stats.restarts == restarts + 2 and len(told) == 1
 
 
 def test_a_worker_that_dies_while_it_is_handed_a_group_costs_that_no_try():
@@ -167,7 +168,8 @@ def test_a_worker_that_dies_while_it_is_handed_a_group_costs_that_no_try():
         (worker,) = pool._runner._workers
         os.kill(worker.pid, signal.SIGSTOP)  # takes nothing
         threading.Timer(0.5, os.kill, (worker.pid, signal.SIGKILL)).start()
-        assert same_bytes(pool.collect([job({})], NoisyActor()), reference)
+        with pytest.warns(RuntimeWarning, match="was lost between two groups and is replaced"):
+            assert same_bytes(pool.collect([job({})], NoisyActor()), reference)
 
 
 def test_the_jobs_of_a_large_group_are_not_all_named(pool):

@@ -11,6 +11,7 @@ import pytest
 from metarl.errors import UserError
 from metarl.runs import directory as run_directory
 from metarl.runs import versions
+from metarl.runs.checkpoint import save_checkpoint
 from metarl.runs.directory import RunDirectory, StoredRun, environment, read_run_config
 
 CONFIG = {"iterations": 5, "agent": {"inner_lr": 0.1, "hidden": (64, 64)}}
@@ -138,6 +139,30 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch, failing):
         with pytest.raises((UserError, OSError), match="No space left"):
             create(path)
     assert list(tmp_path.rglob("*")) == [existing]
+
+
+@pytest.mark.parametrize("iteration", [0, 1])
+def test_a_new_run_that_fails_before_it_learnt_is_as_if_it_had_not_been(tmp_path, iteration):
+    place, mine = tmp_path / "a" / "run", tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").touch()
+    for path in (place, mine):
+        with pytest.raises(UserError, match="no such goal"), create(path) as run:
+            run.metrics_path.touch()
+            save_checkpoint(run.checkpoints_path, iteration, {"iteration": iteration})
+            raise UserError("no such goal")
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.parent in (tmp_path, mine))
+    if iteration == 0:
+        assert left == ["mine", "mine/notes.txt"]
+    else:
+        assert (place / "config.json").is_file() and "mine/checkpoints" in left
+
+
+def test_a_resumed_run_that_fails_stays(tmp_path):
+    create(tmp_path).lock.release()
+    with pytest.raises(UserError), create(tmp_path, resume=True):
+        raise UserError("no such goal")
+    assert (tmp_path / "config.json").is_file()
 
 
 def test_a_file_in_the_way(tmp_path):

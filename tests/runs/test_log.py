@@ -198,6 +198,34 @@ def test_rate_and_time_left_leave_out_what_an_earlier_run_did(monkeypatch):
     assert "maml 91/100 | 50 env steps/s, 0:18 left" in stream.getvalue()
 
 
+def test_time_left_is_not_told_by_iterations_that_fill_a_replay(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    with Console(total=10, description="sac", stream=stream, plain_every_seconds=0, columns=("loss",)) as console:
+        for seconds, steps in ((1, 0), (1, 0), (30, 5), (30, 0)):
+            now[0] += seconds
+            console.advance(300, {"gradient_steps": steps})
+    assert [line.split(" | ")[1] for line in stream.getvalue().splitlines()] == [
+        *["no gradient step yet"] * 2,
+        "10 env steps/s, 3:30 left",
+        "10 env steps/s, 3:00 left",
+    ]
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_a_long_update_says_how_far_it_is(stream, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
+    with Console(total=10, description="sac", stream=stream) as console:
+        console.advance(300, {"loss": 1.0})
+        for done in (0.2, 0.4, 0.6):
+            now[0] += 40.0
+            console.within(done)
+    if not stream.isatty():
+        assert stream.getvalue().splitlines()[1:] == ["sac 1/10 | 40% of the next update"]
+
+
 def test_terminal_shows_a_bar_and_a_table(monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     text = run_console(Terminal(), columns=["success", "absent"])

@@ -116,6 +116,20 @@ def test_an_edited_file_is_not_used_without_a_word(mine: Path, tmp_path: Path, c
     assert capsys.readouterr().err == ""  # the very file
 
 
+def test_another_file_than_the_runs_is_named_as_such(mine: Path, tmp_path: Path, capsys) -> None:
+    run, other = mine / "run", tmp_path / "mine_other.py"
+    other.write_text("from metarl.experiments.digits_prototypical import build, config\n")
+    for given in (tmp_path / "nowhere.py", tmp_path):
+        assert main(["evaluate", str(run), "--experiment", str(given)]) == 2
+        assert (
+            f"{given} is no .py file; give the one that {run} was trained with, 'mine_a.py'" in capsys.readouterr().err
+        )
+    assert main(["evaluate", str(run), "--experiment", str(other)]) == 2
+    said = capsys.readouterr().err
+    assert f"--experiment {other} does not go with {run} (" in said
+    assert "give the file that it was trained with, 'mine_a.py', or --trust to run the copy" in said
+
+
 def test_resuming_takes_the_same_file_only(tmp_path: Path, anew, capsys) -> None:
     file, run = write_experiment(tmp_path, "mine_c"), tmp_path / "run"
     more = ["--out", str(run), *SMALL, "--iterations", "2", "--resume"]

@@ -32,6 +32,15 @@ def test_first_signal_lets_running_work_finish(number):
         assert stop.requested and stop.signal_name == number.name
 
 
+def test_the_answer_comes_at_once_and_says_when_it_stops(capfd):
+    with StopSignal(when=lambda: "once iteration 3 of 9 is whole"):
+        send(signal.SIGTERM)
+        assert capfd.readouterr().err == "\nSIGTERM: stopping once iteration 3 of 9 is whole; once more ends at once\n"
+    with StopSignal() as stop, pytest.raises(Stopped), stop.interruptible():
+        send(signal.SIGINT)
+    assert capfd.readouterr().err == "\nSIGINT: stopping; once more ends at once\n"
+
+
 def test_waiting_is_abandoned_at_once():
     with StopSignal() as stop:
         timer = threading.Timer(0.1, send, [signal.SIGTERM])

@@ -103,3 +103,15 @@ def test_fields_are_marked_where_they_are_defined() -> None:
     assert marked["tasks.env"] == "Pendulum-v1" and marked["tasks.vary"]["g"]["low"] == 5
     assert set(marked) == {f"tasks.{name}" for name in ("env", "kwargs", "vary", "model", "options", "own_tasks")}
     assert fields_named(config, [("inner-lr", "1"), ("tasks.test_seed", "1")]) == {"agent.inner_lr", "tasks.test_seed"}
+
+
+def test_a_file_that_is_named_where_one_stands_is_found_from_elsewhere(
+    arrays, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    _, file = arrays
+    monkeypatch.chdir(file.parent)
+    run, few = str(tmp_path / "run"), ["--num-episodes", "2"]
+    assert main(["train", "arrays", "--file", file.name, "--out", run, *SMALL[:4], *few]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert f"says data.file='{file}'" in error_of(["evaluate", run], capsys)  # and is not followed at its word
+    assert main(["evaluate", run, "--trust"]) == 0

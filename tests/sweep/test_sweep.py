@@ -103,6 +103,22 @@ def run_all(out: Path, how: Launch, *, resume: bool = False) -> Sweep:
     return sweep
 
 
+def test_a_log_says_what_began_and_how_far_it_is(tmp_path, capsys, monkeypatch):
+    first, second, *_ = RUNS
+    monkeypatch.setattr("metarl.sweep.view.PLAIN_SECONDS", 0.0)
+    with View(tmp_path, total=len(RUNS), iterations=9) as view:
+        view.begin(first, tmp_path / "log.txt")
+        first.place(tmp_path).mkdir(parents=True)
+        (first.place(tmp_path) / "metrics.jsonl").write_text('{"iteration": 3, "env_steps": 1}\n')
+        view.show(done=[second], running=[first], failed=[])
+        monkeypatch.undo()
+        view.show(done=[second], running=[first], failed=[])  # within the minute
+    assert capsys.readouterr().out.splitlines() == [
+        f"{first.name}: started; what it says goes to {tmp_path / 'log.txt'}",
+        f"1 of 4 runs done; running, by iterations: {first.name} (4 of 9)",
+    ]
+
+
 def test_a_failed_run_is_told_and_tried_anew_and_the_others_are_not(templates, tmp_path, capsys):
     out, calls = tmp_path / "sweep", tmp_path / "calls"
     bad = {RUNS[1]: "fail", RUNS[2]: "crash"}

@@ -120,7 +120,10 @@ def test_the_list_has_whole_names_in_80_columns(monkeypatch, capsys) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["zoo", "list"]) == 0
     listed = capsys.readouterr().out
-    assert max(map(len, entries())) > 20 and all(f" {name} " in listed for name in entries())
+    names = [line.split()[0] for line in listed.splitlines() if not line.startswith(" ")]
+    assert names[:-1] == list(entries()) and max(map(len, listed.splitlines()[:-1])) <= 80
+    _, card = find_entry("skill_open_drawer")
+    assert f"skill_open_drawer  {headline(card)}\n    {card.about[:60]}" in listed
 
 
 def test_an_unknown_name_has_the_nearest(zoo: Path, capsys) -> None:

@@ -35,6 +35,14 @@ Augment = Callable[[Tensor, np.random.Generator], Tensor]
 """Inputs (n, ...) of a training task to others of the same classes and shape."""
 
 
+class TooFew(UserError):
+    """Classes, or examples of one; the remedy is that of a training."""
+
+    def __init__(self, lack: str, remedy: str) -> None:
+        super().__init__(f"{lack}; {remedy}")
+        self.lack = lack
+
+
 @dataclass(frozen=True)
 class ClassData:
     """Examples sorted by class: those of class c are rows starts[c] to starts[c + 1]."""
@@ -194,16 +202,17 @@ class ClassEpisodes:
     def _check_size(self, split: Split, ways: int, examples: int) -> None:
         classes = self._classes.get(split, np.zeros(0, np.int64))
         if ways > len(classes):
-            raise UserError(
-                f"a {ways}-way task needs {ways} classes, but the {split} split has {len(classes)}; give fewer ways by "
-                f"{'--ways' if split == 'train' else '--suites'}"
+            raise TooFew(
+                f"a {ways}-way task needs {ways} classes, but the {split} split has {len(classes)}",
+                f"give fewer ways by {'--ways' if split == 'train' else '--suites'}",
             )
         sizes = self.data_set.sizes[classes // ROTATIONS]
         if examples > sizes.min():
             smallest = self.data_set.names[int(classes[sizes.argmin()]) // ROTATIONS]
-            raise UserError(
+            raise TooFew(
                 f"shots and queries make {examples} examples a class, but class {smallest!r} of the {split} split has "
-                f"{sizes.min()}; give fewer by {FEWER[split]}, or leave that class out"
+                f"{sizes.min()}",
+                f"give fewer by {FEWER[split]}, or leave that class out",
             )
 
 

@@ -33,6 +33,7 @@ from metarl.fewshot.data.splits import ClassSplits, hold_out, plain_name, with_v
 from metarl.validate import Bounds, Checked, Count, Natural, OpenShare, check_unused
 
 Layout = Literal["folder", "mini-imagenet", "cifar-fs", "cub"]
+MOST_NAMED = 10
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 Files = dict[Split, dict[str, list[Path]]]
@@ -157,13 +158,13 @@ def _from_files(
     is_disjoint = not files["train"].keys() & files["test"].keys()  # else that is what is told, below
     if is_disjoint:
         _look(_counts({**files["train"], **files["test"]}), wanted, config)  # before they are read for minutes
-    images, labels, split_of = [], [], []
+    files_of_all, labels, split_of = [], [], []
     for split, classes in files.items():
         for name, paths in classes.items():
-            images += [read_image(path, size=config.size, channels=config.channels) for path in paths]
+            files_of_all += paths
             labels += [name] * len(paths)
             split_of += [split] * len(paths)
-    rows = np.stack(images)
+    rows = read_images(files_of_all, size=config.size, channels=config.channels)
     kept = first_of_each(rows, labels)
     data_set = by_class(rows[kept], np.asarray(labels)[kept], to_input=to_image)
     if is_disjoint:
@@ -194,7 +195,24 @@ class ImageEncoder:
 
     def encode(self, raw: Sequence[str | Path]) -> NDArray[np.float32]:
         """(n, channels, size, size)."""
-        return to_image(np.stack([read_image(Path(path), size=self.size, channels=self.channels) for path in raw]))
+        return to_image(read_images([Path(path) for path in raw], size=self.size, channels=self.channels))
+
+
+def read_images(paths: Sequence[Path], *, size: int, channels: int) -> NDArray[np.uint8]:
+    """(n, channels, size, size). Raises UserError that names all files that are no images, the first of many."""
+    images, faults = [], dict[Path, UserError]()
+    for path in paths:
+        try:
+            images.append(read_image(path, size=size, channels=channels))
+        except UserError as error:
+            faults[path] = error
+    if not faults:
+        return np.stack(images)
+    first, *others = faults
+    if not others:
+        raise faults[first]
+    named = ", ".join(map(str, [first, *others][:MOST_NAMED])) + (", ..." if len(faults) > MOST_NAMED else "")
+    raise UserError(f"{len(faults)} of {len(paths)} image files cannot be used: {named}; of the first: {faults[first]}")
 
 
 def read_image(path: Path, *, size: int, channels: int) -> NDArray[np.uint8]:

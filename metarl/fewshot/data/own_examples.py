@@ -89,8 +89,7 @@ def _table(path: Path, rows: csv.DictReader) -> OwnExamples:
     columns: list[str] = list(rows.fieldnames or [])
     if columns.count("text") != 1 or columns.count("label") > 1:
         raise UserError(
-            f"{path} has the columns {columns}, of which one must be text and at most one label; name them so in the "
-            "first line"
+            f"{path} has the columns {columns}, of which one must be text and at most one label; {_remedy(columns)}"
         )
     texts, labels = [], []
     for row in rows:
@@ -105,6 +104,13 @@ def _table(path: Path, rows: csv.DictReader) -> OwnExamples:
         texts.append(text)
         labels.append(label)
     return OwnExamples(texts, texts, labels if "label" in columns else None)
+
+
+def _remedy(columns: Sequence[str]) -> str:
+    separator = next((mark for mark in (";", "\t", "|") if columns and mark in columns[0]), None)
+    if separator is None:
+        return "name them so in the first line"
+    return f"they are separated by {separator!r}: save the file with commas between them"
 
 
 def _images(path: Path) -> OwnExamples:

@@ -101,6 +101,19 @@ def test_a_broken_folder_is_named(tmp_path, break_it, message):
         load(tmp_path)
 
 
+def test_all_broken_images_are_named(tmp_path):
+    root = make(tmp_path, "folder")
+    for i in (1, 2):
+        (root / "train" / "bee" / f"bee{i}.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"2 of 21 image files .*bee1.png, \S*bee2.png; of the first: .*bee1.png"):
+        load(root)
+    for path in root.rglob("*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(UserError, match="21 of 21 image files") as caught:
+        load(root)
+    assert str(caught.value).partition("; of the first")[0].count(".png") == 10
+
+
 def test_missing_places_are_named(tmp_path):
     with pytest.raises(UserError, match="is not a directory; give the folder"):
         load(tmp_path / "nowhere")
