@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -72,10 +72,12 @@ class StopSignal:
         if self.requested:
             self._end()
         self.signal_name = signal.Signals(number).name
+        when = "now, with whole steps saved" if self._interruptible else "once this step is whole"
+        # straight to the descriptor: the interrupted code may be in the middle of printing
+        with suppress(OSError):  # such as of a terminal that has hung up
+            os.write(2, f"\n{self.signal_name}: stopping {when}; once more ends at once\n".encode())
         if self._interruptible:
             raise Stopped(self.signal_name)
-        # straight to the descriptor: the interrupted code may be in the middle of printing
-        os.write(2, f"\n{self.signal_name}: stopping once this step is whole; once more ends at once\n".encode())
 
     def _end(self) -> None:
         """A third signal, during the clean-up, does not wait for it."""
