@@ -65,7 +65,7 @@ def test_a_signal_in_the_page_of_the_report_is_not_swallowed(tmp_path: Path, mon
 
     monkeypatch.setattr(train_command, "report_at_the_end", interrupted)
     assert main(arguments(tmp_path / "run")) == 130
-    assert (tmp_path / "run" / "report.html").exists()
+    assert (tmp_path / "run" / "evaluation.json").exists()
     assert "SIGTERM: stopping once this step is whole" in capfd.readouterr().err
 
 
