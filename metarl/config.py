@@ -69,8 +69,10 @@ def config_to_dict(config: Any) -> dict[str, Any]:
             raise UserError(f"{name}={value} must be finite; a config is stored as JSON")
         try:
             msgspec.json.encode(value)
-        except TypeError as error:
+        except (TypeError, UnicodeEncodeError) as error:
             place, part = _unstorable(name, value)
+            if isinstance(part, str):
+                raise UserError(f"{place}={part!r} is no text in UTF-8, as a config is stored; rename it") from error
             raise UserError(
                 f"{place} is a {type(part).__name__}, which JSON cannot hold, as a config is stored; make it a frozen "
                 "dataclass of numbers, texts and the like, or keep it out of the config"
@@ -87,7 +89,7 @@ def _unstorable(name: str, value: Any) -> tuple[str, Any]:
     for key, part in parts:
         try:
             msgspec.json.encode(part)
-        except TypeError:
+        except (TypeError, UnicodeEncodeError):
             return _unstorable(f"{name}.{key}", part)
     return name, value
 
@@ -106,7 +108,7 @@ def check_plain(name: str, value: Any) -> None:
     """Raises UserError naming a part of a value that JSON does not hold, or does not give back as it was."""
     try:
         stored = msgspec.json.decode(msgspec.json.encode(value))
-    except TypeError as error:
+    except (TypeError, UnicodeEncodeError) as error:
         raise UserError(
             f"{name}={value!r:.200} is not plain data ({error}), as a config is stored; {_PLAIN}"
         ) from error

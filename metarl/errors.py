@@ -49,12 +49,12 @@ class EnvFault(Exception):
         return f"{name} raised {self._raised} on task {self._task!r}, seed {self._when}; fix the env"
 
 
-def sentence_of(error: Exception) -> str:
+def sentence_of(error: BaseException) -> str:
     """'KeyError: 'goal'', on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def place_of(error: Exception, *, beside: Path | None = None) -> str:
+def place_of(error: BaseException, *, beside: Path | None = None) -> str:
     """' (my_env.py, line 12)': where it was raised, or the last line before it went into an installed package.
 
     Lines of the folder `beside` are of ours, which called what raised.

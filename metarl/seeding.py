@@ -32,9 +32,11 @@ class Stream(IntEnum):
 
 
 def checked_key(seed: SeedKey) -> SeedKey:
-    """The key itself. Raises UserError for anything but a tuple of whole numbers, such as a number alone."""
-    if not (isinstance(seed, tuple) and all(isinstance(part, (int, np.integer)) for part in seed)):
-        raise UserError(f"seed={seed!r} must be a tuple of whole numbers; write ({seed!r},) for one")
+    """The key itself. Raises UserError for anything but a tuple of whole numbers >= 0, such as a number alone."""
+    whole = (int, np.integer)
+    if not (isinstance(seed, tuple) and seed and all(isinstance(part, whole) and part >= 0 for part in seed)):
+        remedy = f"write ({seed!r},) for one" if isinstance(seed, whole) else "write one such as (0, 1)"
+        raise UserError(f"seed={seed!r} must be a tuple of whole numbers >= 0; {remedy}")
     return seed
 
 

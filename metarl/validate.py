@@ -115,9 +115,11 @@ def _check(field: str, item: Any, kind: Any, *, of: Any = None) -> None:
         close = nearest(str(item), map(str, arguments))
         raise SettingError(f"{field}={item!r} must be {' or '.join(map(repr, arguments))}; take one of them{close}")
     elif origin is tuple:
-        if isinstance(item, list):
-            raise SettingError(f"{field}={item!r} must be a tuple; write {tuple(item)!r}")
-        for inner in item if isinstance(item, tuple) else (item,):
+        if not isinstance(item, tuple):
+            items = item.tolist() if isinstance(item, np.ndarray) else item
+            remedy = f"write {tuple(items) if isinstance(items, list) else (item,)!r}"
+            raise SettingError(f"{field}={item!r} must be a tuple; {remedy}")
+        for inner in item:
             _check(field, inner, arguments[0], of=item)
     elif NoneType in arguments and item is not None:
         _check(field, item, arguments[0], of=of)

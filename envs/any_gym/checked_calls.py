@@ -119,7 +119,7 @@ def _result_of(reference: str, call: str, function: Callable[[], Any]) -> Any:
         return function()
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # an env that ends its process would end the run without a word
         if isinstance(error, ValueError) and "unpack" in str(error):
             return error
         raise fault_of(reference, call, error) from error

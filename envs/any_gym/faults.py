@@ -18,11 +18,11 @@ def faults_of(reference: str, call: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise fault_of(reference, call, error) from error
 
 
-def fault_of(reference: str, call: str, error: Exception) -> UserError:
+def fault_of(reference: str, call: str, error: BaseException) -> UserError:
     """A worker hands on the sentence alone, without the traceback: so it has the place, too."""
     return UserError(
         f"env {reference!r}: {call} raised {sentence_of(error)}{place_of(error, beside=_HERE)}; fix the env"

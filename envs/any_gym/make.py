@@ -174,7 +174,7 @@ def make_env(reference: str, kwargs: Mapping[str, Any]) -> gym.Env:
         env = factory_of(reference)(**kwargs)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         given = ", ".join(f"{name}={value!r}" for name, value in kwargs.items()) or "no keywords"
         raise UserError(f"env {reference!r} cannot be made with {given}: {sentence_of(error)}") from error
     if not isinstance(env, gym.Env):

@@ -72,8 +72,6 @@ def Uniform(low: float, high: float, *, size: int | None = None) -> Range:
 
 def LogUniform(low: float, high: float, *, size: int | None = None) -> Range:
     """As Uniform, with its logarithm uniform: for factors, such as LogUniform(0.5, 2). Both ends > 0."""
-    if not low > 0:
-        raise UserError(f"LogUniform({low:g}, {high:g}) has no logarithm at its low end; start above 0")
     return _interval("log_uniform", low, high, size)
 
 
@@ -87,8 +85,14 @@ def Choice(*values: Any) -> Range:
 
 
 def _interval(kind: Literal["uniform", "log_uniform"], low: float, high: float, size: int | None) -> Range:
+    name = "Uniform" if kind == "uniform" else "LogUniform"
+    low, high = plain(low), plain(high)
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, (int, float)):
+            raise UserError(f"{name}({low!r}, {high!r}) must go from one number to another; draw lists by size=")
+    if kind == "log_uniform" and not low > 0:
+        raise UserError(f"LogUniform({low:g}, {high:g}) has no logarithm at its low end; start above 0")
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        name = "Uniform" if kind == "uniform" else "LogUniform"
         raise UserError(
             f"{name}({low:g}, {high:g}) is empty: its low end must be below its high end and both finite; "
             "swap or widen them, and give a fixed value in `kwargs`"

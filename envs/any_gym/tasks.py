@@ -74,6 +74,12 @@ class GymTasks(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "env", reference_to(self.env))
+        for name in ("vary", "model", "options", "kwargs"):
+            group = getattr(self, name)
+            if not (isinstance(group, dict) and all(isinstance(key, str) for key in group)):
+                raise UserError(
+                    f"env {self.env!r}: {name}={group!r:.60} must be a dict by name; write e.g. {name}={{'g': ...}}"
+                )
         check_plain(f"env {self.env!r}: kwargs", self.kwargs)
         varies = bool(self.vary or self.model or self.options or self.own_tasks)
         if not (varies or self.one_task):

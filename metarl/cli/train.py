@@ -131,7 +131,7 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
 
 
 def _end(arguments: TrainArguments, config: Any, trainer: Trainer, trackers: Trackers, films: Path) -> bool:
-    """Evaluate a trained learner, show and store its scores, draw its report. False if a signal came before that.
+    """Evaluate a trained learner, show and store its scores, draw its report. False if a signal came meanwhile.
 
     `films` is where trackers find those until they are closed.
     """
@@ -147,13 +147,15 @@ def _end(arguments: TrainArguments, config: Any, trainer: Trainer, trackers: Tra
         _report(path, experiment, results, trainer, config)
     if stop.requested:
         return False
-    with StopSignal(cleanup=experiment.close):
+    with StopSignal(cleanup=experiment.close) as stop:
         if arguments.report:
             page, filmed = report_at_the_end(path, experiment, seed=seed)
         for name in PICTURES:
             trackers.picture(name, path / f"{name}.png")
         if arguments.track:
             _tell_films(trackers, filmed, films)
+    if stop.requested:
+        return False
     say(_next_commands(path, experiment, stored_name(arguments.experiment)))
     if page is not None:
         say(f"the report is {page}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -101,5 +102,7 @@ class LoopedLanes:
         return [lane for lane in self._lanes if lane is not None]
 
     def close(self) -> None:
-        for lane in self.lanes():
-            lane.close()
+        """All of them, also where one raises."""
+        with ExitStack() as stack:
+            for lane in self.lanes():
+                stack.callback(lane.close)

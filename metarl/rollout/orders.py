@@ -23,7 +23,7 @@ Waits = Callable[[], tuple[list[GroupResult], float]]
 START_SECONDS = 600.0
 """A worker that is not ready by then is taken for hung. Imports alone take 10 s and more on a busy machine."""
 CLOSE_SECONDS = 2.0
-"""What idle workers are given to close their environments."""
+"""What workers are given to close their environments."""
 CLOSED = "the pool was closed before the episodes of a submission were there; wait for them before closing it"
 
 
@@ -69,14 +69,11 @@ class OrderThread:
     def __init__(
         self,
         run: Callable[[Order], list[GroupResult]],
-        end_workers: Callable[[bool], None],
+        end_workers: Callable[[], None],
         *,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
-        """All are called in the thread but `wake`, which makes `run` look whether its order was cancelled.
-
-        `end_workers`: True lets those that are idle close their environments.
-        """
+        """All are called in the thread but `wake`, which makes `run` look whether its order was cancelled."""
         self._run, self._end_workers, self._wake = run, end_workers, wake
         self._thread: threading.Thread | None = None
         self._order: Order | None = None
@@ -111,7 +108,7 @@ class OrderThread:
         self._wake()
 
     def close(self) -> None:
-        """Workers close their environments and end; those in the middle of a group are killed. Safe to call twice."""
+        """Workers close their environments and end, also in the middle of a group. Safe to call twice."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -127,10 +124,10 @@ class OrderThread:
                 results = self._run(order)
                 order.outcomes.put((results, time.monotonic() - order.began_at))
             except BaseException as error:
-                self._end_workers(False)  # one in the middle of a group would answer what nobody asks any more
+                self._end_workers()  # one in the middle of a group would answer what nobody asks any more
                 order.outcomes.put(WorkerError(CLOSED) if isinstance(error, Cancelled) else error)
             order = results = None  # they are the caller's: here they would stay until the next order
-        self._end_workers(True)
+        self._end_workers()
 
 
 def check_lost(failed: Failed, lost: int, who: str, *, max_tries: int, spare: int) -> None:

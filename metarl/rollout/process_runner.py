@@ -180,17 +180,21 @@ class ProcessRunner:
         order.tell_lost(failed.traceback, of=self._tasks.name)
 
     def _replace(self, worker: Worker) -> None:
-        worker.kill()
+        _end_all([worker])
         self._workers.remove(worker)
         self.restarts += 1
 
-    def _end(self, gently: bool) -> None:
-        idle = [worker for worker in self._workers if worker.is_ready] if gently else []
-        for worker in idle:
-            worker.ask_to_close()
-        end, left = time.monotonic() + CLOSE_SECONDS, {worker.sentinel for worker in idle}
-        while left and (seconds := end - time.monotonic()) > 0:
-            left -= set(wait(left, timeout=seconds))
-        for worker in self._workers:
-            worker.kill()
+    def _end(self) -> None:
+        _end_all(self._workers)
         self._workers = []
+
+
+def _end_all(workers: Sequence[Worker]) -> None:
+    """Those that do not close their environments in time, being stopped or in C code, are killed."""
+    for worker in workers:
+        worker.ask_to_end()
+    end, left = time.monotonic() + CLOSE_SECONDS, {worker.sentinel for worker in workers}
+    while left and (seconds := end - time.monotonic()) > 0:
+        left -= set(wait(left, timeout=seconds))
+    for worker in workers:
+        worker.kill()

@@ -172,8 +172,8 @@ class RayRunner:
         self._members.remove(member)
         self.restarts += 1
 
-    def _end(self, gently: bool) -> None:
-        idle = [member for member in self._members if member.is_ready and member.group is None] if gently else []
+    def _end(self) -> None:
+        idle = [member for member in self._members if member.is_ready and member.group is None]
         if idle:
             closed = [member.actor.close.remote() for member in idle]
             self._ray.wait(closed, num_returns=len(closed), timeout=CLOSE_SECONDS)

@@ -13,8 +13,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from types import FrameType
 from typing import NoReturn
 
 import torch
@@ -108,25 +110,46 @@ def of_its_text(error: UserError) -> UserError:
     return UserError(str(error))
 
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class _Ended(BaseException):
+    """By a signal. No Exception, so that no handler of an env's faults takes it for one."""
+
+
+def _break_off(number: int, frame: FrameType | None) -> NoReturn:
+    for ending in _ENDING:
+        signal.signal(ending, signal.SIG_IGN)  # the environments are being closed now
+    raise _Ended
+
+
 def worker_main(connection: Connection, tasks: TaskDistribution, non_finite: NonFinite) -> None:
-    """A worker's life: take groups of jobs and run them, until the parent says so or is gone."""
+    """A worker's life: take groups of jobs and run them, until the parent says so or is gone.
+
+    SIGTERM breaks a group off and closes its environments, whose own child processes would stay behind otherwise.
+    """
     # Ctrl-C goes to the whole process group; the parent alone decides what becomes of its workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _die_with_parent()
     torch.set_num_threads(1)
     runner = GroupRunner(tasks, non_finite=non_finite)
     try:
+        for number in _ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP under nohup
+                signal.signal(number, _break_off)
         _send(connection, Ready())
         _serve(connection, tasks, runner)
     except (EOFError, ConnectionError):
         pass  # the parent is gone
+    except _Ended:
+        with suppress(Exception):
+            runner.close()
     sys.stdout.flush()
     os._exit(0)  # at once: taking torch down in order takes longer, and frees nothing that this does not
 
 
 def _serve(connection: Connection, tasks: TaskDistribution, runner: GroupRunner) -> None:
-    """Run one group after another, until asked to close. Raises EOFError or ConnectionError if the parent is gone."""
+    """Run one group after another. Raises EOFError or ConnectionError if the parent is gone."""
     block: SharedBlock | None = None
     while True:
         try:
@@ -136,9 +159,6 @@ def _serve(connection: Connection, tasks: TaskDistribution, runner: GroupRunner)
         except Exception:  # a class that cannot be imported here
             _send(connection, Failed(traceback.format_exc()))
             continue
-        if kind == "close":
-            runner.close()
-            return
         if kind == "attach":
             block = receive_block(connection, *content)
             continue
@@ -263,12 +283,9 @@ class Worker:
         arrays = arrays_in(self._block.bytes, self._tasks.spec, per_job * len(jobs), self._steps)
         return episodes_by_job(arrays, len(jobs), per_job=per_job)
 
-    def ask_to_close(self) -> None:
-        """An idle worker closes its environments and ends; `kill` is to follow."""
-        try:
-            _send(self.connection, ("close",))
-        except OSError:
-            pass
+    def ask_to_end(self) -> None:
+        """It closes its environments and ends, also in the middle of a group; `kill` is to follow."""
+        self._process.terminate()
 
     def kill(self) -> None:
         """End the process now, if it has not ended, and free what it held; safe to call twice."""

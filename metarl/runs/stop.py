@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -31,7 +31,8 @@ class StopSignal:
         self, cleanup: Callable[[], Any] = lambda: None, *, when: Callable[[], str] = lambda: "once this step is whole"
     ) -> None:
         """`when`, in the answer to a signal, says when the work will be whole."""
-        self._when, self.cleanup = when, cleanup
+        self._when = when
+        self.cleanup = cleanup
         """Called at the second signal before the process ends: kills the workers.
 
         It must neither print nor take a lock that the interrupted code may hold.
@@ -75,9 +76,10 @@ class StopSignal:
         if self.requested:
             self._end()
         self.signal_name = signal.Signals(number).name
-        when = "" if self._interruptible else f" {self._when()}"
+        when = "now" if self._interruptible else self._when()
         # straight to the descriptor: the interrupted code may be in the middle of printing
-        os.write(2, f"\n{self.signal_name}: stopping{when}; once more ends at once\n".encode())
+        with suppress(OSError):  # such as of a terminal that has hung up
+            os.write(2, f"\n{self.signal_name}: stopping {when}; once more ends at once\n".encode())
         if self._interruptible:
             raise Stopped(self.signal_name)
 

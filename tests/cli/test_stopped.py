@@ -73,6 +73,33 @@ def test_a_signal_in_the_report_leaves_it_whole(tmp_path: Path, monkeypatch, cap
     assert "SIGHUP: stopping once this step is whole" in capfd.readouterr().err
 
 
+def test_a_signal_in_the_page_of_the_report_is_not_swallowed(tmp_path: Path, monkeypatch, capfd) -> None:
+    report = train_command.report_at_the_end
+
+    def interrupted(*args, **more):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return report(*args, **more)
+
+    monkeypatch.setattr(train_command, "report_at_the_end", interrupted)
+    assert main(arguments(tmp_path / "run")) == 130
+    assert (tmp_path / "run" / "evaluation.json").exists()
+    assert "SIGTERM: stopping once this step is whole" in capfd.readouterr().err
+
+
+def test_a_signal_while_it_waits_is_told_at_once(tmp_path: Path, monkeypatch, capfd) -> None:
+    evaluate = train_command.evaluate_both
+
+    def interrupted(*args, **more):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(*args, **more)
+
+    monkeypatch.setattr(train_command, "evaluate_both", interrupted)
+    assert main(arguments(tmp_path / "run")) == 130
+    first, second, *_ = [line for line in capfd.readouterr().err.splitlines() if "stop" in line]
+    assert first == "SIGTERM: stopping now; once more ends at once"
+    assert second.startswith("stopped after 2 of 2 iterations, all saved")
+
+
 def test_the_end_of_a_run_says_what_to_do_next(tmp_path: Path, capsys) -> None:
     run = tmp_path / "a run"
     assert main(arguments(run)) == 0

@@ -79,6 +79,19 @@ class LuckOfTheProcess(Point):
 # ---- what it returns later, or is refused at once
 
 
+class FailsAtItsEnd(Point):
+    """And says so then alone."""
+
+    def step(self, action):
+        obs, reward, *_ = super().step(action)
+        return obs, reward, self.t == 40, False, {"success": False} if self.t == 40 else {}
+
+
+class EndsItsProcess(Point):
+    def step(self, action):
+        raise SystemExit(3)
+
+
 class Later(Point):
     """From step 25 on, which is after the first look, something else: `what` names it."""
 

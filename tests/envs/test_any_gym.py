@@ -155,6 +155,11 @@ def test_what_an_env_says_of_success_is_seen_at_the_first_look() -> None:
     assert GymTasks(f"{POINTS}:Point", vary=vary, horizon_steps=5).spec.measures_success is None
 
 
+def test_what_an_env_says_of_success_at_the_end_of_an_episode_is_seen_too() -> None:
+    tasks = GymTasks(f"{POINTS}:FailsAtItsEnd", vary={"goal": Uniform(-1, 1)}, horizon_steps=50)
+    assert tasks.spec.measures_success is True
+
+
 def test_options_reach_reset() -> None:
     tasks = GymTasks(Walk, options={"goal": Uniform(-1, 1, size=2)}, horizon_steps=10)
     (task,) = draw(tasks, 1)
@@ -378,6 +383,12 @@ def walk(name: str) -> GymTasks:
         (lambda: Uniform(5, 2), "Uniform(5, 2) is empty"),
         (lambda: LogUniform(0, 2), "no logarithm at its low end"),
         (lambda: Choice(), "nothing to choose"),
+        (lambda: Uniform("0", 1), "Uniform('0', 1) must go from one number to another"),  # type: ignore[arg-type]
+        (lambda: Uniform(np.zeros(2), np.ones(2)), "must go from one number to another; draw lists by size="),
+        (lambda: LogUniform(None, 1), "LogUniform(None, 1) must go from one number"),  # type: ignore[arg-type]
+        (lambda: GymTasks(Walk, vary=["speed"]), "vary=['speed'] must be a dict by name"),  # type: ignore[arg-type]
+        (lambda: GymTasks(Walk, vary={1: Uniform(0, 1)}), "must be a dict by name; write"),  # type: ignore[arg-type]
+        (lambda: with_keyword("\udcff"), "is not plain data ('utf-8' codec can't encode"),
         (lambda: with_keyword(Mode.HARD), "kwargs.mode=<Mode.HARD: 'hard'> would come back from config.json as 'hard'"),
         (lambda: with_keyword(Level.FIRST), "kwargs.mode=<Level.FIRST: 1> would come back from config.json as 1"),
         (lambda: with_keyword({0: 50.0}), "the key 0 of env 'tests.envs.point_envs:Point': kwargs.mode would come"),
@@ -397,6 +408,7 @@ def walk(name: str) -> GymTasks:
         (lambda: point("one_for_all"), "its factory returns the same env at each call"),
         (lambda: point("NoFlag"), "terminated of step is array([False, False]), not a truth value"),
         (lambda: point("NothingSeen"), "it is None, no array of numbers"),
+        (lambda: point("EndsItsProcess"), "step raised SystemExit: 3 (point_envs.py, line"),
         (lambda: point("CloseRaises"), "close raised AttributeError: 'CloseRaises' object has no attribute 'server'"),
         (
             lambda: GymTasks(f"{POINTS}:BuildsAnew", model={"body_mass": LogUniform(0.1, 10)}, horizon_steps=5),

@@ -46,6 +46,9 @@ def test_numbers_stay_what_they_are():
 
 def test_a_seed_that_is_no_tuple_is_named():
     assert checked_key((0, Stream.TASKS, np.int64(3))) == (0, 1, 3)
-    for seed in (0, "ab", (0, 1.5)):
-        with pytest.raises(UserError, match=r"^seed=.* must be a tuple of whole numbers; write \("):
+    for seed, remedy in (
+        (0, r"\(0,\) for one"),
+        *((bad, r"one such as \(0, 1\)") for bad in ("ab", (0, 1.5), (-1,), [0], ())),
+    ):
+        with pytest.raises(UserError, match=rf"^seed=.* must be a tuple of whole numbers >= 0; write {remedy}"):
             checked_key(seed)  # type: ignore[arg-type]

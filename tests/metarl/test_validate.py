@@ -77,6 +77,10 @@ def test_numbers_of_numpy_are_pythons_own_afterwards():
 def test_a_list_for_a_tuple_is_named():
     with pytest.raises(ValueError, match=r"^sizes=\[8, 8\] must be a tuple; write \(8, 8\)$"):
         Typed(sizes=[8, 8])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^sizes=array\(\[8, 8\]\) must be a tuple; write \(8, 8\)$"):
+        Typed(sizes=np.array([8, 8]))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^sizes=8 must be a tuple; write \(8,\)$"):
+        Typed(sizes=8)  # type: ignore[arg-type]
 
 
 def test_choices():

@@ -323,7 +323,7 @@ def test_a_seed_that_is_a_number_alone_is_named():
         behaviour = AGENTS["random"].make(Scripted().spec, torch.Generator()).behaviour()
         drawn = Scripted().sample(1, rng=np.random.default_rng(0))
         episodes = {"support_episodes": 1, "query_episodes": 1}
-        with pytest.raises(UserError, match=r"seed=0 must be a tuple of whole numbers; write \(0,\)"):
+        with pytest.raises(UserError, match=r"seed=0 must be a tuple of whole numbers >= 0; write \(0,\)"):
             collect_meta_batch(pool, behaviour, drawn, **episodes, seed=0)  # type: ignore[arg-type]
 
 

@@ -207,6 +207,28 @@ def test_environments_are_closed_when_the_pool_is(tmp_path):
     assert not alive([child])
 
 
+@pytest.mark.parametrize("end", ["stop", "close", "error", "deadline"])
+def test_environments_in_the_middle_of_a_group_are_closed(tmp_path, end):
+    """By Ctrl-C or SIGTERM, by the pool's close, by an error in another group, and where a group takes too long."""
+    child, faults = tmp_path / "child", {"kind": "hang", "at": 2, "marker": None}
+    jobs = [job({"child": str(child), "fault": faults})]
+    if end == "error":
+        jobs += [job({"fault": {"kind": "nap", "at": 2, "marker": None}}), job({"nan_obs_at": 3})]
+    config = PoolConfig(workers=2, lanes_per_group=1, max_tries=1, deadline_seconds=1.5 if end == "deadline" else 60)
+    with RolloutPool(Scripted(), config) as pool:
+        pending = pool.submit(jobs, NoisyActor())
+        wait_until(lambda: child.exists() and child.read_text(), seconds=60, what="a child was started")
+        process = psutil.Process(int(child.read_text()))
+        if end == "stop":
+            with StopSignal() as stop, pytest.raises(Stopped), stop.interruptible():
+                threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+                pending.wait()
+        elif end != "close":
+            with pytest.raises(UserError if end == "error" else WorkerError):
+                pending.wait()
+    assert not alive([process])
+
+
 def test_an_environment_that_hangs_in_its_close_is_ended_in_a_bounded_time():
     before = psutil.Process().children()
     with RolloutPool(Scripted(), PoolConfig(workers=1)) as pool:

@@ -38,7 +38,7 @@ def test_the_answer_comes_at_once_and_says_when_it_stops(capfd):
         assert capfd.readouterr().err == "\nSIGTERM: stopping once iteration 3 of 9 is whole; once more ends at once\n"
     with StopSignal() as stop, pytest.raises(Stopped), stop.interruptible():
         send(signal.SIGINT)
-    assert capfd.readouterr().err == "\nSIGINT: stopping; once more ends at once\n"
+    assert capfd.readouterr().err == "\nSIGINT: stopping now; once more ends at once\n"
 
 
 def test_waiting_is_abandoned_at_once():

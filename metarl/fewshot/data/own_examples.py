@@ -122,7 +122,7 @@ def _images(path: Path) -> OwnExamples:
         raise UserError(f"{path} is no folder; the run takes images: give {FORMS['images']}")
     if classes := dict(image_classes(path)):
         files = [file for images in classes.values() for file in images]
-        labels = [name for name, images in classes.items() for _ in images]
+        labels = [plain_name(name) for name, images in classes.items() for _ in images]
     else:
         files, labels = image_files(path), None
     return OwnExamples(files, [str(file.relative_to(path)) for file in files], labels)
@@ -157,4 +157,5 @@ def _arrays(path: Path) -> OwnExamples:
     if y is not None and y.shape != (len(X),):
         raise UserError(f"{path} has y of the shape {y.shape} beside {len(X)} examples, which must be ({len(X)},)")
     labels = None if y is None or len(y) == 0 else labels_of(y, what=f"examples in {path}").tolist()
+    labels = labels and [plain_name(label) if isinstance(label, str) else label for label in labels]
     return OwnExamples(X, [str(i) for i in range(len(X))], labels)

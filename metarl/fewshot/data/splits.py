@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,7 +23,16 @@ def plain_name(name: str) -> str:
 
 def check_splits(splits: ClassSplits, names: Sequence[str]) -> None:
     """Raises UserError naming a class that two splits share, because its score would be memory, not adaptation, or
-    one that is in a split twice or not among the `names`."""
+    one that is in a split twice or not among the `names`. Warns of names that differ in case alone: 'a' and 'A' may be
+    two letters, and 'dog' and 'Dog' one class."""
+    alike: dict[str, str] = {}
+    for name in (names[int(c)] for classes in splits.values() for c in classes if 0 <= c < len(names)):
+        if (other := alike.setdefault(plain_name(name).casefold(), name)) != name:
+            warnings.warn(
+                f"classes {other!r} and {name!r} differ in case alone, and count as two; give them one name if they "
+                "are one",
+                stacklevel=2,
+            )
     seen: dict[int, str] = {}
     for split, classes in splits.items():
         for c in map(int, classes):

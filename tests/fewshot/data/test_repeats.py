@@ -76,6 +76,20 @@ def test_names_that_look_alike_are_one_class(tmp_path: Path) -> None:
     assert read_own(tmp_path / "t.csv", "texts", need_labels=True).labels == [COMPOSED] * 2
 
 
+def test_names_that_look_alike_are_one_label_of_ones_own_examples(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", X=np.zeros((3, 2)), y=np.array(["c0", "c0 ", DECOMPOSED]))
+    assert read_own(tmp_path / "a.npz", "arrays", need_labels=True).labels == ["c0", "c0", COMPOSED]
+    pictures(tmp_path / "folder" / DECOMPOSED, [1])
+    assert read_own(tmp_path / "folder", "images", need_labels=True).labels == [COMPOSED]
+
+
+def test_names_that_differ_in_case_alone_are_told(tmp_path: Path) -> None:
+    for number, name in enumerate(["train/dog", "train/bee", "test/Dog", "test/gnu"]):
+        pictures(tmp_path / name, [60 * number + i for i in range(3)])
+    with pytest.warns(UserWarning, match="classes 'dog' and 'Dog' differ in case alone, and count as two"):
+        image_folder(ImageFolderConfig(root=str(tmp_path), size=8, channels=1, test_queries=1), EPISODES)
+
+
 def test_booleans_are_numbers(tmp_path: Path) -> None:
     X = (np.arange(24)[:, None] >> np.arange(5)) & 1 == 1
     source = arrays_file(save(tmp_path / "a.npz", X, np.arange(24) // 2), EPISODES)
