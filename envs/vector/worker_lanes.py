@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 import signal
 import traceback
 import warnings
@@ -22,7 +21,7 @@ from metarl.tasks import EnvStep, Lanes, TaskDistribution
 from metarl.types import Task
 
 _CONTEXT = multiprocessing.get_context("spawn")  # fork under torch's threads can deadlock
-_STEP, _DONE = b"step", b"done"  # sent as they are; all else is pickled
+_STEP, _DONE = "step", "done"
 
 
 # ---- in the worker
@@ -34,23 +33,11 @@ def _serve(connection: Connection, tasks: TaskDistribution, num_lanes: int) -> N
     try:
         block = receive_block(connection, *connection.recv())
         rows, env = rows_in(block.bytes, tasks.spec, num_lanes), tasks.make_env(num_lanes)
-        connection.send_bytes(_DONE)
+        connection.send(_DONE)
         while True:
-            _send(connection, _answer(env, rows, _received(connection)))
+            connection.send(_answer(env, rows, connection.recv()))
     except (EOFError, ConnectionError):
         pass  # the parent is gone, or wants no more
-
-
-def _send(connection: Connection, message: Any) -> None:
-    if isinstance(message, bytes):
-        connection.send_bytes(message)
-    else:
-        connection.send(message)
-
-
-def _received(connection: Connection) -> Any:
-    message = connection.recv_bytes()
-    return message if message in (_STEP, _DONE) else pickle.loads(message)
 
 
 def _answer(env: Any, rows: Rows, order: Any) -> Any:
@@ -111,11 +98,11 @@ class _Worker:
 
     def order(self, order: Any) -> None:
         """Raises OSError where it is dead."""
-        _send(self._connection, order)
+        self._connection.send(order)
 
     def answer(self) -> Any:
         """Raises OSError or EOFError where it is dead."""
-        return _received(self._connection)
+        return self._connection.recv()
 
     def close(self) -> None:
         self._process.kill()

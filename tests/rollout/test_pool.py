@@ -628,4 +628,4 @@ def test_a_script_without_main_guard_is_told_of_it(parent):
     assert process.returncode == 1
     last = err[err.rindex("WorkerError") :]
     assert "leaked" not in err  # as multiprocessing says of shared memory that nobody unlinked
-    assert "died before it was ready" in last and "if __name__ == '__main__'" in last
+    assert "before it was ready" in last and "if __name__ == '__main__'" in last
