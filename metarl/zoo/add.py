@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
+from metarl.config import NAMES_FILES, marked_names
 from metarl.errors import UserError
 from metarl.files import inside, read_plain, replace_file
 from metarl.runs.checkpoint import save_checkpoint
@@ -46,7 +48,10 @@ def add_entry(
         target.mkdir(parents=True)
         try:
             for file in (CONFIG, VERSIONS):
-                replace_file(target / file, read_plain(inside(run_dir, file), max_bytes=MAX_CONFIG_BYTES))
+                content = read_plain(inside(run_dir, file), max_bytes=MAX_CONFIG_BYTES)
+                if file == CONFIG:
+                    content = without_folders(content, marked_names(run.config, NAMES_FILES))
+                replace_file(target / file, content)
             checkpoint = save_checkpoint(target / CHECKPOINTS, state["iteration"], state)
             load_learner(run.experiment, state, checkpoint)
             results = evaluate(run.experiment, run.config.trainer.seed)
@@ -58,6 +63,18 @@ def add_entry(
     finally:
         run.experiment.close()
     return card
+
+
+def without_folders(stored: bytes, names: Collection[str]) -> bytes:
+    """config.json, with files by their last name alone: where they lie on one's own machine is nobody else's matter."""
+    content = msgspec.json.decode(stored)
+    for name in names:
+        *path, leaf = name.split(".")
+        part = content["config"]
+        for key in path:
+            part = part[key]
+        part[leaf] = Path(part[leaf]).name
+    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 
 def _state(run: Run) -> dict[str, Any]:

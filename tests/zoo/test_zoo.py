@@ -14,6 +14,7 @@ import metarl
 from metarl.cli.main import main
 from metarl.cli.zoo import headline
 from metarl.runs.checkpoint import list_checkpoints, load_checkpoint
+from metarl.zoo.add import without_folders
 from metarl.zoo.card import Card, check_files, read_card, write_card
 from metarl.zoo.entries import BUILT_IN, entries, find_entry
 
@@ -57,6 +58,12 @@ def test_it_holds_what_acts_in_16_bits_and_nothing_else(run: Path, made: Path) -
     for name, tensor in theta.items():
         torch.testing.assert_close(kept[name], tensor.half(), rtol=0, atol=0)
     assert published.stat().st_size < 0.7 * whole.stat().st_size
+
+
+def test_what_is_given_away_does_not_say_where_ones_own_files_lie() -> None:
+    stored = {"experiment": "images", "config": {"data": {"root": "/home/ada/parts", "size": 28}, "seed": 1}}
+    given = json.loads(without_folders(json.dumps(stored).encode(), {"data.root"}))
+    assert given == stored | {"config": {"data": {"root": "parts", "size": 28}, "seed": 1}}
 
 
 def test_evaluate_gives_the_numbers_of_the_card_again(zoo: Path, tmp_path: Path, capsys) -> None:
