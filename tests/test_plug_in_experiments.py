@@ -141,7 +141,7 @@ def test_other_agents_on_the_same_tasks(agent: str, tmp_path: Path, monkeypatch:
         ),
         (
             ("horizon_steps=5", "num_test_tasks=5"),
-            "has no time limit, for it is a class or function; give horizon_steps",
+            "is a class or function, without a time limit; give horizon_steps",
         ),
     ],
 )

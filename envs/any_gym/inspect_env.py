@@ -123,6 +123,7 @@ def _says_success(reference: str, lane: GymLane, task: Task, num_steps: int) -> 
     """Whether it does so anywhere in a whole episode, such as at its end."""
     env = lane.become(task.params)
     checked_reset(reference, env, 0, task.params.get("options"))
+    env.action_space.seed(0)
     for _ in range(num_steps):
         step = checked_step(reference, env, env.action_space.sample())
         if step.success is not None:

@@ -128,8 +128,9 @@ def needed_horizon(reference: str) -> int:
     """The time limit that the env is registered with, however far. Raises UserError where there is none."""
     limit = _registered_limit(reference)
     if limit is None:
-        why = "is registered without one" if reference.rpartition(":")[2] in gym.registry else "is a class or function"
-        raise UserError(f"env {reference!r} has no time limit, for it {why}; give horizon_steps")
+        is_registered = reference.rpartition(":")[2] in gym.registry
+        what = "is registered without a time limit" if is_registered else "is a class or function, without a time limit"
+        raise UserError(f"env {reference!r} {what}; give horizon_steps")
     return limit
 
 

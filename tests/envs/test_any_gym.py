@@ -307,7 +307,7 @@ def walk(name: str) -> GymTasks:
         (lambda: GymTasks(lambda: Walk(), vary=SPEED), "cannot be pickled"),
         (lambda: GymTasks(Walk(), vary=SPEED), "not a live"),
         (lambda: GymTasks(Walk), "nothing varies between tasks"),
-        (lambda: GymTasks(Walk, vary=SPEED), "has no time limit, for it is a class or function; give horizon_steps"),
+        (lambda: GymTasks(Walk, vary=SPEED), "is a class or function, without a time limit; give horizon_steps"),
         (lambda: GymTasks(f"{HERE}:OldStep", vary=SPEED, horizon_steps=5), "step returned 4 values instead of"),
         (
             lambda: GymTasks(f"{HERE}:OldReset", vary=SPEED, horizon_steps=5),
