@@ -164,7 +164,7 @@ def apply_overrides(config: Config, pairs: Sequence[tuple[str, str]]) -> Config:
     or one that a `__post_init__` refuses. The path of a file is made absolute: it is of the folder where it is given,
     and a stored config is read in another.
     """
-    leaves, files = _leaves(config), {".".join(path) for path in _marked(config, NAMES_FILES)}
+    leaves, files = _leaves(config), marked_names(config, NAMES_FILES)
     changes: dict[str, Any] = {}
     for name, given in pairs:
         path, text = _resolve_of(config, name, given, pairs, leaves)

@@ -70,6 +70,15 @@ def read_plain(path: Path, *, max_bytes: int) -> bytes:
         return file.read(max_bytes + 1)[:max_bytes]
 
 
+def reserve(descriptor: int, num_bytes: int) -> None:
+    """Give a new file that size, and take its pages now where the system can: later, a full disk or memory ends the
+    process by SIGBUS. Raises OSError."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, num_bytes)
+    else:  # macOS
+        os.truncate(descriptor, num_bytes)
+
+
 def make_directories(path: Path) -> list[Path]:
     """Make the directory and its parents; those made, deepest first. Raises OSError, and leaves none then."""
     made: list[Path] = []

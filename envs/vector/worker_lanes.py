@@ -147,8 +147,9 @@ class WorkerLanes:
         if self._exchange({i: orders[i] for i in died}):
             names = ", ".join(dict.fromkeys(task.id for i in died for task in orders[i][1]))
             raise WorkerError(f"a worker process of the vector env died twice at the reset of one of {names}")
-        self._obs[lanes] = self._gathered(parts, "obs")
-        return self._obs[lanes]
+        obs = self._gathered(parts, "obs")
+        self._obs[lanes] = obs
+        return obs
 
     def step(self, lanes: Lanes, actions: NDArray) -> EnvStep:
         parts = self._parts(lanes)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from metarl.errors import UserError
+from metarl.files import reserve
 
 HAS_ANONYMOUS = hasattr(os, "memfd_create")
 """Linux, where Python was built against a C library that has it (glibc 2.27)."""
@@ -150,11 +151,8 @@ class _NamedBlock:
 
 def _reserve(descriptor: int, size: int) -> None:
     """Take the pages now: what is free counts neither what other workers were promised nor what they write later."""
-    if not hasattr(os, "posix_fallocate"):
-        os.truncate(descriptor, size)
-        return
     try:
-        os.posix_fallocate(descriptor, 0, size)
+        reserve(descriptor, size)
     except OSError as error:
         raise UserError(
             f"shared memory has no room left for another {(size >> 20) + 1} MiB ({error.strerror}); give the container "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import mmap
-import os
 import tempfile
 
 import torch
 from torch import Tensor
 
 from metarl.errors import UserError
+from metarl.files import reserve
 
 
 def mapped(*shape: int, dtype: torch.dtype) -> Tensor:
@@ -23,10 +23,7 @@ def mapped(*shape: int, dtype: torch.dtype) -> Tensor:
         return torch.zeros(shape, dtype=dtype)
     try:
         with tempfile.TemporaryFile() as file:
-            if hasattr(os, "posix_fallocate"):  # all of it now: a disk that is full later ends the process by SIGBUS
-                os.posix_fallocate(file.fileno(), 0, num_bytes)
-            else:  # macOS
-                file.truncate(num_bytes)
+            reserve(file.fileno(), num_bytes)
             pages = mmap.mmap(file.fileno(), num_bytes)  # has a descriptor of its own
     except OSError as error:
         raise UserError(
