@@ -35,7 +35,7 @@ from metarl.rl.anneal import annealed
 from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.off_policy.norm_mlp import init_norm_mlp
 from metarl.rl.off_policy.replay import Replay, Transitions, check_episodes
-from metarl.rl.off_policy.soft_q import actor_loss, critic_of, soft_target, temperature_loss
+from metarl.rl.off_policy.soft_q import actor_loss, critic_of, soft_target, temperature_loss, value_units
 from metarl.rl.off_policy.squashed_policy import SquashedBehaviour, SquashedPolicy, fold_scales
 from metarl.rl.off_policy.task_scales import ObsScales, largest_reward
 from metarl.rl.off_policy.value_heads import BinnedValue, ScalarValue, ValueHead
@@ -94,6 +94,9 @@ class SACConfig(Checked):
     once, and would else be one episode among hundreds, is learned from."""
     n_step: Annotated[Count, Search(1, 16)] = 8
     gamma: OpenShare = 0.99
+    auxiliary_gammas: tuple[OpenShare, ...] = ()
+    """Discount factors whose values the critics learn as well, by the same hidden layers (Fedus et al. 2019); the
+    policy goes by `gamma` alone."""
     target_step: Annotated[float, Bounds(above=0, most=1), Search(0.002, 0.05)] = 0.01
     """tau: how far the target critics move towards the critics in each gradient step."""
     actor_every: Count = 2
@@ -136,6 +139,10 @@ class SACConfig(Checked):
         falling = max(0, update - self.lr_falls_from)
         return self.lr * annealed(1.0, self.last_lr, update=falling, updates=self.lr_falls_over)
 
+    @property
+    def gammas(self) -> tuple[float, ...]:
+        return (self.gamma, *self.auxiliary_gammas)
+
     def head(self) -> ValueHead:
         if self.value == "scalar":
             return ScalarValue()
@@ -169,7 +176,7 @@ class Draws(NamedTuple):
         return batch._replace(
             obs=(batch.obs - self.obs_mean) / self.obs_std,
             next_obs=(batch.next_obs - self.obs_mean) / self.obs_std,
-            returns=batch.returns / self.returns[batch.groups],
+            returns=batch.returns / self.returns[batch.groups].unsqueeze(1),
         )
 
 
@@ -204,10 +211,11 @@ class SAC:
             spec,
             capacity=config.replay_capacity,
             n_step=config.n_step,
-            gamma=config.gamma,
+            gammas=config.gammas,
             device=device,
             on_disk=self.replay_is_on_disk,
         )
+        self._value_units = value_units(config.gammas).to(device)
         self._seed = int(torch.randint(2**31, (), generator=generator))
         self._num_updates = self._gradient_steps = 0
         self._debt = 0.0
@@ -218,7 +226,7 @@ class SAC:
 
     def _first_critic(self, generator: torch.Generator) -> Params:
         config = self.config
-        outputs = self.head.first_bias().repeat(max(1, config.heads))
+        outputs = self.head.first_bias().repeat(max(1, config.heads) * len(config.gammas))
         sizes = (self.spec.obs_dim + self.spec.action_dim, *config.critic_hidden, len(outputs))
         params = init_norm_mlp(sizes, generator, ensemble=config.critics, layer_norm=config.layer_norm)
         last = f"b{len(config.critic_hidden)}"
@@ -346,11 +354,14 @@ class SAC:
         noise = torch.randn(2, config.batch_size, self.spec.action_dim, generator=rng).to(self.device)
         with torch.no_grad():
             next_policy = self._policy(self.actor.views(self._dtype), batch.next_obs)
-            target = soft_target(batch, self._critic(self.target), next_policy, head, noise=noise[0], alpha=alpha)
+            target_critic = self._critic(self.target)
+            target = soft_target(
+                batch, target_critic, next_policy, head, noise=noise[0], alpha=alpha, units=self._value_units
+            )
         outputs = self._critic(self.critic)(batch.obs, batch.actions)
         critic_loss = head.losses(outputs, target).mean(1).sum()
         self.critic.step(critic_loss)
-        metrics = {"critic_loss": critic_loss.detach(), "q": head.values(outputs.detach()).mean()}
+        metrics = {"critic_loss": critic_loss.detach(), "q": head.values(outputs.detach()[:, :, 0]).mean()}
         self._gradient_steps += 1
         if self._gradient_steps % config.actor_every == 0:
             metrics |= self._actor_step(batch.obs, batch.groups, noise[1], alpha, target_entropy=draws.entropy)
@@ -379,6 +390,7 @@ class SAC:
             num_hidden=len(self.config.critic_hidden),
             dtype=self._dtype,
             heads=self.config.heads,
+            num_discounts=len(self.config.gammas),
         )
 
     @property

@@ -86,6 +86,42 @@ def test_two_tasks_have_a_scale_and_a_temperature_each():
     assert learner.log_alphas.copy()["log_alpha"].shape == (2,)
 
 
+def chain(count=200, length=4):
+    """Random actions without an effect, and a reward of 1 in the last of so many steps; obs is the step's number."""
+    t = torch.arange(length).float().expand(count, length)
+    none = torch.zeros(count, length, dtype=torch.bool)
+    last = none | (t == length - 1)
+    return Episodes(
+        obs=torch.stack([t, torch.ones_like(t)], -1),
+        actions=torch.rand(count, length, 1, generator=torch_rng((0,))) * 2 - 1,
+        rewards=last.float(),
+        log_probs=torch.zeros(count, length),
+        terminated=last,
+        truncated=none,
+        success=none,
+        mask=~none,
+        last_obs=torch.full((count, 2), float(length)),
+    )
+
+
+@pytest.mark.parametrize("value", ["bins", "scalar"])
+def test_critics_learn_the_values_of_all_discounts(value):
+    """Q of the first step is gamma^3 with one reward at the fourth; the other's is that times its unit, 0.5 / 0.1."""
+    config = dataclasses.replace(
+        SMALL, value=value, n_step=2, gamma=0.9, auxiliary_gammas=(0.5,), return_scale=False, first_temperature=1e-6
+    )
+    spec = dataclasses.replace(SPEC, horizon_steps=4)
+    learner = SAC(spec, config, generator=torch_rng((0,)))
+    for _ in range(5):
+        learner.meta_update([TaskData(Task("", {}), (), chain())])
+    obs, draws = chain().obs[0], learner.draws()
+    critic = learner._critic(learner.critic)
+    with torch.no_grad():
+        values = learner.head.values(critic((obs - draws.obs_mean) / draws.obs_std, torch.zeros(4, 1))).mean(0)
+    to_go = 3 - obs[:, 0]
+    torch.testing.assert_close(values, torch.stack([0.9**to_go, 5 * 0.5**to_go], 1), atol=0.1, rtol=0.1)
+
+
 WITH_IDS = EnvSpec(obs_dim=4, action_dim=1, horizon_steps=1)
 
 

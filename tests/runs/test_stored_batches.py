@@ -44,10 +44,10 @@ def test_pruning_leaves_what_any_kept_checkpoint_needs(tmp_path, checkpoint):
     """30 rows a group, and 13 and 10 a batch: at most the last three batches have a row left."""
     batches = stored(tmp_path, 6, capacity=30)
     batches.prune(checkpoint)
-    whole = Replay(SPEC, capacity=30, n_step=3, gamma=0.9, device=torch.device("cpu"))
+    whole = Replay(SPEC, capacity=30, n_step=3, gammas=(0.9,), device=torch.device("cpu"))
     for number in range(checkpoint):
         whole.add(batch(number))
-    again = Replay(SPEC, capacity=30, n_step=3, gamma=0.9, device=torch.device("cpu"))
+    again = Replay(SPEC, capacity=30, n_step=3, gammas=(0.9,), device=torch.device("cpu"))
     again.restore(whole.state_dict(), list(StoredBatches(tmp_path, capacity=30).load(checkpoint)))
     assert len(names(tmp_path)) == {0: 6, 3: 6, 6: 3}[checkpoint]
 

@@ -25,13 +25,14 @@ from metarl.types import EnvSpec, Episodes, TaskData
 
 
 class Transitions(NamedTuple):
-    """B n-step transitions (Sutton 1988): G = r_0 + gamma r_1 + ... + gamma^(k-1) r_(k-1), with k <= n."""
+    """B n-step transitions (Sutton 1988): G = r_0 + gamma r_1 + ... + gamma^(k-1) r_(k-1), with k <= n, for each of D
+    discount factors gamma."""
 
     groups: Tensor  # (B,) int64
     obs: Tensor  # (B, O)
     actions: Tensor  # (B, A)
-    returns: Tensor  # (B,) G
-    discounts: Tensor  # (B,) gamma^k, 0 where the episode terminated
+    returns: Tensor  # (B, D) G
+    discounts: Tensor  # (B, D) gamma^k, 0 where the episode terminated
     next_obs: Tensor  # (B, O) k steps on
 
 
@@ -59,7 +60,7 @@ class Replay:
         *,
         capacity: int,
         n_step: int,
-        gamma: float,
+        gammas: Sequence[float],
         device: torch.device,
         on_disk: bool = False,
     ) -> None:
@@ -67,7 +68,7 @@ class Replay:
         if on_disk and device.type != "cpu":
             raise UserError(f"a replay on the disk is for a learner on the CPU, and this one is on {device.type}")
         self._on_disk = on_disk
-        self.spec, self.capacity, self.n_step, self.gamma, self.device = spec, capacity, n_step, gamma, device
+        self.spec, self.capacity, self.n_step, self.gammas, self.device = spec, capacity, n_step, gammas, device
         self.names: list[str] = []
         """Of the groups, in the order in which they were met; group i has rows i * capacity and on."""
         self.written: list[int] = []
@@ -183,8 +184,8 @@ class Replay:
             groups=groups,
             obs=rows["obs"][base + at],
             actions=rows["actions"][base + at],
-            returns=rewards @ self.gamma**ahead,
-            discounts=torch.where(is_end, 0.0, self.gamma**steps),
+            returns=torch.stack([rewards @ gamma**ahead for gamma in self.gammas], 1),
+            discounts=torch.stack([torch.where(is_end, 0.0, gamma**steps) for gamma in self.gammas], 1),
             next_obs=rows["obs"][base + (at + steps) % self.capacity],
         )
 

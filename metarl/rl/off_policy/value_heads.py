@@ -28,18 +28,19 @@ class ValueHead(Protocol):
         ...
 
     def values(self, outputs: Tensor) -> Tensor:
-        """(E, B, size) -> (E, B)."""
+        """(..., size) -> (...)."""
         ...
 
     def target(self, outputs: Tensor, rewards: Tensor, discounts: Tensor) -> Tensor:
         """What r + discount * V is to be learned as, V by the critic that says least (Fujimoto et al. 2018).
 
-        outputs (E, B, size) of the target critics at the next state, rewards and discounts (B,) -> (B, ...).
+        outputs (E, ..., size) of the target critics at the next state, rewards and discounts (...) -> what `losses`
+        takes.
         """
         ...
 
     def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """(E, B, size), (B, ...) -> (E, B)."""
+        """(E, ..., size) and a target -> (E, ...)."""
         ...
 
     def beyond(self, values: Tensor) -> Tensor:
@@ -111,13 +112,13 @@ class BinnedValue:
     def target(self, outputs: Tensor, rewards: Tensor, discounts: Tensor) -> Tensor:
         probabilities = outputs.softmax(-1)
         z = self.on(outputs.device)
-        least = (probabilities @ z).argmin(0)  # (B,)
-        batch = torch.arange(len(rewards), device=outputs.device)
-        return self.project(rewards.unsqueeze(-1) + discounts.unsqueeze(-1) * z, probabilities[least, batch])
+        least = (probabilities @ z).argmin(0)[None, ..., None]
+        of_least = probabilities.take_along_dim(least, 0).squeeze(0)
+        return self.project(rewards.unsqueeze(-1) + discounts.unsqueeze(-1) * z, of_least)
 
     def project(self, values: Tensor, weights: Tensor) -> Tensor:
-        """Weights (B, K) of values (B, K) as probabilities of the bins (B, bins): each goes to the two bins next to it
-        so that its mean stays; what is beyond the ends goes to the end."""
+        """Weights (..., K) of values (..., K) as probabilities of the bins (..., bins): each goes to the two bins next
+        to it so that its mean stays; what is beyond the ends goes to the end."""
         z, largest = self.on(values.device), self.largest
         values = values.clamp(float(self.z[0]), largest)
         u = values / largest
@@ -127,8 +128,8 @@ class BinnedValue:
         low = place.floor().long().clamp(0, self.bins - 2)
         z_low, z_high = z[low], z[low + 1]
         share = ((values - z_low) / (z_high - z_low)).clamp(0, 1)  # rounding may take `place` past a bin
-        projected = torch.zeros(len(values), self.bins, device=values.device)
-        return projected.scatter_add_(1, low, weights * (1 - share)).scatter_add_(1, low + 1, weights * share)
+        projected = torch.zeros(*values.shape[:-1], self.bins, device=values.device)
+        return projected.scatter_add_(-1, low, weights * (1 - share)).scatter_add_(-1, low + 1, weights * share)
 
     def losses(self, outputs: Tensor, target: Tensor) -> Tensor:
         return -(target * F.log_softmax(outputs, -1)).sum(-1)

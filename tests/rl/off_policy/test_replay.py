@@ -11,6 +11,7 @@ from metarl.types import EnvSpec, Episodes, Task, TaskData
 
 SPEC = EnvSpec(obs_dim=3, action_dim=2, horizon_steps=12)
 GAMMA = 0.9
+GAMMAS = (GAMMA, 0.5)
 
 
 def episode(number, *, length, terminated=False):
@@ -42,7 +43,7 @@ def data(number, group="", **kwargs):
 
 
 def replay_of(n_step=3, capacity=100, on_disk=False):
-    return Replay(SPEC, capacity=capacity, n_step=n_step, gamma=GAMMA, device=torch.device("cpu"), on_disk=on_disk)
+    return Replay(SPEC, capacity=capacity, n_step=n_step, gammas=GAMMAS, device=torch.device("cpu"), on_disk=on_disk)
 
 
 def draw(replay, size=500, seed=0):
@@ -64,10 +65,11 @@ def test_transitions_are_those_of_a_walk_along_the_episode(n_step):
         length, terminated = LENGTHS[number]
         seen.add((number, t))
         steps = min(n_step, length - t)
-        expected = sum(GAMMA**k * (number + 0.1 * (t + k)) for k in range(steps))
-        assert float(drawn.returns[i]) == pytest.approx(expected, rel=1e-5)
         ended = terminated and t + steps == length
-        assert float(drawn.discounts[i]) == pytest.approx(0 if ended else GAMMA**steps)
+        for d, gamma in enumerate(GAMMAS):
+            expected = sum(gamma**k * (number + 0.1 * (t + k)) for k in range(steps))
+            assert float(drawn.returns[i, d]) == pytest.approx(expected, rel=1e-5)
+            assert float(drawn.discounts[i, d]) == pytest.approx(0 if ended else gamma**steps)
         assert drawn.next_obs[i].tolist() == [number, t + steps, 7.0 if t + steps == length else 0.0]
         assert drawn.actions[i].tolist() == [t, t + number]
     assert seen == {(number, t) for number, (length, _) in LENGTHS.items() for t in range(length)}
@@ -243,4 +245,4 @@ def test_a_disk_too_small_for_the_replay_is_said(monkeypatch):
 
 def test_a_replay_on_the_disk_is_for_the_cpu():
     with pytest.raises(UserError, match="on the CPU, and this one is on meta"):
-        Replay(SPEC, capacity=100, n_step=3, gamma=GAMMA, device=torch.device("meta"), on_disk=True)
+        Replay(SPEC, capacity=100, n_step=3, gammas=GAMMAS, device=torch.device("meta"), on_disk=True)

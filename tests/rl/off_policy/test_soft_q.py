@@ -5,14 +5,16 @@ import torch
 
 from metarl.rl.off_policy.norm_mlp import init_norm_mlp
 from metarl.rl.off_policy.replay import Transitions
-from metarl.rl.off_policy.soft_q import actor_loss, critic_of, soft_target, temperature_loss
+from metarl.rl.off_policy.soft_q import actor_loss, critic_of, soft_target, temperature_loss, value_units
 from metarl.rl.off_policy.squashed_gaussian import SquashedGaussian
 from metarl.rl.off_policy.value_heads import ScalarValue
 
 
 def peaked(obs, actions):
-    """Two critics whose value is highest at the action 0.5, the second one higher by 1 everywhere."""
-    value = -(actions - 0.5).square().sum(-1, keepdim=True)
+    """Two critics whose value is highest at the action 0.5, the second one higher by 1 everywhere; for a second
+    discount factor it is highest at -0.5."""
+    values = [-(actions - best).square() for best in (0.5, -0.5)]
+    value = torch.stack(values, 1)
     return torch.stack([value, value + 1])
 
 
@@ -21,21 +23,23 @@ def gaussian(mean, log_std=-1.0, rows=4):
 
 
 def test_a_target_by_hand():
-    """a' = tanh(0.2 + e^-1 * 1); y = G + d (min(q1, q2) - alpha log pi)."""
+    """a' = tanh(0.2 + e^-1 * 1); y = u G + d (min(q1, q2) - u alpha log pi), in units u of 1 and (1 - 0.5) / (1 - 0.9)."""
     policy, noise, alpha = gaussian(0.2, rows=2), torch.ones(2, 1), torch.tensor([0.1, 0.3])
     batch = Transitions(
         groups=torch.tensor([0, 1]),
         obs=torch.zeros(2, 3),
         actions=torch.zeros(2, 1),
-        returns=torch.tensor([1.0, 2.0]),
-        discounts=torch.tensor([0.9, 0.0]),
+        returns=torch.tensor([[1.0, 0.6], [2.0, 1.5]]),
+        discounts=torch.tensor([[0.9, 0.5], [0.0, 0.0]]),
         next_obs=torch.zeros(2, 3),
     )
     action, log_prob = policy.sample_with_log_prob(noise)
-    least = -float((action[0] - 0.5).square())
-    target = soft_target(batch, peaked, policy, ScalarValue(), noise=noise, alpha=alpha)
-    assert float(target[0]) == pytest.approx(1 + 0.9 * (least - 0.1 * float(log_prob[0])), rel=1e-5)
-    assert float(target[1]) == pytest.approx(2.0)  # a terminal state has neither value nor entropy
+    far, near = (-float((action[0] - best).square()) for best in (0.5, -0.5))
+    units = value_units((0.9, 0.5))
+    target = soft_target(batch, peaked, policy, ScalarValue(), noise=noise, alpha=alpha, units=units)
+    assert float(target[0, 0]) == pytest.approx(1 + 0.9 * (far - 0.1 * float(log_prob[0])), rel=1e-5)
+    assert float(target[0, 1]) == pytest.approx(5 * 0.6 + 0.5 * (near - 5 * 0.1 * float(log_prob[0])), rel=1e-5)
+    assert target[1].tolist() == pytest.approx([2.0, 5 * 1.5])  # a terminal state has neither value nor entropy
 
 
 def test_the_actor_goes_to_the_best_action_and_to_noise_by_its_temperature():
