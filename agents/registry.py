@@ -16,6 +16,7 @@ from metarl.agents.from_scratch import FromScratchConfig, from_scratch
 from metarl.agents.maml import MAMLConfig, maml
 from metarl.agents.meta_sgd import MetaSGDConfig, meta_sgd
 from metarl.agents.multi_task_ppo import PPOConfig, multi_task_ppo
+from metarl.agents.pearl import PEARL, PEARLConfig
 from metarl.agents.promp import ProMPConfig, promp
 from metarl.agents.random import RandomAgent, RandomConfig
 from metarl.agents.reptile import ReptileConfig, reptile
@@ -51,6 +52,7 @@ AGENTS = {
     "promp": AgentEntry("proximal meta-policy search (Rothfuss et al. 2018)", ProMPConfig(), promp),
     "reptile": AgentEntry("theta moves towards the mean phi (Nichol et al. 2018)", ReptileConfig(), reptile),
     "rl2": AgentEntry("a recurrent policy whose memory adapts, by PPO (Duan et al. 2016)", RL2Config(), RL2),
+    "pearl": AgentEntry("off-policy, acts by a belief over the task (Rakelly et al. 2019)", PEARLConfig(), PEARL),
     "sac": AgentEntry("one policy that sees the task, off-policy from replay (Haarnoja et al. 2018)", SACConfig(), SAC),
     "multi_task_ppo": AgentEntry("one policy for all tasks, no adaptation: a baseline", PPOConfig(), multi_task_ppo),
     "fine_tune": AgentEntry("multi-task PPO, then PPO on the new task: a baseline", FineTuneConfig(), fine_tune),

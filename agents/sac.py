@@ -17,7 +17,6 @@ an environment is learned from `replay_ratio` times.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,16 +25,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from metarl.errors import NonFiniteError, UserError
-from metarl.learn import params as P
-from metarl.learn.flat_params import FlatParams
+from metarl.errors import UserError
 from metarl.learner import CPU
 from metarl.progress import tell_progress
 from metarl.rl.anneal import annealed
 from metarl.rl.exploration_noise import ExplorationConfig
-from metarl.rl.off_policy.norm_mlp import init_norm_mlp
+from metarl.rl.off_policy.actor_critic import ActorCritic, means
+from metarl.rl.off_policy.precision import Precision, dtype_of
 from metarl.rl.off_policy.replay import Replay, Transitions, check_episodes
-from metarl.rl.off_policy.soft_q import actor_loss, critic_of, soft_target, temperature_loss, value_units
 from metarl.rl.off_policy.squashed_policy import SquashedBehaviour, SquashedPolicy, fold_scales
 from metarl.rl.off_policy.task_scales import ObsScales, largest_reward
 from metarl.rl.off_policy.value_heads import BinnedValue, ScalarValue, ValueHead
@@ -109,7 +106,7 @@ class SACConfig(Checked):
     """The target at the first meta-update (-0.5: std 0.15), from where it goes to `target_entropy` linearly over
     `anneal_entropy_updates`: what is to be found is found early, and done precisely late. None: no difference."""
     anneal_entropy_updates: Count = 200
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     """Of the nets' products; parameters and losses are float32. auto: bfloat16 where the processor multiplies it."""
     former_tasks: Literal["keep", "forget"] = "keep"
     """Of a sequence of tasks: what a batch of none of the classes that the replay holds does to it. `forget` empties it
@@ -148,19 +145,6 @@ class SACConfig(Checked):
             return ScalarValue()
         return BinnedValue(self.value_bins, 1 / (1 - self.gamma), sign=self.value_sign, spacing=self.value_spacing)
 
-    def dtype(self, device: torch.device) -> torch.dtype:
-        if self.precision == "auto":
-            return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
-        return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
-
-
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the processor has instructions for products of bfloat16; without them they are slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
-
 
 class Draws(NamedTuple):
     """How transitions are drawn and scaled in one meta-update."""
@@ -192,17 +176,22 @@ class SAC:
                 "take maml, rl2 or multi_task_ppo"
             )
         self.spec, self.config, self.device = spec, config, device
-        self.head, self._dtype = config.head(), config.dtype(device)
         if config.heads > spec.obs_dim:
             raise UserError(f"heads={config.heads}, and an observation has {spec.obs_dim} numbers; lower it")
         self.policy = SquashedPolicy(
             spec.obs_dim, spec.action_dim, config.actor_hidden, config.layer_norm, config.heads
         )
-        self.actor = FlatParams(self.policy.init(generator), lr=config.lr, device=device)
-        critic = self._first_critic(generator)
-        self.critic = FlatParams(critic, lr=config.lr, device=device)
-        self.target = FlatParams(critic, lr=config.lr, device=device)
-        self.log_alphas = self._temperatures(torch.zeros(0))
+        self.nets = ActorCritic(
+            self.policy,
+            config.head(),
+            critic_hidden=config.critic_hidden,
+            critics=config.critics,
+            gammas=config.gammas,
+            lr=config.lr,
+            dtype=dtype_of(config.precision, device),
+            generator=generator,
+            device=device,
+        )
         self.return_scales = torch.zeros(0)
         self.success = torch.zeros(0)
         """Of each group's episodes at their last step, a running mean over about the last ten."""
@@ -215,7 +204,6 @@ class SAC:
             device=device,
             on_disk=self.replay_is_on_disk,
         )
-        self._value_units = value_units(config.gammas).to(device)
         self._seed = int(torch.randint(2**31, (), generator=generator))
         self._num_updates = self._gradient_steps = 0
         self._debt = 0.0
@@ -224,20 +212,12 @@ class SAC:
         self._replay_state = self.replay.state_dict()
         """That the state which was loaded last goes with."""
 
-    def _first_critic(self, generator: torch.Generator) -> Params:
-        config = self.config
-        outputs = self.head.first_bias().repeat(max(1, config.heads) * len(config.gammas))
-        sizes = (self.spec.obs_dim + self.spec.action_dim, *config.critic_hidden, len(outputs))
-        params = init_norm_mlp(sizes, generator, ensemble=config.critics, layer_norm=config.layer_norm)
-        last = f"b{len(config.critic_hidden)}"
-        return params | {last: params[last] + outputs}
-
     def behaviour(self) -> SquashedBehaviour:
         mean, std = self.obs_scales.mean_and_std()
         return SquashedBehaviour(
             spec=self.spec,
             policy=self.policy,
-            theta=fold_scales(self.actor.copy(), mean, std),
+            theta=fold_scales(self.nets.actor.copy(), mean, std),
             version=self._num_updates,
             exploration=self.config.exploration,
             widest_noise=self.config.widest_noise,
@@ -263,18 +243,15 @@ class SAC:
         steps = int(self._debt // config.batch_size)
         self._debt -= steps * config.batch_size
         draws = self.draws()
-        for net in (self.actor, self.critic):
-            net.set_lr(config.lr_at(self._num_updates))
+        self.nets.set_lr(config.lr_at(self._num_updates))
         history = []
         for step in range(steps):  # hundreds, which may take minutes
             history.append(self.gradient_step(rng, draws))
             tell_progress((step + 1) / steps)
-        for part in (self.actor, self.critic, self.log_alphas):
-            if not torch.isfinite(part.vector).all():
-                raise NonFiniteError(f"the update gave non-finite parameters; lower lr={config.lr}")
+        self.nets.check_finite()
         learned = self._gradient_steps * config.batch_size / sum(self.replay.written)
         metrics |= {"replay/ratio": learned, "gradient_steps": float(steps)}
-        return metrics | _means(history) | {"meta_step_accepted": float(steps > 0)}
+        return metrics | means(history) | {"meta_step_accepted": float(steps > 0)}
 
     def meet(self, batch: Sequence[TaskData]) -> None:
         """Add the batch to the replay, and to what is known of its tasks. Raises UserError for what teaches nothing."""
@@ -300,7 +277,7 @@ class SAC:
 
     def _forget(self) -> None:
         self.replay.forget()
-        self.log_alphas = self._temperatures(torch.zeros(0))
+        self.nets.forget_temperatures()
         self.return_scales, self.success = torch.zeros(0), torch.zeros(0)
         self._gradient_steps, self._debt = 0, 0.0
 
@@ -316,8 +293,7 @@ class SAC:
         config, known = self.config, len(self.return_scales)
         new = self.replay.num_groups - known
         if new:
-            first = torch.full((new,), math.log(config.first_temperature))
-            self.log_alphas = self._temperatures(torch.cat([self.log_alphas.copy()["log_alpha"], first]))
+            self.nets.add_temperatures(new, config.first_temperature)
             self.return_scales = torch.cat([self.return_scales, torch.full((new,), config.smallest_return_scale)])
             self.success = torch.cat([self.success, torch.zeros(new)])
         if config.value == "bins" and not self._has_warned:
@@ -348,50 +324,22 @@ class SAC:
 
     def gradient_step(self, rng: torch.Generator, draws: Draws) -> dict[str, Tensor]:
         """One of the critics and the target, and every `actor_every`th time one of actor and temperatures."""
-        config, head = self.config, self.head
+        config, nets = self.config, self.nets
         batch = draws.scaled(self.replay.draw(config.batch_size, rng, shares=draws.shares, from_best=config.from_best))
-        alpha = self.log_alphas.vector.detach().exp()[batch.groups]
         noise = torch.randn(2, config.batch_size, self.spec.action_dim, generator=rng).to(self.device)
-        with torch.no_grad():
-            next_policy = self._policy(self.actor.views(self._dtype), batch.next_obs)
-            target_critic = self._critic(self.target)
-            target = soft_target(
-                batch, target_critic, next_policy, head, noise=noise[0], alpha=alpha, units=self._value_units
-            )
-        outputs = self._critic(self.critic)(batch.obs, batch.actions)
-        critic_loss = head.losses(outputs, target).mean(1).sum()
-        self.critic.step(critic_loss)
-        metrics = {"critic_loss": critic_loss.detach(), "q": head.values(outputs.detach()[:, :, 0]).mean()}
+        target = nets.target_of(batch, noise=noise[0])
+        outputs = nets.outputs(batch.obs, batch.actions)
+        critic_loss = nets.head.losses(outputs, target).mean(1).sum()
+        nets.critic.step(critic_loss)
+        metrics = {"critic_loss": critic_loss.detach(), "q": nets.head.values(outputs.detach()[:, :, 0]).mean()}
         self._gradient_steps += 1
         if self._gradient_steps % config.actor_every == 0:
-            metrics |= self._actor_step(batch.obs, batch.groups, noise[1], alpha, target_entropy=draws.entropy)
-        with torch.no_grad():
-            self.target.vector.lerp_(self.critic.vector, config.target_step)
+            by_least = config.actor_value == "least"
+            metrics |= nets.step_actor(
+                batch.obs, batch.groups, noise=noise[1], target_entropy=draws.entropy, by_least=by_least
+            )
+        nets.step_target(config.target_step)
         return metrics
-
-    def _actor_step(
-        self, obs: Tensor, groups: Tensor, noise: Tensor, alpha: Tensor, *, target_entropy: float
-    ) -> dict[str, Tensor]:
-        policy = self._policy(self.actor.views(self._dtype), obs)
-        critic = self._critic(self.critic, is_fixed=True)
-        by_least = self.config.actor_value == "least"
-        loss, log_probs = actor_loss(obs, critic, policy, self.head, noise=noise, alpha=alpha, by_least=by_least)
-        self.actor.step(loss)
-        self.log_alphas.step(temperature_loss(self.log_alphas.vector, groups, log_probs, target_entropy=target_entropy))
-        return {"entropy": -log_probs.mean(), "temperature": alpha.mean()}
-
-    def _policy(self, params: Params, obs: Tensor) -> Any:
-        return self.policy.dist(params, obs.to(self._dtype))
-
-    def _critic(self, params: FlatParams, *, is_fixed: bool = False) -> Any:
-        views = params.views(self._dtype)
-        return critic_of(
-            P.detach(views) if is_fixed else views,
-            num_hidden=len(self.config.critic_hidden),
-            dtype=self._dtype,
-            heads=self.config.heads,
-            num_discounts=len(self.config.gammas),
-        )
 
     @property
     def replay_capacity(self) -> int:
@@ -410,18 +358,14 @@ class SAC:
         self.replay.restore(self._replay_state, batches)
 
     @property
-    def _nets(self) -> dict[str, FlatParams]:
-        return {"actor": self.actor, "critic": self.critic, "target": self.target, "temperature": self.log_alphas}
-
-    @property
     def theta(self) -> Params:
         """Of all nets, named as in actor.w0."""
-        return {f"{net}.{name}": p for net, flat in self._nets.items() for name, p in flat.copy().items()}
+        return self.nets.theta
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "theta": self.theta,
-            "adam": {net: flat.state_dict() for net, flat in self._nets.items()},
+            "adam": self.nets.adam,
             "return_scales": self.return_scales,
             "success": self.success,
             "obs_scales": self.obs_scales.state_dict(),
@@ -434,20 +378,12 @@ class SAC:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The replay stays as it is until `remember`."""
-        theta, scales = state["theta"], state["return_scales"]
-        P.check_tensors_match(self.theta | {"temperature.log_alpha": scales}, theta, what="theta")
-        self.log_alphas = self._temperatures(torch.zeros_like(scales))
-        for net, flat in self._nets.items():
-            flat.load({name.removeprefix(f"{net}."): p for name, p in theta.items() if name.startswith(f"{net}.")})
-            flat.load_state_dict(state["adam"][net])
-        self.return_scales, self.success = scales.clone(), state["success"].clone()
+        self.nets.load(state["theta"], state["adam"])
+        self.return_scales, self.success = state["return_scales"].clone(), state["success"].clone()
         self.obs_scales.load_state_dict(state["obs_scales"])
         self._replay_state = state["replay"]
         self._debt, self._seed = state["debt"], state["seed"]
         self._num_updates, self._gradient_steps = state["num_updates"], state["gradient_steps"]
-
-    def _temperatures(self, log_alpha: Tensor) -> FlatParams:
-        return FlatParams({"log_alpha": log_alpha}, lr=self.config.lr, device=self.device)
 
 
 def focused_shares(success: Tensor, *, focus: float) -> Tensor:
@@ -455,8 +391,3 @@ def focused_shares(success: Tensor, *, focus: float) -> Tensor:
     failures = 1 - success
     by_failure = failures / failures.sum() if bool(failures.any()) else torch.full_like(success, 1 / len(success))
     return (1 - focus) / len(success) + focus * by_failure
-
-
-def _means(history: Sequence[dict[str, Tensor]]) -> Metrics:
-    names = {name for row in history for name in row}
-    return {name: float(torch.stack([row[name] for row in history if name in row]).mean()) for name in sorted(names)}

@@ -26,6 +26,13 @@ _TRIALS = RLSettings(
     pool=PoolConfig(lanes_per_group=10),
 )
 """Of RL², as on Meta-World; trials of two, with as many env steps, were no faster on a pendulum of one's own."""
+_BELIEFS = RLSettings(
+    support_episodes=2,
+    query_episodes=2,
+    evaluation=EvaluationConfig(adaptation_episodes=1, adaptation_rounds=3),
+)
+"""Of PEARL: few episodes of a task, since each is learned from many times."""
+_RL = {"rl2": _TRIALS, "pearl": _BELIEFS}
 
 
 def experiment_on(
@@ -39,8 +46,8 @@ def experiment_on(
     """`config, build = experiment_on(tasks)`, at the top of an experiment file, is all that `metarl train` needs.
 
     `agent` is a name of `metarl list`, or an agent of your own. `agent_config` is its own dataclass, with its defaults
-    if not given; `rl` is, for RL², trials of ten episodes. Each setting is a flag of the command line as well. Raises
-    UserError for an unknown agent.
+    if not given; `rl` is, for RL², trials of ten episodes, and for PEARL two episodes a set. Each setting is a flag of
+    the command line as well. Raises UserError for an unknown agent.
     """
     entry = agent if isinstance(agent, AgentEntry) else _entry(agent)
     own = entry.config
@@ -53,7 +60,7 @@ def experiment_on(
         "trainer": trainer,
         "agent": own if agent_config is None else agent_config,
         "tasks": tasks,
-        "rl": rl or (_TRIALS if agent == "rl2" else RLSettings()),
+        "rl": rl or _RL.get(str(agent), RLSettings()),
     }
     Config = dataclasses.make_dataclass(
         "Config", [(name, type(part)) for name, part in parts.items()], frozen=True, kw_only=True

@@ -17,6 +17,7 @@ from metarl.agents.from_scratch import FromScratchConfig, from_scratch
 from metarl.agents.maml import MAMLConfig, maml
 from metarl.agents.meta_sgd import MetaSGDConfig, meta_sgd
 from metarl.agents.multi_task_ppo import PPOConfig, multi_task_ppo
+from metarl.agents.pearl import PEARL, PEARLConfig
 from metarl.agents.promp import ProMPConfig, promp
 from metarl.agents.reptile import ReptileConfig, reptile
 from metarl.agents.rl2 import RL2, RL2Config
@@ -43,6 +44,13 @@ TRIALS = RLSettings(
     evaluation=EvaluationConfig(adaptation_episodes=1, test_episodes=20, adaptation_rounds=3),
     pool=POOL,
 )
+BELIEFS = RLSettings(
+    support_episodes=2,
+    query_episodes=2,
+    evaluation=EvaluationConfig(adaptation_episodes=1, test_episodes=20, adaptation_rounds=3),
+    pool=POOL,
+)
+"""A belief goes on from episode to episode, as RL²'s memory does."""
 
 SMALL: dict[str, Any] = {"hidden": (32, 32), "init_std": 0.5, "min_std": 0.3}
 TRUST_REGION: dict[str, Any] = {
@@ -97,6 +105,13 @@ VARIANTS = {
         multi_task_ppo,
         PPOConfig(**SMALL, lr=1e-3),
         NO_SUPPORT,
+    ),
+    "pearl": _variant(
+        "PEARL: off-policy, by a belief over the goal; a tenth of the env steps of the others",
+        PEARL,
+        PEARLConfig(gamma=0.97, actor_hidden=(64, 64), critic_hidden=(64, 64)),
+        BELIEFS,
+        iterations=60,
     ),
     "promp": _variant("ProMP", promp, ProMPConfig(**SMALL, inner_steps=3, lr=3e-3)),
     "reptile": _variant("Reptile", reptile, ReptileConfig(**SMALL, inner_steps=3, inner_lr=0.2, meta_lr=1.0)),

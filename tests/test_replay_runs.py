@@ -41,6 +41,29 @@ def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, capacity):
     assert len(files) == (6 if capacity == "1000" else 4)  # 201 rows a batch: three for the older checkpoint, and one
 
 
+PEARL = [
+    *("--warmup-steps", "0", "--tasks-per-step", "4", "--rows-per-task", "8", "--replay-ratio", "0.5"),
+    *("--actor-hidden", "8", "--critic-hidden", "8", "--encoder-hidden", "8", "--checkpoint-every-iterations", "1"),
+    *("--keep-checkpoints", "2", "--meta-batch-size", "2", "--test-episodes", "1", "--max-tasks", "2"),
+]
+
+
+@pytest.mark.parametrize("capacity", ["5000", "1800"])
+def test_a_resumed_run_of_an_agent_with_support_sets_is_the_same_to_the_bit(tmp_path, capacity):
+    """Its context comes back from the files as well: two tasks of two support and two query episodes are 808 rows."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+
+    def run(out, iterations, *more):
+        words = ["train", "navigation_pearl", "--out", str(out), "--iterations", str(iterations), *PEARL]
+        return main([*words, "--replay-capacity", capacity, *more])
+
+    assert run(whole, 5) == run(parts, 3) == run(parts, 5, "--resume") == 0
+    assert learner_of(parts) == learner_of(whole)
+    assert (
+        len([*(parts / "replay").iterdir()]) == len([*(whole / "replay").iterdir()]) == (5 if capacity == "5000" else 4)
+    )
+
+
 def test_a_run_without_its_replay_is_refused_and_can_still_be_evaluated(tmp_path, capsys):
     run = tmp_path / "run"
     assert train(run, 3) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -29,8 +30,7 @@ class FlatParams:
 
     def step(self, loss: Tensor) -> None:
         """One step of Adam down the gradient of a scalar; nothing else gets a gradient."""
-        (self.vector.grad,) = torch.autograd.grad(loss, [self.vector])
-        self._adam.step()
+        step_together([self], loss)
 
     def set_lr(self, lr: float) -> None:
         """Of the steps from now on; Adam's moments stay."""
@@ -64,3 +64,10 @@ class FlatParams:
             "exp_avg": moments["first"].to(device).clone(),
             "exp_avg_sq": moments["second"].to(device).clone(),
         }
+
+
+def step_together(nets: Sequence[FlatParams], loss: Tensor) -> None:
+    """One step of Adam of each down the gradient of one scalar; nothing else gets a gradient."""
+    for net, gradient in zip(nets, torch.autograd.grad(loss, [net.vector for net in nets]), strict=True):
+        net.vector.grad = gradient
+        net._adam.step()

@@ -17,6 +17,7 @@ import msgspec
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from metarl.errors import UserError
 from metarl.files import inside, read_plain, replace_file
@@ -112,14 +113,18 @@ class StoredBatches:
 
 
 def _encoded(batch: Sequence[TaskData]) -> bytes:
-    episodes = stack_episodes([data.query for data in batch])
-    steps = int(episodes.mask.sum(-1).max())
-    tensors = {}
-    for name in _FIELDS:
-        x = getattr(episodes, name)
-        tensors[name] = (x if name == "last_obs" else x[:, :, :steps]).contiguous()
+    tensors = _tensors([data.query for data in batch])
+    for i, of_tasks in enumerate(zip(*(data.supports for data in batch), strict=True)):
+        tensors |= {f"support{i}.{name}": x for name, x in _tensors(of_tasks).items()}
     tasks = [{"id": data.task.id, "stratum": data.task.stratum} for data in batch]
     return save_tensors(tensors, {_KEY: json.dumps(tasks)})
+
+
+def _tensors(of_tasks: Sequence[Episodes]) -> dict[str, Tensor]:
+    episodes = stack_episodes(of_tasks)
+    steps = int(episodes.mask.sum(-1).max())
+    every = {name: getattr(episodes, name) for name in _FIELDS}
+    return {name: (x if name == "last_obs" else x[:, :, :steps]).contiguous() for name, x in every.items()}
 
 
 def _decoded(path: Path) -> list[TaskData]:
@@ -129,11 +134,16 @@ def _decoded(path: Path) -> list[TaskData]:
         tensors = load_tensors(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         tasks = msgspec.json.decode(header["__metadata__"][_KEY], type=list[_TaskName])
-        stacked = [Episodes(**{name: tensors[name][i] for name in _FIELDS}) for i in range(len(tasks))]
+        rounds = sum(name.endswith(".mask") for name in tensors)
+        sets = [
+            tuple(Episodes(**{name: tensors[f"{of_set}{name}"][i] for name in _FIELDS}) for i in range(len(tasks)))
+            for of_set in (*(f"support{k}." for k in range(rounds)), "")
+        ]
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; restore it, or start a new run") from error
     except (SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"{path} is damaged ({error}); restore it, or start a new run") from error
     return [
-        TaskData(Task(task.id, {}, task.stratum), (), episodes) for task, episodes in zip(tasks, stacked, strict=True)
+        TaskData(Task(task.id, {}, task.stratum), of_task[:-1], of_task[-1])
+        for task, of_task in zip(tasks, zip(*sets, strict=True), strict=True)
     ]

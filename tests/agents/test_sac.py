@@ -83,7 +83,7 @@ def test_two_tasks_have_a_scale_and_a_temperature_each():
     learner = learn(SMALL, {"small": (lambda c: c, 0.1), "large": (lambda c: c, 10.0)}, updates=3)
     small, large = learner.return_scales.tolist()
     assert large == pytest.approx(100 * small, rel=0.3)
-    assert learner.log_alphas.copy()["log_alpha"].shape == (2,)
+    assert learner.nets.log_alphas.copy()["log_alpha"].shape == (2,)
 
 
 def chain(count=200, length=4):
@@ -115,9 +115,9 @@ def test_critics_learn_the_values_of_all_discounts(value):
     for _ in range(5):
         learner.meta_update([TaskData(Task("", {}), (), chain())])
     obs, draws = chain().obs[0], learner.draws()
-    critic = learner._critic(learner.critic)
     with torch.no_grad():
-        values = learner.head.values(critic((obs - draws.obs_mean) / draws.obs_std, torch.zeros(4, 1))).mean(0)
+        outputs = learner.nets.outputs((obs - draws.obs_mean) / draws.obs_std, torch.zeros(4, 1))
+    values = learner.nets.head.values(outputs).mean(0)
     to_go = 3 - obs[:, 0]
     torch.testing.assert_close(values, torch.stack([0.9**to_go, 5 * 0.5**to_go], 1), atol=0.1, rtol=0.1)
 

@@ -1,5 +1,6 @@
 """The replay's files: the same batches back, what is pruned, and what is missing or damaged."""
 
+import dataclasses
 import shutil
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from metarl.errors import UserError
 from metarl.rl.off_policy.replay import Replay
 from metarl.runs.stored_batches import StoredBatches
-from tests.rl.off_policy.test_replay import SPEC, data
+from tests.rl.off_policy.test_replay import SPEC, data, episode
 
 
 def batch(number):
@@ -37,6 +38,21 @@ def test_batches_come_back_as_they_were(tmp_path):
                 y = getattr(other.query, name)
                 steps = y.shape[1] if x.dim() > 1 and name != "last_obs" else None  # padding is left out
                 assert torch.equal(x[:, :steps] if steps else x, y) and x.dtype == y.dtype
+
+
+def test_support_sets_come_back_in_their_order(tmp_path):
+    tasks = [
+        dataclasses.replace(
+            data(10 * i, length=9), supports=(episode(10 * i + 1, length=3), episode(10 * i + 2, length=12))
+        )
+        for i in range(2)
+    ]
+    StoredBatches(tmp_path, capacity=1_000).save(0, tasks, iterations=1)
+    (found,) = StoredBatches(tmp_path, capacity=1_000).load(1)
+    for i, task in enumerate(found):
+        sets = [*task.supports, task.query]
+        assert [float(episodes.obs[0, 0, 0]) for episodes in sets] == [10 * i + 1, 10 * i + 2, 10 * i]
+        assert [episodes.num_steps for episodes in sets] == [3, 12, 9]
 
 
 @pytest.mark.parametrize("checkpoint", [0, 3, 6])

@@ -167,19 +167,24 @@ class Replay:
         # systematic sampling: one random number for all rows, which then lie evenly over the shares
         places = (torch.arange(batch_size) + torch.rand((), generator=generator, dtype=torch.float64)) / batch_size
         groups = torch.searchsorted(shares.double().cumsum(0), places).clamp(max=self.num_groups - 1).to(self.device)
-        base, rows = groups * self.capacity, self._rows
-        at = self._draw_rows(groups, generator)
+        filled = torch.tensor(self.filled, device=self.device)[groups]
+        at = self.draw_steps(groups, torch.zeros_like(filled), filled, generator)
         if from_best:
             share, which, step = torch.rand(3, batch_size, generator=generator, dtype=torch.float64).to(self.device)
             self._best = self._best or _Best.of(self._kept)
             best = self._best.rows(groups, which, step) % self.capacity
             at = torch.where(share < from_best, best, at)
+        return self.transitions(groups, at)
+
+    def transitions(self, groups: Tensor, at: Tensor, *, n_step: int | None = None) -> Transitions:
+        """From the named rows of each group's ring, (B,) each; of `n_step` steps where that is not the replay's own."""
+        base, rows, n_step = groups * self.capacity, self._rows, n_step or self.n_step
         left = rows["left"][base + at]
-        ahead = torch.arange(self.n_step, device=self.device)
+        ahead = torch.arange(n_step, device=self.device)
         rewards = rows["rewards"][base.unsqueeze(1) + (at.unsqueeze(1) + ahead) % self.capacity]  # (B, n)
         rewards = torch.where(ahead < left.unsqueeze(1), rewards, 0.0)
-        steps = left.clamp(max=self.n_step)
-        is_end = rows["terminates"][base + at] & (left <= self.n_step)
+        steps = left.clamp(max=n_step)
+        is_end = rows["terminates"][base + at] & (left <= n_step)
         return Transitions(
             groups=groups,
             obs=rows["obs"][base + at],
@@ -189,18 +194,24 @@ class Replay:
             next_obs=rows["obs"][base + (at + steps) % self.capacity],
         )
 
-    def _draw_rows(self, groups: Tensor, generator: torch.Generator) -> Tensor:
-        """A row of each named group from which a step starts. That of an episode's last observation is none, and is
-        drawn anew."""
-        filled = torch.tensor(self.filled, device=self.device)[groups]
+    def reward_changes(self, groups: Tensor, at: Tensor) -> Tensor:
+        """The reward of the named rows less that of the step before, (B,); 0 at an episode's first step."""
+        base, rows = groups * self.capacity, self._rows
+        here, before = base + at, base + (at - 1) % self.capacity
+        follows = rows["left"][before] == rows["left"][here] + 1
+        return torch.where(follows, rows["rewards"][here] - rows["rewards"][before], 0.0)
 
-        def drawn(among: Tensor) -> Tensor:
-            share = torch.rand(len(among), generator=generator, dtype=torch.float64).to(self.device)
-            return (share * among).long()
+    def draw_steps(self, groups: Tensor, first: Tensor, among: Tensor, generator: torch.Generator) -> Tensor:
+        """A row of each named group from which a step starts, uniformly of so many from the `first` on, (B,) each. That
+        of an episode's last observation is none, and is drawn anew."""
 
-        at, base = drawn(filled), groups * self.capacity
+        def drawn(which: Tensor | slice) -> Tensor:
+            share = torch.rand(len(among[which]), generator=generator, dtype=torch.float64).to(self.device)
+            return (first[which] + (share * among[which]).long()) % self.capacity
+
+        at, base = drawn(slice(None)), groups * self.capacity
         while len(bad := (self._rows["left"][base + at] == 0).nonzero().squeeze(-1)):
-            at[bad] = drawn(filled[bad])
+            at[bad] = drawn(bad)
         return at
 
     def state_dict(self) -> dict[str, Any]:
@@ -276,6 +287,7 @@ def rows_by_group(batches: Iterable[Sequence[TaskData]]) -> Counter[str]:
     """Rows that batches take: one a step, and one an episode."""
     rows: Counter[str] = Counter()
     for data in (data for batch in batches for data in batch):
-        lengths = data.query.mask.sum(-1)
-        rows[data.task.stratum] += int((lengths + (lengths > 0)).sum())
+        for episodes in (*data.supports, data.query):
+            lengths = episodes.mask.sum(-1)
+            rows[data.task.stratum] += int((lengths + (lengths > 0)).sum())
     return rows

@@ -23,7 +23,7 @@ def gaussian(mean, log_std=-1.0, rows=4):
 
 
 def test_a_target_by_hand():
-    """a' = tanh(0.2 + e^-1 * 1); y = u G + d (min(q1, q2) - u alpha log pi), in units u of 1 and (1 - 0.5) / (1 - 0.9)."""
+    """a' = tanh(0.2 + e^-1 * 1); y = u G + d (min(q1, q2) - u alpha log pi), in units u of 1 and 0.5 / 0.1."""
     policy, noise, alpha = gaussian(0.2, rows=2), torch.ones(2, 1), torch.tensor([0.1, 0.3])
     batch = Transitions(
         groups=torch.tensor([0, 1]),
