@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
+from metarl.agents.pearl import PEARLConfig
 from metarl.agents.rl2 import RL2Config
 from metarl.agents.sac import SACConfig
 from metarl.cli.main import main
@@ -55,6 +56,10 @@ SMALL_REPLAY = [
     *("--warmup-steps", "0", "--batch-size", "16", "--replay-ratio", "0.2"),
     *("--actor-hidden", "8", "--critic-hidden", "8", "--threads", "1", "--log-every-iterations", "1"),
 ]
+SMALL_BELIEF = [
+    *("--warmup-steps", "0", "--tasks-per-step", "2", "--rows-per-task", "8", "--replay-ratio", "0.2"),
+    *("--actor-hidden", "8", "--critic-hidden", "8", "--encoder-hidden", "8", "--threads", "1"),
+]
 SEQUENCE = ["--steps-per-task", "160", "--eval-every-iterations", "1"]
 """Of the two iterations of `SMALL`, four episodes each."""
 
@@ -64,8 +69,9 @@ DRAWN = ("bandit_rl2", "mt10_sac", "navigation_maml", "omniglot_maml", "pendulum
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
-    """In the quick suite the cheetah stands for all robots, RL² on reach for push and ML10, and MT10 for MT50."""
-    others = ("skill_", "walk_", "ant_", "cheetah_vel", "ml10_rl2", "ml1_push", "mt50")
+    """In the quick suite the cheetah stands for all robots, RL² on reach for push and ML10, MT10 for MT50, and PEARL on
+    2D navigation for all of it."""
+    others = ("skill_", "walk_", "ant_", "cheetah_vel", "ml10_rl2", "ml1_push", "ml1_pearl", "mt50")
     marks = [pytest.mark.thorough] if name.startswith(others) else []
     return [*marks, pytest.mark.draws] if name in DRAWN or marks else marks
 
@@ -79,6 +85,8 @@ def test_experiment_runs(name: str, tmp_path: Path) -> None:
     more = SMALL_MEMORY if isinstance(config.get("agent"), RL2Config) else []
     if isinstance(config.get("agent"), SACConfig):
         more = SMALL_REPLAY
+    if isinstance(config.get("agent"), PEARLConfig):
+        more = SMALL_BELIEF
     if name.startswith("ml1"):
         more = [*more, *ONE_KIND_OF_ACTION]
     if name.startswith("cw10"):

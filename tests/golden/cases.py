@@ -67,8 +67,9 @@ def cases(data: Path) -> dict[str, list[str]]:
     found["pendulum sac"] = ["pendulum_sac", *SMALL, *REPLAY, *LONG]
     found["pendulum sac scalar"] = [*found["pendulum sac"], "--value", "scalar", "--no-layer-norm", "--overlap"]
     found["navigation pearl"] = [
-        *("navigation_pearl", *SMALL, *REPLAY, "--support-episodes", "2", "--tasks-per-step", "4"),
-        *("--rows-per-task", "8", "--context-steps", "20", "--encoder-hidden", "16", "--query-episodes", "2"),
+        *("navigation_pearl", *SMALL, "--warmup-steps", "0", "--replay-ratio", "0.5", "--tasks-per-step", "4"),
+        *("--rows-per-task", "8", "--context-steps", "20", "--encoder-hidden", "16", "--actor-hidden", "16"),
+        *("--critic-hidden", "16", "--precision", "float32", "--log-every-iterations", "1"),
     ]
     found["mt10 sac"] = ["mt10_sac", *SMALL, *REPLAY, *LONG]
     short = ["--sequence", "custom", "--env-names", "reach-v3,push-v3", "--horizon-steps", "40", "--max-tasks", "4"]
