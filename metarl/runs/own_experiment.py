@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import atexit
 import hashlib
+import re
 import shutil
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from metarl.errors import UserError
 DIRECTORY = "experiment"
 """Below the run's."""
 MAX_FILES, MAX_BYTES = 500, 2**22
+_NAMED = re.compile(r"(\w+)(?:\.\w+)*:\S")
+"""A module in a text: 'my_env:Point'."""
 _OURS = "metarl"
 """Not copied where an experiment file lies in a checkout: versions.json has its commit."""
 
@@ -106,7 +109,10 @@ def _read(path: Path) -> bytes:
 
 
 def _imported(code: bytes) -> Iterator[str]:
-    """First names of what a module imports anywhere; of a package that it lies in, all is read anyway."""
+    """First names of what a module imports anywhere; of a package that it lies in, all is read anyway.
+
+    An env that is named by a text, such as GymTasks("my_env:Point"), is imported as well.
+    """
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError):  # importing it says so
@@ -116,6 +122,8 @@ def _imported(code: bytes) -> Iterator[str]:
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             yield node.module.partition(".")[0]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (named := _NAMED.match(node.value)):
+            yield named[1]
 
 
 def _modules(folder: Path, name: str) -> Iterator[Path]:
