@@ -87,7 +87,7 @@ def test_an_env_that_a_text_names_is_kept_with_the_file(tmp_path: Path) -> None:
     """It is imported by its name: elsewhere it lacked, or another module of that name took its place without a word."""
     for name in ("by_id", "by_factory", "unused"):
         (tmp_path / f"{name}.py").write_text("")
-    (tmp_path / "own.py").write_text("GymTasks('by_id:My-v0'), GymTasks('by_factory:make'), 'unused: no name', 'unused'")
+    (tmp_path / "own.py").write_text("['by_id:My-v0', 'by_factory:make', 'unused: no name', 'unused']")
     assert set(read_experiment(tmp_path / "own.py").files) == {"own.py", "by_id.py", "by_factory.py"}
 
 

@@ -16,7 +16,7 @@ from metarl.fewshot.data.arrays import check_channels_first
 from metarl.fewshot.data.class_episodes import ClassData, ClassEpisodes, by_class
 from metarl.fewshot.data.enough import Wanted, check_enough
 from metarl.fewshot.data.own_examples import read_own
-from metarl.fewshot.data.repeats import first_of_each, split_of_each, warn_of_repeats
+from metarl.fewshot.data.repeats import first_of_each, split_of_each, warn_of_shared
 from metarl.fewshot.data.source import EpisodeConfig, RawKind
 from metarl.fewshot.data.splits import hold_out, plain_name, with_val
 from metarl.validate import Checked, Count, Natural, OpenShare
@@ -51,14 +51,15 @@ def arrays_file(config: ArraysConfig, episodes: EpisodeConfig, *, suites: Sequen
     X = check_numbers(np.asarray(own.raw), what=str(path))
     if "" in (names := [plain_name(str(label)) for label in own.labels or ()]):
         raise UserError(f"example {names.index('')} of {path} has an empty label; label it or leave it out")
-    kept = first_of_each(X, names)
+    kept = first_of_each(X, names, what=config.file)
     data_set = by_class(X[kept], np.asarray(names)[kept])
     if suites is not None:
         wanted = Wanted(episodes, suites, config.test_queries, config.test_share, config.split_seed)
         check_enough(dict(zip(data_set.names, data_set.sizes.tolist(), strict=True)), wanted, where=config.file)
     splits = hold_out(data_set.names, test_share=config.test_share, split_seed=config.split_seed, where=config.file)
     splits = with_val(splits, episodes.val_share)
-    warn_of_repeats(X, split_of_each(names, data_set.names, splits), kept, what=config.file)
+    split_of = split_of_each(np.asarray(names)[kept].tolist(), data_set.names, splits)
+    warn_of_shared(X[kept], split_of, what=config.file)
     encoder = standardising(data_set, splits["train"]) if config.standardise else plain(X.shape[1:])
     return ClassEpisodes(
         ClassData(encoder.encode(data_set.rows), data_set.starts, data_set.names),

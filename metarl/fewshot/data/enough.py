@@ -44,9 +44,7 @@ def check_enough(
     if not faults:
         return
     everything = {**sizes, **(left_out or {})}
-    flags = _flags_that_fit(everything, suites, wanted)
-    if flags and left_out:
-        flags.insert(0, f"--min-examples {min(everything.values())}")
+    flags = _flags_with_rare(everything, suites, wanted) if left_out else _flags_that_fit(sizes, suites, wanted)
     fit = f"give {' '.join(flags)} for tasks that fit, or" if flags else "no flags fit them:"
     told = f"{len(everything)} classes of {_range(everything)} examples in {where}"
     if left_out:
@@ -59,7 +57,16 @@ def check_enough(
 
 def _range(sizes: Mapping[str, int]) -> str:
     least, most = min(sizes.values(), default=0), max(sizes.values(), default=0)
-    return str(least) if least == most else f"{least} to {most}"
+    return str(least) if least == most else f"{least} ({min(sizes, key=sizes.__getitem__)!r}) to {most}"
+
+
+def _flags_with_rare(everything: Mapping[str, int], suites: Sequence[Suite], wanted: Wanted) -> list[str]:
+    """With the smallest --min-examples whose classes any flags fit."""
+    for least in sorted(set(everything.values())):
+        sizes = {name: size for name, size in everything.items() if size >= least}
+        if (flags := _flags_that_fit(sizes, suites, wanted)) is not None:
+            return [f"--min-examples {least}", *flags]
+    return []
 
 
 def _faults(sizes: Mapping[str, int], suites: Sequence[Suite], wanted: Wanted, where: str) -> Iterator[str]:
@@ -83,13 +90,13 @@ def _faults(sizes: Mapping[str, int], suites: Sequence[Suite], wanted: Wanted, w
             yield f"suite {name} takes {examples} of {suite.ways}, and {len(test)} of at least {min(test)} are held out"
 
 
-def _flags_that_fit(sizes: Mapping[str, int], suites: Sequence[Suite], wanted: Wanted) -> list[str]:
-    """Those to be changed, as near to what was asked for as the data allow; none where nothing fits."""
+def _flags_that_fit(sizes: Mapping[str, int], suites: Sequence[Suite], wanted: Wanted) -> list[str] | None:
+    """Those to be changed, as near to what was asked for as the data allow; None where nothing fits."""
     episodes, smallest = wanted.episodes, min(sizes.values(), default=0)
     num_test = wanted.num_test(len(sizes))
     num_train = len(sizes) - num_test
     if len(sizes) < FEWEST_CLASSES or smallest < 2 or min(num_test, num_train) < 2:
-        return []
+        return None
     ways = min(episodes.ways, num_train)
     shots = min(episodes.shots, smallest - 1)
     max_shots = episodes.max_shots and max(shots, min(episodes.max_shots, smallest - 1))

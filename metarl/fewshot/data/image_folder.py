@@ -27,7 +27,7 @@ from metarl.config import NAMES_FILES
 from metarl.errors import UserError
 from metarl.fewshot.data.class_episodes import ClassEpisodes, by_class
 from metarl.fewshot.data.enough import Wanted, check_enough
-from metarl.fewshot.data.repeats import first_of_each, warn_of_repeats
+from metarl.fewshot.data.repeats import first_of_each, warn_of_shared
 from metarl.fewshot.data.source import SPLITS, EpisodeConfig, RawKind, Split
 from metarl.fewshot.data.splits import ClassSplits, hold_out, plain_name, with_val
 from metarl.validate import Bounds, Checked, Count, Natural, OpenShare, check_unused
@@ -165,7 +165,7 @@ def _from_files(
             labels += [name] * len(paths)
             split_of += [split] * len(paths)
     rows = read_images(files_of_all, size=config.size, channels=config.channels)
-    kept = first_of_each(rows, labels)
+    kept = first_of_each(rows, labels, what=config.root)
     data_set = by_class(rows[kept], np.asarray(labels)[kept], to_input=to_image)
     if is_disjoint:
         sizes = dict(zip(data_set.names, data_set.sizes.tolist(), strict=True))
@@ -180,7 +180,8 @@ def _from_files(
         test_queries=config.test_queries,
         encoder=ImageEncoder(config.size, config.channels),
     )
-    warn_of_repeats(rows, split_of, kept, what=config.root)  # after what is wrong with the classes
+    # after what is wrong with the classes
+    warn_of_shared(rows[kept], np.asarray(split_of)[kept].tolist(), what=config.root)
     return source
 
 

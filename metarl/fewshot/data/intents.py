@@ -27,8 +27,9 @@ from metarl.errors import UserError
 from metarl.fewshot.data.class_episodes import ClassData, ClassEpisodes, by_class
 from metarl.fewshot.data.data_files import find_file, read_json
 from metarl.fewshot.data.enough import Wanted, check_enough
-from metarl.fewshot.data.ngrams import SparseRows, hash_texts, unit_rows
+from metarl.fewshot.data.ngrams import SparseRows, hash_texts, plain_text, unit_rows
 from metarl.fewshot.data.own_examples import read_own
+from metarl.fewshot.data.repeats import first_of_each, split_of_each, warn_of_shared
 from metarl.fewshot.data.source import EpisodeConfig, RawKind
 from metarl.fewshot.data.splits import ClassSplits, hold_out, with_val
 from metarl.validate import Bounds, Checked, Count, Natural, OpenShare
@@ -154,6 +155,9 @@ def read_intents(config: IntentsConfig, *, val_share: float = 0.0, wanted: Wante
     rows = hash_texts(texts, dimensions=config.dimensions)
     data_set = by_class(rows, labels[frequent], to_input=csr_array.toarray)
     splits = with_val(_splits(data_set.names, domains, config), val_share)
+    if config.file:
+        split_of = split_of_each(labels[frequent].tolist(), data_set.names, splits)
+        warn_of_shared(_compared(texts), split_of, what=config.file)
     weights = np.ones(config.dimensions, np.float32)
     if config.weigh:
         weights = inverse_document_frequency(data_set.rows[_rows_of(data_set, splits["train"])])
@@ -179,9 +183,14 @@ def _published_pairs(name: IntentSet) -> tuple[list[tuple[str, str]], dict[str, 
 
 
 def _own_pairs(path: Path) -> tuple[list[tuple[str, str]], None]:
-    """A text that stands twice counts once, or a query would stand in its own support set."""
     own = read_own(path, "texts", need_labels=True)
-    return list(dict.fromkeys(zip(own.raw, own.labels or (), strict=True))), None
+    labels = own.labels or []
+    kept = first_of_each(_compared(own.raw), labels, what=str(path))
+    return [pair for pair, counts in zip(zip(own.raw, labels, strict=True), kept, strict=True) if counts], None
+
+
+def _compared(texts: Sequence[str]) -> NDArray:
+    return np.array([plain_text(text) for text in texts], object)
 
 
 def digest(content: Any) -> str:

@@ -48,6 +48,11 @@ def unit_rows(rows: SparseRows) -> SparseRows:
     return csr_array(rows.multiply(1 / lengths[:, None]), dtype=np.float32)
 
 
+def plain_text(text: str) -> str:
+    """A text as it is compared: its words, which are all that a net sees of it."""
+    return " ".join(_words(text))
+
+
 def _features(text: str) -> Iterator[str]:
     """Words, pairs of words, and n-grams of 3 to 5 letters within a word and its edges."""
     words = _words(text)

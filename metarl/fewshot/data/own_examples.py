@@ -22,6 +22,7 @@ import numpy as np
 from metarl.errors import UserError
 from metarl.fewshot.data.arrays import labels_of
 from metarl.fewshot.data.image_folder import SUFFIXES, image_classes, image_files
+from metarl.fewshot.data.ngrams import plain_text
 from metarl.fewshot.data.source import RawKind
 from metarl.fewshot.data.splits import plain_name
 
@@ -52,7 +53,7 @@ class OwnExamples:
 def _digest(item: Any) -> bytes:
     if isinstance(item, Path):
         return hashlib.sha256(item.read_bytes()).digest()
-    return hashlib.sha256(item.encode() if isinstance(item, str) else np.asarray(item).tobytes()).digest()
+    return hashlib.sha256(plain_text(item).encode() if isinstance(item, str) else np.asarray(item).tobytes()).digest()
 
 
 def read_own(path: Path, kind: RawKind, *, need_labels: bool) -> OwnExamples:

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from metarl.fewshot.data.source import Split
 
 
-def first_of_each(rows: NDArray, labels: Sequence[Any]) -> NDArray[np.bool_]:
-    """(M,) True for the first of the equal rows (M, ...) of a label.
+def first_of_each(rows: NDArray, labels: Sequence[Any], *, what: str) -> NDArray[np.bool_]:
+    """(M,) True for the first of the equal rows (M, ...) of a label; warns with the number of the others.
 
-    A query would stand in its own support set otherwise, and be named right by any method.
+    A query would stand in its own support set otherwise, and be named right by any method. Told before it is looked at
+    whether the rows are enough, as an error then counts each once.
     """
     seen: set[tuple[Any, bytes]] = set()
     kept = np.zeros(len(rows), bool)
@@ -24,19 +25,19 @@ def first_of_each(rows: NDArray, labels: Sequence[Any]) -> NDArray[np.bool_]:
         if (key := (label, _digest(row))) not in seen:
             seen.add(key)
             kept[place] = True
-    return kept
-
-
-def warn_of_repeats(rows: NDArray, split_of: Sequence[Split], kept: NDArray[np.bool_], *, what: str) -> None:
-    """Warns with the numbers of rows that a class has twice, and of those that stand in several classes or splits.
-
-    `split_of` each row (M,); `kept` as of `first_of_each`.
-    """
     if repeated := int((~kept).sum()):
         found = f"{repeated} of {len(rows)} examples in {what} repeat one of their class"
         warnings.warn(f"{found}; each counts once", stacklevel=3)
+    return kept
+
+
+def warn_of_shared(rows: NDArray, split_of: Sequence[Split], *, what: str) -> None:
+    """Warns with the numbers of rows (M, ...) that stand in several classes, and in several splits.
+
+    Of each class they are different ones (`first_of_each`); `split_of` each (M,).
+    """
     splits: dict[bytes, list[Split]] = {}
-    for row, split in zip(rows[kept], np.asarray(split_of)[kept].tolist(), strict=True):
+    for row, split in zip(rows, split_of, strict=True):
         splits.setdefault(_digest(row), []).append(split)
     shared = [found for found in splits.values() if len(found) > 1]
     if shared:

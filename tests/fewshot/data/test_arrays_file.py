@@ -78,7 +78,10 @@ def test_what_never_varies_becomes_0(tmp_path):
         ({"X": np.full((6, 3), "a"), "y": np.arange(6)}, "is of type <U1, which must be numbers"),
         ({"X": np.zeros((6, 1, 2, 2, 2)), "y": np.arange(6)}, r"\(6, 1, 2, 2, 2\), which must be \(n, D\)"),
         ({"X": np.where(np.eye(6, 3) * [0, 1, 0], np.nan, 1), "y": np.arange(6)}, "example 1 of .* NaN .*1 of 6 have"),
-        ({"X": np.zeros((6, 3)), "y": np.arange(6) // 2}, "0.3 of the 3 classes in .* leaves 2 to train on and 1 to"),
+        (
+            {"X": np.arange(18.0).reshape(6, 3), "y": np.arange(6) // 2},
+            "0.3 of the 3 classes in .* leaves 2 to train on and 1 to",
+        ),
         ({"X": np.arange(72.0).reshape(24, 3), "y": np.arange(24) // 2}, None),
         ({"X": np.zeros((6, 0)), "y": np.arange(6)}, r"\(6, 0\), in which an example has no number"),
         ({"X": np.zeros((3, 2)), "y": np.array([1, np.nan, 2])}, "label 1 of .* is NaN"),
@@ -200,7 +203,9 @@ def test_ones_own_texts_take_the_place_of_a_named_set(tmp_path):
     assert "oos" not in strange.class_sizes("train") | strange.class_sizes("test")
     with (tmp_path / "mine.csv").open("a") as file:
         file.write("\nword0 please 1,kind0\nword0 please 1,kind1")
-    twice = read_intents(config).data_set
+    shared = pytest.warns(UserWarning, match="1 examples in .* stand in several classes")
+    with shared, pytest.warns(UserWarning, match="1 of 32 examples in .*mine.csv repeat one of their class"):
+        twice = read_intents(config).data_set
     assert (np.diff(twice.starts) - np.diff(data.data_set.starts)).tolist() == [0, 1, 0, 0, 0, 0]
     with pytest.raises(UserError, match=r"either the set hwu64 or those of --file .*mine.csv; give one"):
         IntentsConfig(file=config.file, name="hwu64")

@@ -13,6 +13,7 @@ from metarl.cli.main import main
 from metarl.errors import UserError
 from metarl.fewshot.data.enough import Wanted, check_enough
 from metarl.fewshot.data.image_folder import ImageFolderConfig, image_folder
+from metarl.fewshot.data.intents import IntentsConfig, intents
 from metarl.fewshot.data.source import EpisodeConfig
 
 WANTED = Wanted(EpisodeConfig(ways=3, shots=1, max_shots=5, queries=5), ("3w1s", "3w5s"), 5, 0.3, 0)
@@ -64,8 +65,19 @@ def test_repeated_pictures_are_no_more_examples(tmp_path: Path) -> None:
         for copy in range(4):
             Image.new("L", (8, 8), 40 * number).save(tmp_path / folder / f"{copy}.png")
     config = ImageFolderConfig(root=str(tmp_path), size=8, channels=1, test_queries=1)
-    with pytest.raises(UserError, match=r"4 classes of 1 examples in .* are too few: .* no flags fit them"):
+    lack = pytest.raises(UserError, match=r"4 classes of 1 examples in .* are too few: .* no flags fit them")
+    with lack, pytest.warns(UserWarning, match="12 of 16 examples in .* repeat one of their class; each counts once"):
         image_folder(config, EpisodeConfig(ways=2, shots=1, queries=1), suites=("2w1s",))
+
+
+@pytest.mark.parametrize(("more", "told"), [("", "10 classes of 22"), ("\nsay z,z", r"11 classes of 1 \('z'\) to 22")])
+def test_texts_that_lack_a_smaller_min_examples_alone_are_told_so(more: str, told: str, tmp_path: Path) -> None:
+    path = Path(texts(tmp_path / "t.csv", 10, 22))
+    path.write_text(path.read_text() + more)
+    wanted = EpisodeConfig(ways=3, shots=1, queries=5)
+    with pytest.raises(UserError, match=rf"{told} examples in .* are too few: .*; give --min-examples 22 for tasks th"):
+        intents(IntentsConfig(file=str(path), dimensions=64), wanted, suites=("2w1s",))
+    intents(IntentsConfig(file=str(path), dimensions=64, min_examples=22), wanted, suites=("2w1s",))
 
 
 def fits(command: list[str], said: str, tmp_path: Path, capsys) -> None:

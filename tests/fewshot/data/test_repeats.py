@@ -15,7 +15,8 @@ from metarl.cli.main import main
 from metarl.errors import UserError
 from metarl.fewshot.data.arrays_file import ArraysConfig, arrays_file
 from metarl.fewshot.data.image_folder import ImageFolderConfig, image_folder, open_image
-from metarl.fewshot.data.own_examples import read_own
+from metarl.fewshot.data.intents import IntentsConfig, read_intents
+from metarl.fewshot.data.own_examples import OwnExamples, read_own
 from metarl.fewshot.data.source import EpisodeConfig
 
 EPISODES = EpisodeConfig(ways=2, shots=1, queries=1)
@@ -57,10 +58,26 @@ def test_a_class_that_is_a_copy_of_another_is_told(tmp_path: Path) -> None:
         arrays_file(save(tmp_path / "a.npz", X, y), EPISODES)
 
 
+def test_a_text_that_a_net_sees_as_another_counts_once_and_is_told_across_classes(tmp_path: Path) -> None:
+    rows = [f"say {name} {number},{name}" for name in "abcdef" for number in range(4)]
+    again = ["SAY  a 0!,a", *(f"say f {number},{name}" for name in "abcde" for number in range(4))]
+    (tmp_path / "t.csv").write_text("\n".join(["text,label", *rows, *again]))
+    config = IntentsConfig(file=str(tmp_path / "t.csv"), dimensions=64, min_examples=4)
+    shared = pytest.warns(UserWarning, match="4 examples in .* stand in several classes, 4 of them in classes that are")
+    with shared, pytest.warns(UserWarning, match="1 of 45 examples in .* repeat one of their class; each counts once"):
+        assert read_intents(config).data_set.sizes.tolist() == [8, 8, 8, 8, 8, 4]
+
+
+def test_queries_that_stand_among_the_examples_are_found_as_a_net_sees_them() -> None:
+    shown = OwnExamples(["Open the door", "stop"], ["", ""], None)
+    assert OwnExamples(["open the  DOOR!", "go", "stop."], ["", "", ""], None).found_among(shown) == 2
+
+
 def test_a_class_of_one_picture_many_times_is_too_small(tmp_path: Path) -> None:
     for number, name in enumerate(["train/ant", "train/bee", "test/fox", "test/gnu"]):
         pictures(tmp_path / name, [60 * number] * 8 if name == "train/bee" else [60 * number + i for i in range(3)])
-    with pytest.raises(UserError, match="class 'bee' of the train split has 1"):
+    small = pytest.raises(UserError, match="class 'bee' of the train split has 1")
+    with small, pytest.warns(UserWarning, match="7 of 17 examples in .* repeat one of their class"):
         image_folder(ImageFolderConfig(root=str(tmp_path), size=8, channels=1, test_queries=1), EPISODES)
 
 
