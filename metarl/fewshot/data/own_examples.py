@@ -147,13 +147,15 @@ def _arrays(path: Path) -> OwnExamples:
     try:
         _check_unpacked(path)
         with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive.items())
+            held = sorted(archive.files)
+            found = {name: archive[name] for name in ("X", "y") if name in held}
     except UserError:
         raise
     except Exception as error:  # zipfile and NumPy raise almost anything for a file that somebody has made to
         raise UserError(f"{path} cannot be read ({error}); store numbers and texts alone with numpy.savez") from error
+    arrays = {name: part for name, part in found.items() if isinstance(part, np.ndarray)}  # else a part's bytes
     if "X" not in arrays or arrays["X"].ndim < 2:
-        raise UserError(f"{path} holds {sorted(arrays)} and no X of the shape (n, ...); give {FORMS['arrays']}")
+        raise UserError(f"{path} holds {held} and no X of the shape (n, ...); give {FORMS['arrays']}")
     X, y = arrays["X"], arrays.get("y")
     if y is not None and y.shape != (len(X),):
         raise UserError(f"{path} has y of the shape {y.shape} beside {len(X)} examples, which must be ({len(X)},)")

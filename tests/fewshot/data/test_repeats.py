@@ -141,6 +141,17 @@ def test_damaged_pictures_and_archives_end_in_sentences(tmp_path: Path) -> None:
     assert refused > 100
 
 
+@pytest.mark.parametrize(("name", "said"), [("X", "no X of the shape"), ("y", "has no labels")])
+def test_a_part_of_an_archive_that_is_no_array_is_none(name: str, said: str, tmp_path: Path) -> None:
+    arrays = {"X": np.zeros((2, 3)), "y": np.arange(2)}
+    del arrays[name]
+    np.savez(tmp_path / "a.npz", **arrays)
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr(name, b"of another kind")
+    with pytest.raises(UserError, match=f"a.npz .*{said}"):
+        read_own(tmp_path / "a.npz", "arrays", need_labels=True)
+
+
 def test_a_small_file_that_would_fill_the_memory_is_not_unpacked(tmp_path: Path, monkeypatch, capsys) -> None:
     np.savez_compressed(tmp_path / "a.npz", X=np.zeros((1000, 1000)), y=np.arange(1000))
     with zipfile.ZipFile(tmp_path / "a.npz") as archive:
