@@ -193,14 +193,20 @@ class Session:
         )
 
     def restore(self, state: tuple[Phi, Sequence[Mapping[str, Any]], Mapping[str, Any]]) -> None:
-        """phi, the episodes that it does not know of, and the record of an earlier session or of `metarl adapt`."""
+        """phi, the episodes that it does not know of, and the record of an earlier session or of `metarl adapt`.
+
+        Raises UserError for a state of another agent, or one that no session saved: it may be anybody's.
+        """
         phi, episodes, record = state
         try:
             P.check_tensors_match(self._behaviour.prior(), phi if isinstance(phi, dict) else {}, what="phi")
         except UserError as error:
             raise UserError(f"what was saved is of another agent: {error}") from error
-        self.phi, self._episodes = phi, [Episodes(**fields) for fields in episodes]
-        self.rounds, self.num_episodes = int(record.get("rounds", 0)), int(record.get("episodes", 0))
+        try:
+            self.phi, self._episodes = phi, [Episodes(**fields) for fields in episodes]
+            self.rounds, self.num_episodes = int(record.get("rounds", 0)), int(record.get("episodes", 0))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"what was saved is damaged ({error!s:.200}); adapt the agent anew") from error
         self._start()
 
     def _adapted(self) -> Phi:

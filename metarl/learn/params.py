@@ -76,4 +76,6 @@ def check_tensors_match(expected: Mapping[str, Tensor], found: Mapping[str, Tens
 
 
 def _kind(tensor: Tensor) -> str:
+    if not isinstance(tensor, Tensor):  # of a stored state, whoever wrote it
+        return f"no tensor but a {type(tensor).__name__}"
     return f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"

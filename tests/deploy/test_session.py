@@ -17,6 +17,7 @@ from metarl.errors import NonFiniteError, UserError
 from metarl.learner import ActorInput
 from metarl.rollout.collect import collect_episodes
 from metarl.rollout.pool import PoolConfig, RolloutPool
+from metarl.runs.checkpoint import load_latest, save_checkpoint
 from metarl.types import Episodes, Task, join_episodes_of_task
 from tests.agents.test_contract import small as small_agent
 from tests.rollout.envs import Scripted
@@ -255,3 +256,22 @@ def test_what_is_wrong_is_said_in_sentences(maml: Agent, tmp_path: Path) -> None
     frozen = Agent(small_agent("multi_task_ppo")(maml.spec, 0).behaviour(), maml.tasks)
     with pytest.raises(UserError, match="does not adapt"):
         frozen.session().adapt()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"phi": {"w0": "os:system"}}, "w0 is no tensor but a str"),
+        ({"episodes": [{"obs": "x"}]}, "what was saved is damaged"),
+        ({"episodes": "abc"}, "what was saved is damaged"),
+        ({"record": ["rounds"]}, "what was saved is damaged"),
+        ({"record": {"rounds": "x"}}, "what was saved is damaged"),
+    ],
+)
+def test_what_a_stranger_saved_ends_in_a_sentence(maml: Agent, tmp_path: Path, change: dict, said: str) -> None:
+    maml.session().save(tmp_path / "own")
+    state, _ = load_latest(tmp_path / "own")
+    changed = {name: {**state[name], **value} if name == "phi" else value for name, value in change.items()}
+    save_checkpoint(tmp_path / "theirs", 0, {**state, **changed}, keep=1)
+    with pytest.raises(UserError, match=said):
+        maml.session(adapted=tmp_path / "theirs")
