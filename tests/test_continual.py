@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,13 +10,14 @@ import pytest
 
 from metarl.cli.main import main
 from metarl.envs.metaworld.continual import ContinualWorld
+from metarl.errors import UserError
 from metarl.experiments._continual import iterations_per_task, of_sequence
 from metarl.records.compare import read_groups
 from metarl.records.sequence import areas_alone, read_sequence
 from metarl.report.training import training_section
 from metarl.rl.off_policy.replay import rows_by_group
 from metarl.runs.checkpoint import load_latest
-from metarl.runs.log import read_metrics
+from metarl.runs.log import EVALUATED_AT, read_metrics
 from metarl.runs.stored_batches import StoredBatches
 from tests.fewshot.problems import snapshot
 
@@ -128,6 +130,14 @@ def test_a_report_has_a_figure_of_each_task(runs: Path) -> None:
     section = training_section(read_groups([runs / "fine", runs / "replay"]))
     titles = [figure.title for figure in section.figures]
     assert [title.rpartition("/")[2] for title in titles if "success_of" in title] == [*NAMES]
+
+
+def test_a_row_that_does_not_say_when_it_was_scored_counts_as_none(runs: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(runs / "fine", tmp_path / "run")
+    file = run / "metrics.jsonl"
+    file.write_text(re.sub(rf'"{EVALUATED_AT}": *[0-9.]+', f'"{EVALUATED_AT}": null', file.read_text()))
+    with pytest.raises(UserError, match="has no scores of its tasks after"):
+        read_sequence(run)
 
 
 def test_runs_that_cannot_be_compared_are_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,9 @@ def read_sequence(run: Path) -> SequenceRun:
         raise UserError(
             f"{run} is no run of a sequence of tasks ({error}); give one of cw10_sac or cw10_sac_replay"
         ) from error
-    evaluated = [row for row in seed.rows if EVALUATED_AT in row and any(name.startswith(OF_TASK) for name in row)]
+    # null of a row, whoever wrote it, is read as NaN
+    with_step = [row for row in seed.rows if math.isfinite(row.get(EVALUATED_AT, math.nan))]
+    evaluated = [row for row in with_step if any(name.startswith(OF_TASK) for name in row)]
     names = tuple(name.removeprefix(OF_TASK) for name in (evaluated or [{}])[0] if name.startswith(OF_TASK))
     curve = {int(row[EVALUATED_AT]): [row.get(OF_TASK + name, np.nan) for name in names] for row in evaluated}
     policy = seed.evaluation["policies"].get("meta-trained")
