@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from metarl.config import WITHOUT_EFFECT
 from metarl.errors import UserError
 from metarl.learner import CPU
 from metarl.progress import tell_progress
@@ -80,7 +81,7 @@ class SACConfig(Checked):
     """How often a step is learned from: gradient steps times batch_size, by env steps."""
     replay_capacity: Count = 1_000_000
     """Rows of each task's ring: one a step, and one an episode."""
-    replay_on: Literal["memory", "disk"] = "memory"
+    replay_on: Literal["memory", "disk"] = field(default="memory", metadata={WITHOUT_EFFECT: True})
     """disk: where it does not fit into memory. Slower as far as it does not fit; the numbers are the same."""
     warmup_steps: Natural = 5_000
     """Env steps of each task before the first gradient step."""

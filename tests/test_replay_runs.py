@@ -29,12 +29,12 @@ def learner_of(out: Path) -> dict:
 
 @pytest.mark.parametrize("capacity", ["1000", "450"])
 def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, capacity):
-    """Also where the ring has wrapped, and files of what it has overwritten are gone."""
+    """Also where the ring has wrapped, files of what it has overwritten are gone, and it goes on on the disk."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     more = ("--replay-capacity", capacity)
     assert train(whole, 6, *more) == 0
     assert train(parts, 3, *more) == 0
-    assert train(parts, 6, *more, "--resume") == 0
+    assert train(parts, 6, *more, "--resume", "--replay-on", "disk") == 0
     assert learner_of(parts) == learner_of(whole)
     files = sorted(path.name for path in (parts / "replay").iterdir())
     assert files == sorted(path.name for path in (whole / "replay").iterdir())

@@ -25,9 +25,10 @@ def mapped(*shape: int, dtype: torch.dtype) -> Tensor:
         with tempfile.TemporaryFile() as file:
             reserve(file.fileno(), num_bytes)
             pages = mmap.mmap(file.fileno(), num_bytes)  # has a descriptor of its own
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # OverflowError: more than a file can have
+        reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f"a replay on the disk takes {num_bytes:,} bytes in {tempfile.gettempdir()} ({error.strerror}); set TMPDIR "
-            "to a folder with more room, or lower replay_capacity"
+            f"a replay on the disk takes {num_bytes:,} bytes in {tempfile.gettempdir()} ({reason}); set TMPDIR to a "
+            "folder with more room, or lower replay_capacity"
         ) from error
     return torch.frombuffer(pages, dtype=dtype).view(shape)

@@ -86,7 +86,14 @@ class Replay:
         def new(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             if self._on_disk:
                 return mapped(groups * self.capacity, *shape, dtype=dtype)
-            return torch.empty(groups * self.capacity, *shape, dtype=dtype, device=self.device)
+            try:
+                return torch.empty(groups * self.capacity, *shape, dtype=dtype, device=self.device)
+            except RuntimeError as error:  # the allocator's, whose text is a trace of C++
+                needed = groups * self.capacity * (4 * (self.spec.obs_dim + self.spec.action_dim + 1) + 9)
+                raise UserError(
+                    f"a replay of {self.capacity:,} rows for each of {groups} tasks takes {needed:,} bytes of memory, "
+                    "and no such block can be had; lower replay_capacity, or set replay_on disk"
+                ) from error
 
         return {
             "obs": new(self.spec.obs_dim),
@@ -232,8 +239,9 @@ class Replay:
         for group, (name, written) in enumerate(zip(state["names"], state["written"], strict=True)):
             found = given.get(name, 0)
             if not min(written, self.capacity) <= found <= written:
+                of = repr(name) if name else "the run"
                 raise UserError(
-                    f"the replay of {name or 'the run'!r} had {written:,} rows when the checkpoint was saved, and its "
+                    f"the replay of {of} had {written:,} rows when the checkpoint was saved, and its "
                     f"files hold {found:,}; restore them, or start a new run"
                 )
             self.written[group] = written - found

@@ -243,6 +243,14 @@ def test_a_disk_too_small_for_the_replay_is_said(monkeypatch):
         replay.add([data(1, length=3)])
 
 
+@pytest.mark.parametrize(("rows", "place"), [(10**18, "memory"), (10**13, "memory"), (10**18, "disk")])
+def test_a_replay_that_nothing_holds_is_told_with_its_bytes(rows, place):
+    replay = replay_of(capacity=rows, on_disk=place == "disk")
+    said = "memory, .* lower replay_capacity, or set replay_on disk" if place == "memory" else "set TMPDIR .* lower"
+    with pytest.raises(UserError, match=rf"takes [\d,]+ bytes (of|in) .*{said}"):
+        replay.add([data(1, length=3)])
+
+
 def test_a_replay_on_the_disk_is_for_the_cpu():
     with pytest.raises(UserError, match="on the CPU, and this one is on meta"):
         Replay(SPEC, capacity=100, n_step=3, gammas=GAMMAS, device=torch.device("meta"), on_disk=True)
