@@ -64,7 +64,7 @@ def place_of(error: BaseException, *, beside: Path | None = None) -> str:
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """' (did you mean X?)' for the closest valid name, or '' if none is close."""
-    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
+def nearest(name: object, valid: Iterable[str]) -> str:
+    """' (did you mean X?)' for the closest valid name, or '' if none is close, as to what is no text at all."""
+    matches = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)
     return f" (did you mean {matches[0]!r}?)" if matches else ""

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from metarl.envs.vector.options import is_whole
 from metarl.errors import UserError
 from metarl.tasks import HasMetaTrain, TaskDistribution, by_class
 from metarl.types import Task
@@ -57,7 +58,7 @@ def draws_of_many(tasks: TaskDistribution, num_envs: int, *, split: Split) -> li
     known = tasks.meta_test() if split == "test" else tasks.meta_train() if isinstance(tasks, HasMetaTrain) else []
     classes = by_class(known)
     num_classes = max(1, len(classes))
-    if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer):
+    if not is_whole(num_envs):
         raise UserError(f"num_envs={num_envs!r} must be a whole number; give {num_classes}, or a multiple of it")
     per_class, rest = divmod(num_envs, num_classes)
     if rest or num_envs < 1:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from metarl.envs.vector.draws import TaskDraws
 from metarl.envs.vector.film import Film
 from metarl.envs.vector.given import Given, tasks_given
+from metarl.envs.vector.options import is_whole
 from metarl.envs.vector.worker_lanes import WorkerLanes
-from metarl.errors import UserError
+from metarl.errors import UserError, sentence_of
 from metarl.tasks import EnvStep, Lanes, Replays, TaskDistribution
 from metarl.types import EnvSpec, Task
 
@@ -48,10 +49,10 @@ class DrawnEpisodes:
     ) -> None:
         self._spec, self._tasks, self._draws = tasks.spec, tasks, draws
         horizon = self._spec.horizon_steps
-        if max_episode_steps is not None and not 1 <= max_episode_steps <= horizon:
+        if max_episode_steps is not None and not (is_whole(max_episode_steps) and 1 <= max_episode_steps <= horizon):
             raise UserError(
-                f"max_episode_steps={max_episode_steps} must be 1 to {horizon}, the horizon of {tasks.name}; leave it "
-                "out for that"
+                f"max_episode_steps={max_episode_steps!r} must be a whole number from 1 to {horizon}, the horizon of "
+                f"{tasks.name}; leave it out for that"
             )
         if render_mode is not None and render_mode not in render_modes(tasks):
             raise UserError(
@@ -59,8 +60,10 @@ class DrawnEpisodes:
                 "give that, or leave it out"
             )
         self._horizon_steps = horizon if max_episode_steps is None else max_episode_steps
-        if workers < 0:
-            raise UserError(f"workers={workers} must be >= 0; 0 is this process alone")
+        if not is_whole(render_size) or render_size < 1:
+            raise UserError(f"render_size={render_size!r} must be a whole number >= 1; give the pixels of an edge")
+        if not is_whole(workers) or workers < 0:
+            raise UserError(f"workers={workers!r} must be a whole number >= 0; 0 is this process alone")
         self._workers = WorkerLanes(tasks, len(draws), num_workers=workers) if workers else None
         self._lanes = self._workers or tasks.make_env(len(draws))
         self._films = (
@@ -146,10 +149,16 @@ class DrawnEpisodes:
 
 def as_actions(actions: Any, space: Any, *, num_envs: int | None) -> NDArray:
     """In the dtype of the space, of which `num_envs` are batched. Raises UserError for another shape or kind."""
-    given = np.asarray(actions)
+    rows = "" if num_envs is None else f", a row for each of {num_envs} envs"
+    try:
+        given = np.asarray(actions)
+    except Exception as error:  # rows of several lengths, or a tensor of another library that is not to be converted
+        raise UserError(
+            f"actions cannot be made an array ({sentence_of(error)}), which must be {space.dtype} {space.shape}{rows}; "
+            "look at the policy"
+        ) from error
     kinds = "iu" if np.issubdtype(space.dtype, np.integer) else "fiu"
     if given.shape != space.shape or given.dtype.kind not in kinds:
-        rows = "" if num_envs is None else f", a row for each of {num_envs} envs"
         raise UserError(
             f"actions are {given.dtype} {given.shape} and must be {space.dtype} {space.shape}{rows}; look at the policy"
         )

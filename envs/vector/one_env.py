@@ -70,12 +70,12 @@ class OneEnv(gym.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
         self._check_open()
-        super().reset(seed=seed)
-        if seed is not None:
-            self._episodes.restart(0)
         options = checked_options(options, ("task",))
         if "task" in options:
             self.set_task(options["task"])
+        super().reset(seed=seed)
+        if seed is not None:
+            self._episodes.restart(0)
         obs = self._episodes.begin(_LANE, [self.np_random])
         self._is_over = False
         assert self.task is not None, "it has just begun"

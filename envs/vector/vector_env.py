@@ -107,12 +107,12 @@ class LaneVectorEnv(VectorEnv[NDArray[np.float64], NDArray, NDArray]):
         options = checked_options(options, ("reset_mask", "task"))
         lanes = np.flatnonzero(reset_mask(options, self.num_envs))
         seeds = seeds_of(seed, self.num_envs)
+        if "task" in options:  # what is refused changes nothing
+            self._episodes.hold(options["task"], lanes)
         for lane in lanes.tolist():
             if (own := seeds[lane]) is not None:
                 self._rngs[lane] = seeding.np_random(own)
                 self._episodes.restart(lane)
-        if "task" in options:
-            self._episodes.hold(options["task"], lanes)
         infos = self._begin(lanes, {})
         self._waits[lanes] = False
         self._has_begun = None not in self._episodes.now

@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 import traceback
 import warnings
+import weakref
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -123,6 +124,11 @@ class _Part(NamedTuple):
     """What picks their rows."""
 
 
+def _end(workers: list[_Worker]) -> None:
+    while workers:
+        workers.pop().close()
+
+
 class WorkerLanes:
     """A BatchEnv of `num_workers` processes, each with lanes that follow one another; lanes are named in rising order.
 
@@ -137,6 +143,8 @@ class WorkerLanes:
         """(num_lanes,): of which episodes the process died in the last step."""
         shares = [share for share in np.array_split(np.arange(num_lanes), num_workers) if share.size]
         self._workers = [_Worker(tasks, slice(int(share[0]), int(share[-1]) + 1)) for share in shares]
+        # of an env that nobody closes, as when a notebook's cell is run again, the processes end with it
+        weakref.finalize(self, _end, self._workers)
         for worker in self._workers:
             worker.wait_until_ready()
 
@@ -187,9 +195,7 @@ class WorkerLanes:
         return np.concatenate([getattr(self._workers[i].rows, name)[part.rows] for i, part in parts.items()])
 
     def close(self) -> None:
-        for worker in self._workers:
-            worker.close()
-        self._workers = []
+        _end(self._workers)
 
     def _exchange(self, orders: Mapping[int, Any]) -> list[int]:
         """Have workers do something, each by its number; returns those that died of it, and are started anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import subprocess
@@ -326,7 +327,38 @@ def test_a_task_of_another_kind_is_refused(tasks: Any, given: Any, said: str) ->
         envs.reset(options={"task": given})
 
 
+def test_a_reset_that_is_refused_changes_nothing() -> None:
+    seen = []
+    for refused in (False, True):
+        envs = LaneVectorEnv(Endings(), 2)
+        envs.reset(seed=3)
+        if refused:
+            with pytest.raises(UserError, match="missing or unknown"):
+                envs.reset(seed=8, options={"task": {"nummer": 3}})
+        seen.append(envs.reset())
+    assert_same(*seen)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_goal_that_metaworld_rejects_is_told_in_a_sentence(workers: int) -> None:
+    envs = LaneVectorEnv(ML1(), 1, workers=workers)
+    try:
+        envs.set_task({"env_name": "reach-v3", "rand_vec": [0.0, 0.75, 0.02, 0.0, 0.8, 0.1]})
+        with pytest.raises(UserError, match=r"rand_vec .* closer than .* allows; draw another$"):
+            envs.reset()
+    finally:
+        envs.close()
+
+
 # ---- worker processes
+
+
+def test_the_processes_of_an_env_that_nobody_closes_end_with_it() -> None:
+    before = multiprocessing.active_children()
+    envs = LaneVectorEnv(Navigation(), 2, workers=2)
+    assert len(multiprocessing.active_children()) == len(before) + 2
+    del envs
+    assert len(multiprocessing.active_children()) == len(before)
 
 
 def test_the_number_of_workers_changes_no_number() -> None:
@@ -378,7 +410,7 @@ def test_a_workers_errors_are_told_and_the_next_reset_works() -> None:
         assert envs.step(np.zeros((2, 2)))[0][:, 1].tolist() == [1, 1]
     finally:
         envs.close()
-    with pytest.raises(UserError, match="workers=-1 must be >= 0"):
+    with pytest.raises(UserError, match="workers=-1 must be a whole number >= 0"):
         LaneVectorEnv(TakesAnyTask(), 2, workers=-1)
 
 
@@ -393,7 +425,13 @@ def test_what_is_no_action_is_told_with_env_step_and_task() -> None:
     bad[1, 0] = np.nan
     with pytest.raises(UserError, match=r"\[nan, 0.0\] of env 1 at step 2 of navigation\[.* must be finite"):
         envs.step(bad)
-    for wrong in (np.zeros((3, 3)), np.zeros(2), [["a", "b"]] * 3):
+    for wrong in (
+        np.zeros((3, 3)),
+        np.zeros(2),
+        [["a", "b"]] * 3,
+        [[0, 0], [0], [0, 0]],
+        torch.zeros(3, 2, requires_grad=True),
+    ):
         with pytest.raises(UserError, match=r"must be float32 \(3, 2\), a row for each of 3 envs"):
             envs.step(wrong)
     bandits = gym.make_vec("metarl/bandits", num_envs=2)
@@ -425,7 +463,13 @@ def test_an_env_out_of_an_episode_is_not_stepped() -> None:
     [
         ({"autoreset_mode": "Same"}, "'NextStep', 'SameStep', 'Disabled'"),
         ({"split": "held-out"}, "neither 'train' nor 'test'"),
-        ({"max_episode_steps": 501}, "must be 1 to 500, the horizon of ml1-reach-v3"),
+        ({"max_episode_steps": 501}, "from 1 to 500, the horizon of ml1-reach-v3"),
+        ({"max_episode_steps": "100"}, "max_episode_steps='100' must be a whole number"),
+        ({"max_episode_steps": 2.5}, "max_episode_steps=2.5 must be a whole number"),
+        ({"workers": "2"}, "workers='2' must be a whole number >= 0"),
+        ({"workers": None}, "workers=None must be a whole number >= 0"),
+        ({"render_mode": "rgb_array", "render_size": -3}, "render_size=-3 must be a whole number >= 1"),
+        ({"env_name": 3}, "env_name=3 is not one of Meta-World's 50 tasks"),
         ({"render_mode": "human"}, "ml1-reach-v3 has rgb_array"),
         ({"reward_verison": "v1"}, "no setting 'reward_verison' .did you mean 'reward_version'"),
         ({"reward_version": "v3"}, "reward_version"),
@@ -444,6 +488,13 @@ def test_wrong_arguments_of_reset_are_refused() -> None:
         envs.reset(options={"tusk": None})
     with pytest.raises(UserError, match="seed has 3 numbers for 2 envs"):
         envs.reset(seed=[1, 2, 3])
+    for options in (3, ["task"]):
+        with pytest.raises(UserError, match="of reset must be a dict; it may have reset_mask, task"):
+            envs.reset(options=options)
+    for seed in (1.5, -1, "1", [1, "2"], [1, -2]):
+        with pytest.raises(UserError, match=r"seed=.* must be a whole number >= 0"):
+            envs.reset(seed=seed)
+    assert_same(envs.reset(seed=np.array([4, 5])), envs.reset(seed=4))
     for mask in (np.ones(3, bool), np.ones(2), np.zeros(2, bool), [True, False]):
         with pytest.raises(UserError, match="must be a NumPy array of 2 truth values"):
             envs.reset(options={"reset_mask": mask})

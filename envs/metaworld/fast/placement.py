@@ -22,6 +22,7 @@ from metarl.envs.metaworld.fast.recent import Recent
 from metarl.envs.metaworld.fast.task import Facts, Task
 from metarl.envs.metaworld.official import begin
 from metarl.envs.mujoco_calls import make_data, mj_forward, mj_step
+from metarl.errors import SettingError
 
 HAND_RESET_STEPS = 50
 
@@ -75,7 +76,7 @@ def staged_class(env_class: type[SawyerXYZEnv], *, hand_reset_varies: bool) -> t
             """Refuse a rand_vec that Meta-World rejects: it would draw the same frozen one for ever."""
             self.draws += 1
             if self.draws > self.hand_resets:
-                raise ValueError(
+                raise SettingError(  # of a task that somebody set: no fault of the env
                     f"rand_vec {self._last_rand_vec} puts object and goal closer than {env_class.__name__} "
                     "allows; draw another"
                 )
