@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -133,18 +134,30 @@ def write(policy: Exported, path: Path) -> float:
         raise UserError(
             f"this agent's policy cannot be traced by torch.export ({error!s:.200}); export another"
         ) from error
-    with new_directory(path.parent):
-        if path.suffix == ".pt2":
-            torch.export.save(program, path)
-            module = torch.export.load(path).module()
-            difference = _difference(policy, lambda inputs: _as_tuple(module(*inputs.values())))
-        else:
-            _write_onnx(policy, program, path)
-            difference = _onnx_difference(policy, path)
-    if difference > TOLERANCE:
-        raise UserError(f"{path} differs from torch by {difference:.2g}, more than {TOLERANCE}; do not use it")
-    replace_file(path.with_suffix(".json"), json.dumps(_about(policy), indent=1).encode())
+    try:
+        # in a folder of its own first: an earlier export stays until this one is whole and compared
+        with new_directory(path.parent), tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as scratch:
+            new = Path(scratch) / path.name
+            difference = _written(policy, program, new)
+            if difference > TOLERANCE:
+                raise UserError(
+                    f"{path} would differ from torch by {difference:.2g}, more than {TOLERANCE}; not written"
+                )
+            replace_file(path.with_suffix(".json"), json.dumps(_about(policy), indent=1).encode())
+            new.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; give another --out") from error
     return difference
+
+
+def _written(policy: Exported, program: Any, path: Path) -> float:
+    """The largest difference from torch of what is written."""
+    if path.suffix == ".pt2":
+        torch.export.save(program, path)
+        module = torch.export.load(path).module()
+        return _difference(policy, lambda inputs: _as_tuple(module(*inputs.values())))
+    _write_onnx(policy, program, path)
+    return _onnx_difference(policy, path)
 
 
 def _write_onnx(policy: Exported, program: Any, path: Path) -> None:

@@ -152,3 +152,20 @@ def test_a_policy_that_cannot_be_written_leaves_no_folder(tmp_path: Path, monkey
     with pytest.raises(UserError, match="needs onnx and onnxscript"):
         write(exported(behaviour, behaviour.prior()), tmp_path / "a" / "policy.onnx")
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_a_place_that_cannot_be_written_is_said_and_an_earlier_export_stays(
+    suffix: str, tmp_path: Path, monkeypatch
+) -> None:
+    behaviour = small_agent("maml")(Navigation().spec, 0).behaviour()
+    policy = exported(behaviour, behaviour.prior())
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match=r"cannot write .*policy.*; give another --out"):
+        write(policy, tmp_path / "file" / f"policy{suffix}")
+    place = tmp_path / f"policy{suffix}"
+    place.write_bytes(b"earlier")
+    monkeypatch.setattr("metarl.deploy.export._difference", lambda policy, run: 1.0)
+    with pytest.raises(UserError, match="would differ from torch by 1, more than 1e-05; not written"):
+        write(policy, place)
+    assert place.read_bytes() == b"earlier" and sorted(x.name for x in tmp_path.iterdir()) == ["file", place.name]
