@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metarl.errors import UserError
 from metarl.fewshot.data.arrays import labels_of
@@ -38,7 +39,7 @@ FORMS = {
 class OwnExamples:
     """A user's examples as they were read, before a net's encoder sees them."""
 
-    raw: Sequence[Any]
+    raw: Sequence[Any] | NDArray
     """Texts, paths of image files, or an array (n, ...)."""
     names: list[str]
     """What a table calls each: the text itself, the file, or the number."""
