@@ -67,8 +67,8 @@ def check_equal(found: Episodes, expected: Episodes) -> None:
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.parametrize("tasks", [Navigation(), Bandits(arms=3, pulls=5)], ids=["navigation", "bandits"])
 def test_it_acts_as_the_rollout_workers_do(name: str, tasks: Any) -> None:
-    if name == "sac" and tasks.spec.discrete:
-        pytest.skip("sac has no discrete actions")
+    if name in ("sac", "pearl") and tasks.spec.discrete:
+        pytest.skip(f"{name} has no discrete actions")
     behaviour = small_agent(name)(tasks.spec, 0).behaviour()
     task, session = tasks.meta_test()[0], Agent(behaviour, tasks).session(seed=(*SEED, 0))
     with RolloutPool(tasks, PoolConfig(workers=0)) as pool:
@@ -173,7 +173,7 @@ def test_a_far_horizon_is_as_long_as_its_episodes() -> None:
     check_equal(of(session), expected)
 
 
-@pytest.mark.parametrize("name", ["maml", "rl2", "sac"])
+@pytest.mark.parametrize("name", ["maml", "rl2", "sac", "pearl"])
 def test_an_episode_that_is_dropped_has_not_been(name: str) -> None:
     tasks = Navigation()
     agent = Agent(small_agent(name)(tasks.spec, 0).behaviour(), tasks)

@@ -189,7 +189,7 @@ def _own_pairs(path: Path) -> tuple[list[tuple[str, str]], None]:
     return [pair for pair, counts in zip(zip(own.raw, labels, strict=True), kept, strict=True) if counts], None
 
 
-def _compared(texts: Sequence[str]) -> NDArray:
+def _compared(texts: Sequence[Any] | NDArray) -> NDArray:
     return np.array([plain_text(text) for text in texts], object)
 
 

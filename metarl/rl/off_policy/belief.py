@@ -48,6 +48,7 @@ class Belief(NamedTuple):
 
 
 def prior(size: int) -> Belief:
+    """N(0, 1) over z, (size,)."""
     return Belief(torch.ones(size), torch.zeros(size))
 
 
