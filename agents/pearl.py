@@ -7,8 +7,8 @@
    posterior sampling. Nothing but the belief changes while a task is adapted to.
 
 Ours differs from the paper: the prior is a factor of the product; the encoder is also fed how observation and reward
-changed; contexts are of 1 to `context_steps` transitions of one visit to a task; and the critics are those of our SAC
-(two of them, values over bins, n-step returns, a temperature that is learned).
+changed; contexts are of 1 to `context_steps` transitions of one visit to a task, of all its episodes half the time;
+and the critics are those of our SAC (two of them, values over bins, n-step returns, a temperature that is learned).
 """
 
 from __future__ import annotations

@@ -70,16 +70,17 @@ class VisitReplay:
         self, tasks: int, generator: torch.Generator, *, rows: int, context: int
     ) -> tuple[Transitions, Tensor, Tensor]:
         """Of so many visits, with replacement: `rows` transitions of all episodes of each, those of one visit behind
-        those of the other; and `context` transitions of its support episodes (tasks, context, F), of which the mask
-        (tasks, context) leaves a number that is uniform from 1 on: a belief is learned for few of them and for many."""
+        those of the other; and `context` transitions of its support episodes, or for one visit in two of all its
+        episodes (tasks, context, F), since a belief is told from what it made the agent do as well. The mask
+        (tasks, context) leaves a number of them that is uniform from 1 on: it is learned for few and for many."""
         which = torch.randint(len(self._visits), (tasks,), generator=generator)
-        visits = torch.tensor(self._visits)[which].to(self.device)  # (tasks, 3)
-        of_all, of_support = (
-            self._steps(visits[:, 0], visits[:, size], number, generator) for size, number in ((2, rows), (1, context))
-        )
-        group = torch.zeros_like(of_support)
-        seen = self._replay.transitions(group, of_support, n_step=1)
-        changes = self._replay.reward_changes(group, of_support)
+        first, support, every = torch.tensor(self._visits)[which].to(self.device).unbind(1)
+        of_all = self._steps(first, every, rows, generator)
+        is_support = torch.rand(tasks, generator=generator).to(self.device) < 0.5
+        told = self._steps(first, torch.where(is_support, support, every), context, generator)
+        group = torch.zeros_like(told)
+        seen = self._replay.transitions(group, told, n_step=1)
+        changes = self._replay.reward_changes(group, told)
         given = context_rows(seen.obs, seen.actions, seen.returns[:, 0], seen.next_obs, changes)
         counts = torch.randint(1, context + 1, (tasks, 1), generator=generator).to(self.device)
         mask = torch.arange(context, device=self.device) < counts

@@ -43,13 +43,14 @@ def draw(replay, tasks=60, seed=0):
     return replay.draw(tasks, torch.Generator().manual_seed(seed), rows=8, context=6)
 
 
-def test_rows_and_context_are_of_one_visit_and_the_context_of_its_support():
+def test_rows_and_context_are_of_one_visit_and_half_the_contexts_of_its_support_alone():
     batch, context, mask = draw(replay_of(5))
     of_rows, of_context = batch.obs[:, 0].view(60, 8), context[..., 0]
     assert (of_rows == of_rows[:, :1]).all() and (of_context == of_rows[:, :1]).all()
     assert {*of_rows.flatten().tolist()} == {0, 1, 2, 3, 4}
     assert {*batch.obs[:, 1].tolist()} == {0, 1}  # learned from are both sets
-    assert (context[..., 1] == 0).all()
+    of_support = (context[..., 1] == 0).all(1)
+    assert 15 < of_support.sum() < 45 and {*context[~of_support][..., 1].flatten().tolist()} == {0, 1}
     assert (context[..., 2] == context[..., 3]).all()  # the reward is that of the action, of one step
     assert torch.equal(context[..., -1], (context[..., 2] > 0).float())  # and rises by 1 a step
     assert {*mask.sum(1).tolist()} == {1, 2, 3, 4, 5, 6}
