@@ -66,13 +66,15 @@ SEQUENCE = ["--steps-per-task", "160", "--eval-every-iterations", "1"]
 
 DRAWN = ("bandit_rl2", "mt10_sac", "navigation_maml", "omniglot_maml", "pendulum_maml", "sinusoid_maml")
 """Whose pictures are looked at in the quick suite."""
+QUICK = (
+    *(*DRAWN, "navigation_pearl", "navigation_multi_task_ppo", "navigation_reptile", "ml1_reach_maml", "cartpole_maml"),
+    *("cheetah_dir_maml", "cw10_sac", "digits_prototypical", "arrays", "images", "intents", "omniglot_matching"),
+)
+"""One of each kind; the others are of the thorough suite, which CI runs as well."""
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
-    """In the quick suite the cheetah stands for all robots, RL² on reach for push and ML10, MT10 for MT50, and PEARL on
-    2D navigation for all of it."""
-    others = ("skill_", "walk_", "ant_", "cheetah_vel", "ml10_rl2", "ml1_push", "ml1_pearl", "mt50")
-    marks = [pytest.mark.thorough] if name.startswith(others) else []
+    marks = [] if name in QUICK else [pytest.mark.thorough]
     return [*marks, pytest.mark.draws] if name in DRAWN or marks else marks
 
 

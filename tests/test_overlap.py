@@ -53,7 +53,14 @@ def train(experiment: RLExperiment, path: Path, *, iterations: int, resume: bool
     return {"learner": snapshot(found[0]["learner"]), "versions": versions}
 
 
-@pytest.mark.parametrize("agent", AGENTS_THAT_LEARN)
+OF_A_KIND = ("maml", "rl2", "multi_task_ppo", "sac", "pearl")
+"""Those that stand for the others in the quick suite."""
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [agent if agent in OF_A_KIND else pytest.param(agent, marks=pytest.mark.thorough) for agent in AGENTS_THAT_LEARN],
+)
 def test_data_are_one_update_old_and_a_resumed_run_is_the_same(agent: str, tmp_path: Path) -> None:
     whole = train(experiment_of(agent), tmp_path / "whole", iterations=4)
     assert whole["versions"] == [(0, 0), (0, 1), (1, 2), (2, 3)]
