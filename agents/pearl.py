@@ -60,7 +60,7 @@ class PEARLConfig(Checked):
     """Support sets of a task in a meta-update: the first one's episodes act by z from the prior, the others' by what is
     believed by then."""
     context_steps: Count = 100
-    """A gradient step's beliefs are of 1 to so many transitions of a task's support episodes."""
+    """A gradient step's beliefs are of 1 to so many transitions of one visit to a task."""
     kl_weight: Annotated[NotNegative, Search(0.001, 1.0)] = 0.01
     """Of the belief's KL divergence from the prior, beside the critics' loss; the paper's 0.1 left the goals of 2D
     navigation half known."""
