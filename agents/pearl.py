@@ -24,10 +24,9 @@ from metarl.errors import UserError
 from metarl.learn import params as P
 from metarl.learn.flat_params import FlatParams, step_together
 from metarl.learner import CPU
-from metarl.progress import tell_progress
 from metarl.rl.exploration_noise import ExplorationConfig
 from metarl.rl.normalizers import mean_and_std, sums
-from metarl.rl.off_policy.actor_critic import ActorCritic, means
+from metarl.rl.off_policy.actor_critic import ActorCritic, take_steps
 from metarl.rl.off_policy.belief import Belief, context_dim, context_of, factors, prior, product
 from metarl.rl.off_policy.latent_policy import LatentBehaviour
 from metarl.rl.off_policy.norm_mlp import init_norm_mlp
@@ -38,7 +37,7 @@ from metarl.rl.off_policy.task_scales import ObsScales, largest_reward
 from metarl.rl.off_policy.value_heads import BinnedValue, ScalarValue, ValueHead
 from metarl.rl.off_policy.visits import VisitReplay
 from metarl.seeding import Stream, torch_rng
-from metarl.types import EnvSpec, Metrics, Params, TaskData, stack_episodes
+from metarl.types import EnvSpec, Metrics, Params, TaskData
 from metarl.validate import Bounds, Checked, Count, Natural, NotNegative, OpenShare, Positive, Search
 
 SMALLEST_STD = 1e-3
@@ -197,19 +196,14 @@ class PEARL:
         steps = int(self._debt // config.batch_size)
         self._debt -= steps * config.batch_size
         scales = Scales(*(x.to(self.device) for x in self.scales()))
-        history = []
-        for step in range(steps):  # hundreds, which may take minutes
-            history.append(self.gradient_step(rng, scales))
-            tell_progress((step + 1) / steps)
+        found = take_steps(steps, lambda: self.gradient_step(rng, scales))
         self.nets.check_finite()
         metrics |= {"replay/return_scale": self.return_scale, "gradient_steps": float(steps)}
-        return metrics | means(history) | {"meta_step_accepted": float(steps > 0)}
+        return metrics | found | {"meta_step_accepted": float(steps > 0)}
 
     def meet(self, batch: Sequence[TaskData]) -> None:
         """Add the batch to the replay, and to what is known of scales. Raises UserError for what teaches nothing."""
-        of_batch = [stack_episodes(x) for x in zip(*((*data.supports, data.query) for data in batch), strict=True)]
-        for i in range(len(of_batch)):
-            check_episodes([(*data.supports, data.query)[i] for data in batch])
+        of_batch = [check_episodes(x) for x in zip(*((*data.supports, data.query) for data in batch), strict=True)]
         if self.replay.written < self.config.normalize_obs_steps:
             self.obs_scales.update(batch)
             for episodes in of_batch:

@@ -28,10 +28,9 @@ from torch import Tensor
 from metarl.config import WITHOUT_EFFECT
 from metarl.errors import UserError
 from metarl.learner import CPU
-from metarl.progress import tell_progress
 from metarl.rl.anneal import annealed
 from metarl.rl.exploration_noise import ExplorationConfig
-from metarl.rl.off_policy.actor_critic import ActorCritic, means
+from metarl.rl.off_policy.actor_critic import ActorCritic, take_steps
 from metarl.rl.off_policy.precision import Precision, dtype_of
 from metarl.rl.off_policy.replay import Replay, Transitions, check_episodes
 from metarl.rl.off_policy.squashed_policy import SquashedBehaviour, SquashedPolicy, fold_scales
@@ -245,14 +244,11 @@ class SAC:
         self._debt -= steps * config.batch_size
         draws = self.draws()
         self.nets.set_lr(config.lr_at(self._num_updates))
-        history = []
-        for step in range(steps):  # hundreds, which may take minutes
-            history.append(self.gradient_step(rng, draws))
-            tell_progress((step + 1) / steps)
+        found = take_steps(steps, lambda: self.gradient_step(rng, draws))
         self.nets.check_finite()
         learned = self._gradient_steps * config.batch_size / sum(self.replay.written)
         metrics |= {"replay/ratio": learned, "gradient_steps": float(steps)}
-        return metrics | means(history) | {"meta_step_accepted": float(steps > 0)}
+        return metrics | found | {"meta_step_accepted": float(steps > 0)}
 
     def meet(self, batch: Sequence[TaskData]) -> None:
         """Add the batch to the replay, and to what is known of its tasks. Raises UserError for what teaches nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from metarl.errors import NonFiniteError
 from metarl.learn import params as P
 from metarl.learn.flat_params import FlatParams
+from metarl.progress import tell_progress
 from metarl.rl.off_policy.norm_mlp import init_norm_mlp
 from metarl.rl.off_policy.replay import Transitions
 from metarl.rl.off_policy.soft_q import Critic, actor_loss, critic_of, soft_target, temperature_loss, value_units
@@ -140,7 +141,11 @@ class ActorCritic:
             flat.load_state_dict(adam[net])
 
 
-def means(history: Sequence[dict[str, Tensor]]) -> Metrics:
-    """Of each number over the gradient steps that have it."""
+def take_steps(number: int, gradient_step: Callable[[], dict[str, Tensor]]) -> Metrics:
+    """So many gradient steps, and the mean of each number over those that have it."""
+    history = []
+    for step in range(number):  # hundreds, which may take minutes
+        history.append(gradient_step())
+        tell_progress((step + 1) / number)
     names = {name for row in history for name in row}
     return {name: float(torch.stack([row[name] for row in history if name in row]).mean()) for name in sorted(names)}

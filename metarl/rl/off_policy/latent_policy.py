@@ -54,10 +54,7 @@ class LatentActor:
 
     def act(self, memory: Latents, inputs: ActorInput, noise: Tensor) -> tuple[Tensor, Tensor, Latents]:
         dist = self.policy.dist(self.theta, torch.cat([inputs.obs, memory[0]], -1))
-        if self.deterministic:
-            actions = dist.mode()
-            return actions, dist.log_prob(actions), memory
-        return *dist.sample_with_log_prob(noise), memory
+        return *dist.act(noise, deterministic=self.deterministic), memory
 
 
 @dataclass(frozen=True)

@@ -283,12 +283,13 @@ class _Best(NamedTuple):
         return first[episode] + (step * steps[episode]).long()
 
 
-def check_episodes(of_tasks: Sequence[Episodes]) -> None:
-    """Raises UserError where a task has no step at all, NonFiniteError for a NaN or infinity."""
+def check_episodes(of_tasks: Sequence[Episodes]) -> Episodes:
+    """The episodes, stacked. Raises UserError where a task has no step at all, NonFiniteError for a NaN or infinity."""
     episodes = stack_tasks(of_tasks)
     for name in ("obs", "actions", "rewards", "last_obs"):
         if not torch.isfinite(getattr(episodes, name)).all():
             raise NonFiniteError(f"NaN or infinity in the {name} of an episode; it was not learned from")
+    return episodes
 
 
 def rows_by_group(batches: Iterable[Sequence[TaskData]]) -> Counter[str]:

@@ -29,6 +29,13 @@ class SquashedGaussian(NamedTuple):
         log_prob = -0.5 * noise.square() - self.log_std - 0.5 * math.log(2 * math.pi) - log_slope(u)
         return torch.tanh(u), log_prob.sum(-1)
 
+    def act(self, noise: Tensor, *, deterministic: bool) -> tuple[Tensor, Tensor]:
+        """The sample, or the mode whatever the noise, with its log-density."""
+        if deterministic:
+            actions = self.mode()
+            return actions, self.log_prob(actions)
+        return self.sample_with_log_prob(noise)
+
     def mode(self) -> Tensor:
         """tanh(mean), as everybody acts in evaluation; the density's own maximum lies elsewhere."""
         return torch.tanh(self.mean)

@@ -73,10 +73,7 @@ class SquashedActor:
 
     def act(self, memory: None, inputs: ActorInput, noise: Tensor) -> tuple[Tensor, Tensor, None]:
         dist = self.policy.dist(self.theta, inputs.obs)
-        if self.deterministic:
-            actions = dist.mode()
-            return actions, dist.log_prob(actions), None
-        return *dist.sample_with_log_prob(noise), None
+        return *dist.act(noise, deterministic=self.deterministic), None
 
 
 @dataclass(frozen=True)
