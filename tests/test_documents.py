@@ -59,6 +59,7 @@ def test_the_core_in_ten_lines_learns(tmp_path: Path) -> None:
     assert after > before
 
 
+@pytest.mark.thorough
 def test_a_session_and_its_onnx_file_run_as_the_page_says(tmp_path: Path, monkeypatch) -> None:
     session, onnx = blocks("docs/deploy.md")
     run(session, tmp_path)
@@ -81,6 +82,7 @@ def test_the_site_leads_to_every_page() -> None:
     assert pages and not [page for page in pages if f": {page}\n" not in nav]
 
 
+@pytest.mark.thorough
 def test_the_tutorial_on_a_robot_of_ones_own(tmp_path: Path, monkeypatch) -> None:
     experiment, robot = blocks("docs/tutorials/your_robot.md")
     (tmp_path / "my_robot.py").write_text(experiment)
@@ -118,6 +120,7 @@ def test_the_agent_of_the_guide_is_an_experiment(tmp_path: Path, monkeypatch, ca
     assert main(["evaluate", "run", "--experiment", "maml_by_ppo.py"]) == 0
 
 
+@pytest.mark.thorough
 def test_the_tutorial_on_comparing(tmp_path: Path, monkeypatch, capsys) -> None:
     """Its commands in its order, the loop over seeds unrolled, on small runs."""
     text = (ROOT / "docs/tutorials/compare.md").read_text()

@@ -149,6 +149,7 @@ def test_reptiles_meta_step_has_fallen_to_nothing_when_the_run_ends(experiment) 
     assert config.methods.reptile.meta_lr_iterations == config.trainer.iterations
 
 
+@pytest.mark.thorough
 def test_ml25_is_scored_with_and_without_the_class_it_also_trains_on() -> None:
     config = ml10_maml.config()
     config = dataclasses.replace(config, rl=dataclasses.replace(config.rl, pool=PoolConfig(workers=0)))
@@ -162,6 +163,7 @@ def test_ml25_is_scored_with_and_without_the_class_it_also_trains_on() -> None:
     assert experiment.settings.evaluation.also_without == ()
 
 
+@pytest.mark.thorough
 def test_an_experiment_of_a_file_of_several_has_one_name_in_runs_and_two_on_the_command_line(tmp_path: Path) -> None:
     for name in ("navigation:fomaml", "navigation_fomaml"):
         assert main(["train", name, "--out", str(tmp_path / name[10:]), *SMALL]) == 0

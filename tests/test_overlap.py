@@ -53,7 +53,7 @@ def train(experiment: RLExperiment, path: Path, *, iterations: int, resume: bool
     return {"learner": snapshot(found[0]["learner"]), "versions": versions}
 
 
-OF_A_KIND = ("maml", "rl2", "multi_task_ppo", "sac", "pearl")
+OF_A_KIND = ("maml", "sac", "pearl")
 """Those that stand for the others in the quick suite."""
 
 
@@ -69,12 +69,13 @@ def test_data_are_one_update_old_and_a_resumed_run_is_the_same(agent: str, tmp_p
     assert parts["learner"] == whole["learner"] and parts["versions"] == [(1, 2), (2, 3)]
 
 
-@pytest.mark.parametrize("agent", ["rl2", "maml"])
+@pytest.mark.parametrize("agent", [pytest.param("rl2", marks=pytest.mark.thorough), "maml"])
 def test_the_number_of_workers_does_not_matter(agent: str, tmp_path: Path) -> None:
     here, there = (train(experiment_of(agent, n), tmp_path / str(n), iterations=3)["learner"] for n in (0, 2))
     assert here == there
 
 
+@pytest.mark.thorough
 def test_it_is_a_flag_that_evaluates_in_between_and_logs_what_it_waited(tmp_path: Path, capsys) -> None:
     small_run = ["--iterations", "3", "--meta-batch-size", "2", "--query-episodes", "2", "--workers", "1"]
     more = ["--eval-every-iterations", "1", "--max-tasks", "1", "--test-episodes", "1", "--hidden-dim", "8"]

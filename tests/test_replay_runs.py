@@ -27,7 +27,7 @@ def learner_of(out: Path) -> dict:
     return snapshot(found[0]["learner"])
 
 
-@pytest.mark.parametrize("capacity", ["1000", "450"])
+@pytest.mark.parametrize("capacity", [pytest.param("1000", marks=pytest.mark.thorough), "450"])
 def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, capacity):
     """Also where the ring has wrapped, files of what it has overwritten are gone, and it goes on on the disk."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -48,7 +48,7 @@ PEARL = [
 ]
 
 
-@pytest.mark.parametrize("capacity", ["5000", "1800"])
+@pytest.mark.parametrize("capacity", [pytest.param("5000", marks=pytest.mark.thorough), "1800"])
 def test_a_resumed_run_of_an_agent_with_support_sets_is_the_same_to_the_bit(tmp_path, capacity):
     """Its context comes back from the files as well: two tasks of two support and two query episodes are 808 rows."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"

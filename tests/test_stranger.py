@@ -328,7 +328,7 @@ def each_string(file: Path, values: list[Any]) -> Iterator[None]:
             file.write_text(original)
 
 
-@pytest.mark.parametrize("kind", ["rl", "digits"])
+@pytest.mark.parametrize("kind", [pytest.param("rl", marks=pytest.mark.thorough), "digits"])
 def test_strings_of_a_config(kind: str, runs: Path, tmp_path, outside, capsys) -> None:
     """Commands take turns, as all read a config in one place and those of records in another."""
     run = copy_of(runs / kind, tmp_path)

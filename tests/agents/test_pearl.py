@@ -111,6 +111,7 @@ def test_the_encoder_learns_from_the_critics_loss_alone():
     assert all(torch.equal(learner.encoder.copy()[name], moved[name]) for name in moved)
 
 
+@pytest.mark.thorough
 def test_the_weight_of_the_divergence_holds_the_belief_to_the_prior():
     kl = {}
     for weight in (0.0, 100.0):

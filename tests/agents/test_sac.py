@@ -136,6 +136,7 @@ def with_heads(**settings):
     return SAC(WITH_IDS, dataclasses.replace(SMALL, heads=2, **settings), generator=torch_rng((0,)))
 
 
+@pytest.mark.thorough
 def test_two_tasks_that_want_opposite_actions_have_a_head_each():
     learner = with_heads(value="bins")
     for update in range(10):

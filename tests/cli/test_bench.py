@@ -58,6 +58,7 @@ def test_robots_are_sampled_faster_than_by_vector_envs_and_near_their_physics(fa
     assert ours > 0.5 * rates["bare physics"]  # 0.7 and more on a quiet machine
 
 
+@pytest.mark.thorough
 def test_bench_rollout_on_any_registered_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "bench.json"
     small = ["--meta-batch-size", "2", "--episodes", "2", "--repeats", "1", "--workers", "0", "--hidden", "8"]
@@ -275,6 +276,7 @@ def test_the_policy_of_the_samplers_is_the_same_everywhere_and_within_the_bounds
         np.testing.assert_array_equal(actions, make(39, 4)(obs))
 
 
+@pytest.mark.thorough
 def test_the_vector_env_beside_its_lanes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "bench.json"
     assert main(["bench", "vector_env", "--num-envs=10", "--blocks=1", "--ppo-steps=0", f"--json={out}"]) == 0

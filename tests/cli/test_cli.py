@@ -201,6 +201,7 @@ def test_an_update_that_broke_off_is_not_saved(tmp_path: Path, monkeypatch: pyte
         assert torch.equal(learner["meta_optimizer"]["first"][name], moment)
 
 
+@pytest.mark.thorough
 def test_a_reader_that_has_read_enough_does_not_end_the_run(tmp_path: Path) -> None:
     process = start(tmp_path / "run")
     assert process.stdout is not None
@@ -329,6 +330,7 @@ build = base.build
 '''
 
 
+@pytest.mark.thorough
 def test_a_file_of_ones_own_runs_in_workers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", sys.path.copy())  # the file's folder is put on it
     path = tmp_path / "my own" / "far_navigation_experiment.py"

@@ -118,10 +118,12 @@ def test_the_command_that_repeats_a_run_makes_its_settings(runs: Runs, tmp_path:
     assert config_to_dict(config) == json.loads((runs / "a" / "config.json").read_text())["config"]
 
 
+@pytest.mark.thorough
 def test_a_report_is_the_same_bytes_again(runs: Runs, tmp_path: Path) -> None:
     assert made([runs / "a"], tmp_path / "a.html") == made([runs / "a"], tmp_path / "b.html")
 
 
+@pytest.mark.thorough
 def test_a_memory_is_shown_over_a_trial(runs: Runs, tmp_path: Path) -> None:
     page = made([runs / "rl2"], tmp_path / "page.html")
     assert "Memory over a trial" in headings(page)
@@ -146,6 +148,7 @@ def test_scores_of_validation_tasks_are_called_so(run: str, place: tuple[str, ..
     assert any("the validation tasks" in heading for heading in headings(page)) and "test tasks" not in page
 
 
+@pytest.mark.thorough
 def test_seeds_are_taken_together_and_others_stand_side_by_side(runs: Runs, tmp_path: Path, capsys) -> None:
     page = made([runs / "a", runs / "b"], tmp_path / "seeds.html", "--no-videos")
     assert "seeds 0, 1" in page and page.count("metarl train navigation_maml --seed=") == 2

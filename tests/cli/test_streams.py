@@ -31,7 +31,7 @@ def run(shell: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     ("environment", "squared"),
     [
         pytest.param({"PYTHONIOENCODING": "ascii"}, b"RL2 on", marks=pytest.mark.thorough),
-        ({"PYTHONIOENCODING": "latin-1"}, "RL² on".encode("latin-1")),
+        pytest.param({"PYTHONIOENCODING": "latin-1"}, "RL² on".encode("latin-1"), marks=pytest.mark.thorough),
         ({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, b"RL2 on"),
         pytest.param({"PYTHONIOENCODING": "utf-8"}, "RL² on".encode(), marks=pytest.mark.thorough),
     ],
@@ -42,11 +42,13 @@ def test_letters_that_the_output_lacks_have_a_likeness(environment: dict[str, st
     assert squared in done.stdout
 
 
+@pytest.mark.thorough
 def test_a_reader_that_has_read_enough_ends_nothing() -> None:
     done = run("metarl list | head -1 > /dev/null")
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.thorough
 def test_closed_streams_lend_their_numbers_to_no_file(tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = f"metarl train sinusoid_maml --iterations 1 --num-episodes 5 --out {out} >&- 2>&- <&-"

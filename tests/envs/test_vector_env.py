@@ -339,7 +339,7 @@ def test_a_reset_that_is_refused_changes_nothing() -> None:
     assert_same(*seen)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.thorough)])
 def test_a_goal_that_metaworld_rejects_is_told_in_a_sentence(workers: int) -> None:
     envs = LaneVectorEnv(ML1(), 1, workers=workers)
     try:
@@ -353,6 +353,7 @@ def test_a_goal_that_metaworld_rejects_is_told_in_a_sentence(workers: int) -> No
 # ---- worker processes
 
 
+@pytest.mark.thorough
 def test_the_processes_of_an_env_that_nobody_closes_end_with_it() -> None:
     before = multiprocessing.active_children()
     envs = LaneVectorEnv(Navigation(), 2, workers=2)
@@ -634,6 +635,7 @@ def test_a_loop_of_ones_own_repeats_to_the_bit() -> None:
     assert once == own_loop.train(NAVIGATION, num_envs=4, updates=3) and len(set(once)) == 3
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")  # TorchRL's of itself, when it is imported
 def test_torchrls_a2c_repeats_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", sys.path.copy())  # it imports ray, which puts itself there

@@ -14,6 +14,7 @@ from metarl.fewshot.evaluation import FewShotEvaluationConfig
 from metarl.fewshot.registry import DATASETS, METHODS
 
 
+@pytest.mark.thorough
 def test_the_demo_prints_a_table_and_leaves_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

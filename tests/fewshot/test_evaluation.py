@@ -32,8 +32,6 @@ from metarl.seeding import numpy_rng, torch_rng
 from metarl.types import Task
 from tests.fewshot.problems import SMALL_IMAGE_NET, SMALL_MLP, batch_of, image_source, snapshot
 
-pytestmark = pytest.mark.draws
-
 CONFIG = FewShotEvaluationConfig(suites=("3w1s", "2w3s"), num_episodes=7)
 
 
@@ -217,7 +215,13 @@ def test_a_run_can_be_evaluated_again(runs, tmp_path, capsys):
     again, first = json.loads(out.read_text()), json.loads((runs[0] / "evaluation.json").read_text())
     assert again["policies"] == first["policies"]
     assert "transductive" in capsys.readouterr().out
-    assert (runs[0] / "adaptation.png").stat().st_size > 10_000 and (runs[0] / "training.png").is_file()
+
+
+@pytest.mark.draws
+def test_a_run_leaves_pictures(tmp_path):
+    assert train(tmp_path / "run", iterations=1) == 0
+    assert (tmp_path / "run" / "adaptation.png").stat().st_size > 10_000
+    assert (tmp_path / "run" / "training.png").is_file()
 
 
 def test_a_finished_run_is_evaluated_anew_on_other_suites_and_not_trained(runs, tmp_path):
@@ -239,6 +243,7 @@ def test_a_finished_run_is_evaluated_anew_on_other_suites_and_not_trained(runs, 
         add_result(tmp_path / "results", run)
 
 
+@pytest.mark.thorough
 def test_a_finished_run_is_evaluated_anew_after_other_numbers_of_steps(tmp_path):
     run = tmp_path / "run"
     train = ["train", "sinusoid_maml", "--out", str(run), "--iterations", "1", "--num-episodes", "2"]

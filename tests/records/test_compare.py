@@ -161,6 +161,7 @@ def test_the_mean_of_several_seeds_has_the_interval_that_all_tables_have(tmp_pat
     assert "0.25 [0.00, 1.00]" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_the_command_prints_a_table_and_draws_a_picture(tmp_path, capsys):
     before, after = np.full((1, 5, 2), -5.0), np.full((1, 5, 2), 4.0)
     a = make_run(tmp_path / "a", name="weak", seed=1, returns=np.concatenate([before, before]), success=True)

@@ -161,6 +161,7 @@ def test_all_workers_killed_while_idle(pool, faultless):
     assert pool.stats.restarts == restarts + 2 and len(told) == 1
 
 
+@pytest.mark.thorough
 def test_a_worker_that_dies_while_it_is_handed_a_group_costs_that_no_try():
     """Killed, but not gone yet when the group is sent."""
     with RolloutPool(Scripted(), PoolConfig(workers=1, max_tries=1)) as pool:
@@ -189,6 +190,7 @@ def test_an_error_for_people_arrives_whatever_its_constructor(pool):
         pool.collect([job({"fault": fault})], NoisyActor())
 
 
+@pytest.mark.thorough
 def test_a_start_up_that_takes_longer_than_a_groups_deadline_is_no_fault():
     """Imports take 10 s and more on a busy machine; a deadline of 1 s is for the group."""
     with RolloutPool(SlowToImport(), PoolConfig(workers=1, deadline_seconds=1.5, max_tries=1)) as pool:
@@ -207,7 +209,7 @@ def test_environments_are_closed_when_the_pool_is(tmp_path):
     assert not alive([child])
 
 
-@pytest.mark.parametrize("end", ["stop", "close", "error", "deadline"])
+@pytest.mark.parametrize("end", ["stop", "close", thorough("error"), thorough("deadline")])
 def test_environments_in_the_middle_of_a_group_are_closed(tmp_path, end):
     """By Ctrl-C or SIGTERM, by the pool's close, by an error in another group, and where a group takes too long."""
     child, faults = tmp_path / "child", {"kind": "hang", "at": 2, "marker": None}
@@ -229,6 +231,7 @@ def test_environments_in_the_middle_of_a_group_are_closed(tmp_path, end):
     assert not alive([process])
 
 
+@pytest.mark.thorough
 def test_an_environment_that_hangs_in_its_close_is_ended_in_a_bounded_time():
     before = psutil.Process().children()
     with RolloutPool(Scripted(), PoolConfig(workers=1)) as pool:
@@ -239,6 +242,7 @@ def test_an_environment_that_hangs_in_its_close_is_ended_in_a_bounded_time():
     assert workers and not alive(workers)
 
 
+@pytest.mark.thorough
 def test_two_pools_side_by_side_are_independent(pool, faultless):
     with RolloutPool(Scripted(horizon_steps=3), PoolConfig(workers=1)) as other:
         (short,) = other.collect([job({})], NoisyActor())
@@ -372,6 +376,7 @@ def test_a_signal_ends_the_waiting_and_the_group(faultless, tmp_path):
         assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
 
 
+@pytest.mark.thorough
 def test_opening_and_closing_leaves_nothing_behind(capfd):
     open_and_close_pools(2, capfd)
 
@@ -455,7 +460,7 @@ def test_shared_memory_by_name_gives_the_same_bytes_and_is_unlinked(named_blocks
         wait_for_freed_memory(before)  # while it is in use
 
 
-@pytest.mark.parametrize("by_name", [False, True])
+@pytest.mark.parametrize("by_name", [thorough(False), True])
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="the system keeps shared memory elsewhere")
 def test_memory_promised_to_other_workers_is_told_too(monkeypatch, by_name):
     """Pages are given at the first write, so that what was promised is still counted as free."""
@@ -549,8 +554,8 @@ def wait_until(condition, *, seconds, what):
 @pytest.mark.parametrize(
     "number, to_group",
     [
-        (signal.SIGTERM, False),
         (signal.SIGKILL, True),
+        thorough(signal.SIGTERM, False),
         *(thorough(number, False) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGKILL)),
         *(thorough(number, True) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)),
     ],
