@@ -40,23 +40,27 @@ class Agent:
         *,
         sampled: bool | None = None,
         adapted: Path | str | None = None,
+        rounds: int | None = None,
         seed: int | SeedKey = 0,
     ) -> Session:
         """One robot's life with one task, from the prior, or from what `metarl adapt` or `Session.save` left.
 
         `task`, a held-out task's number or id or its params as JSON, is for an agent that is shown it, whose
         observations it completes; all others find out. `sampled`: actions with the policy's noise, or its mean. Left
-        out, a gradient agent samples until it has adapted, one with a memory always, and one that does not adapt never.
-        Raises UserError, also for a task where none is shown.
+        out, an agent that adapts from whole episodes samples until the last round, one with a memory always, and one that
+        does not adapt never. `rounds`: how often it may adapt, where it does so from whole episodes; left out, as often
+        as in its training. PEARL's belief gains by more. Raises UserError, also for a task where none is shown.
         """
         if not isinstance(sampled, bool | np.bool_ | None):
             raise UserError(f"sampled={sampled!r} must be True, False or None; leave it out for what suits the agent")
         if not isinstance(seed, int | np.integer | tuple):
             raise UserError(f"seed={seed!r} must be a whole number, or a tuple of such; write e.g. seed=1")
+        self._check_rounds(rounds)
         to_obs, to_action = self._conversions()
         session = Session(
             self.behaviour,
             sampled=sampled,
+            rounds=rounds,
             seed=seed if isinstance(seed, tuple) else (int(seed),),
             shown=self._shown(task),
             to_obs=to_obs,
@@ -65,6 +69,14 @@ class Agent:
         if adapted is not None:
             session.restore(load_session(Path(adapted)))
         return session
+
+    def _check_rounds(self, rounds: int | None) -> None:
+        if rounds is None:
+            return
+        if isinstance(rounds, bool) or not isinstance(rounds, int | np.integer) or rounds < 1:
+            raise UserError(f"rounds={rounds!r} must be a whole number >= 1; leave it out for those of the training")
+        if not self.behaviour.adaptation_rounds:
+            raise UserError(f"rounds={rounds}: this agent does not adapt from whole episodes; leave it out")
 
     def _shown(self, task: Task | str | int | None) -> Sequence[float]:
         if task is None:

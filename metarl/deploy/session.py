@@ -41,12 +41,14 @@ class Session:
         behaviour: RLBehaviour,
         *,
         sampled: bool | None,
+        rounds: int | None,
         seed: SeedKey,
         shown: Sequence[float],
         to_obs: Callable[[Any], NDArray],
         to_action: Callable[[NDArray], Any],
     ) -> None:
         self._behaviour, self._sampled, self._seed = behaviour, sampled, checked_key(seed)
+        self._max_rounds = behaviour.adaptation_rounds if rounds is None else rounds
         self.shown = tuple(shown)
         """What sets the task apart, at the end of each observation."""
         self._to_obs, self._to_action = to_obs, to_action
@@ -62,13 +64,13 @@ class Session:
 
     @property
     def adapts(self) -> bool:
-        """By gradient steps on whole episodes, when `adapt` is called."""
+        """From whole episodes, when `adapt` is called: by a gradient step, or in what it believes of the task."""
         return self._behaviour.adaptation_rounds > 0
 
     @property
     def is_learning(self) -> bool:
         """Whether what is observed still changes how it acts."""
-        return self._behaviour.keeps_memory or self.rounds < self._behaviour.adaptation_rounds
+        return self._behaviour.keeps_memory or self.rounds < self._max_rounds
 
     @property
     def is_sampled(self) -> bool:
@@ -153,10 +155,10 @@ class Session:
         return dropped
 
     def adapt(self) -> int:
-        """Take one gradient step on the whole episodes since the last one, as the agent was trained to; how many.
+        """Adapt once to the whole episodes since the last time, as the agent was trained to; how many they were.
 
         An agent with a memory has adapted while it acted, and this changes nothing. Raises UserError within an episode,
-        without one, and for an agent that does not adapt.
+        without one, for an agent that does not adapt, and after the last round.
         """
         if self.in_episode:
             raise UserError(
@@ -168,6 +170,11 @@ class Session:
             return self.num_episodes
         if not self.adapts:
             raise UserError("this agent does not adapt; act with it as it is")
+        if not self.is_learning:
+            raise UserError(
+                f"adapt was called again after {self.rounds} of {self._max_rounds} rounds, and episodes since then were "
+                f"not kept; make the session with rounds={self.rounds + 1} or more"
+            )
         if not self._episodes:
             raise UserError("adapt was called before an episode had ended since the last one; let it act in some")
         used = len(self._episodes)

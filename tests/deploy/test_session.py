@@ -124,6 +124,27 @@ def test_adapt_takes_the_step_and_then_acts_by_the_mean(maml: Agent) -> None:
     np.testing.assert_array_equal(session.act(obs), session.act(obs))  # nothing need be observed any more
 
 
+@pytest.mark.parametrize("name", ["maml", "pearl"])
+def test_more_rounds_than_in_training_if_they_are_asked_for(name: str, tmp_path: Path) -> None:
+    tasks = Navigation()
+    behaviour = small_agent(name)(tasks.spec, 0).behaviour()
+    assert behaviour.adaptation_rounds == 1
+    agent = Agent(behaviour, tasks)
+    session, robot = agent.session(seed=SEED, rounds=2), Robot(tasks, tasks.meta_test()[0], SEED)
+    phi = behaviour.prior()
+    for num_episodes in (1, 2):
+        assert session.is_learning and session.is_sampled
+        live(session, robot, num_episodes)
+        phi = behaviour.adapt([phi], [of(session)])[0]
+        assert session.adapt() == num_episodes
+        session.save(tmp_path / "robot")
+        session = agent.session(adapted=tmp_path / "robot", seed=SEED, rounds=2)
+    torch.testing.assert_close(session.phi, phi, rtol=0, atol=0)
+    assert not session.is_learning and not session.is_sampled
+    with pytest.raises(UserError, match="again after 2 of 2 rounds, .* make the session with rounds=3 or more"):
+        session.adapt()
+
+
 def test_a_memory_goes_on_where_it_was_saved(tmp_path: Path) -> None:
     tasks = Bandits(arms=3, pulls=5)
     agent = Agent(small_agent("rl2")(tasks.spec, 0).behaviour(), tasks)
@@ -210,6 +231,8 @@ def test_an_episode_goes_on_behind_the_horizon_until_it_is_ended(name: str) -> N
 def test_arguments_that_do_not_suit_are_said_in_sentences(maml: Agent) -> None:
     asked: list[dict[str, Any]] = [{"sampled": "yes"}, {"task": "3"}, {"task": 3}, {"task": [3]}, {"seed": "one"}]
     said = ["sampled='yes' must be True", *["shown no task and finds it out"] * 2, "a held-out task's number", "whole"]
+    asked += [{"rounds": 0}, {"rounds": True}, {"rounds": 1.5}]
+    said += ["rounds=0 must be a whole number >= 1", "rounds=True must be", "rounds=1.5 must be"]
     for arguments, words in zip(asked, said, strict=True):
         with pytest.raises(UserError, match=words):
             maml.session(**arguments)
@@ -256,6 +279,8 @@ def test_what_is_wrong_is_said_in_sentences(maml: Agent, tmp_path: Path) -> None
     frozen = Agent(small_agent("multi_task_ppo")(maml.spec, 0).behaviour(), maml.tasks)
     with pytest.raises(UserError, match="does not adapt"):
         frozen.session().adapt()
+    with pytest.raises(UserError, match="rounds=2: this agent does not adapt from whole episodes"):
+        frozen.session(rounds=2)
 
 
 @pytest.mark.parametrize(
