@@ -47,9 +47,9 @@ class Agent:
 
         `task`, a held-out task's number or id or its params as JSON, is for an agent that is shown it, whose
         observations it completes; all others find out. `sampled`: actions with the policy's noise, or its mean. Left
-        out, an agent that adapts from whole episodes samples until the last round, one with a memory always, and one that
-        does not adapt never. `rounds`: how often it may adapt, where it does so from whole episodes; left out, as often
-        as in its training. PEARL's belief gains by more. Raises UserError, also for a task where none is shown.
+        out, an agent that adapts from whole episodes samples until the last round, one with a memory always, and one
+        that does not adapt never. `rounds`: how often it may adapt, where it does so from whole episodes; left out, as
+        often as in its training. PEARL's belief gains by more. Raises UserError, also for a task where none is shown.
         """
         if not isinstance(sampled, bool | np.bool_ | None):
             raise UserError(f"sampled={sampled!r} must be True, False or None; leave it out for what suits the agent")

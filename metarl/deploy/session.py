@@ -172,8 +172,8 @@ class Session:
             raise UserError("this agent does not adapt; act with it as it is")
         if not self.is_learning:
             raise UserError(
-                f"adapt was called again after {self.rounds} of {self._max_rounds} rounds, and episodes since then were "
-                f"not kept; make the session with rounds={self.rounds + 1} or more"
+                f"adapt was called again after {self.rounds} of {self._max_rounds} rounds, and no episode since then "
+                f"was kept; make the session with rounds={self.rounds + 1} or more"
             )
         if not self._episodes:
             raise UserError("adapt was called before an episode had ended since the last one; let it act in some")

@@ -141,7 +141,7 @@ def test_more_rounds_than_in_training_if_they_are_asked_for(name: str, tmp_path:
         session = agent.session(adapted=tmp_path / "robot", seed=SEED, rounds=2)
     torch.testing.assert_close(session.phi, phi, rtol=0, atol=0)
     assert not session.is_learning and not session.is_sampled
-    with pytest.raises(UserError, match="again after 2 of 2 rounds, .* make the session with rounds=3 or more"):
+    with pytest.raises(UserError, match=r"again after 2 of 2 rounds, .* make the session with rounds=3 or more"):
         session.adapt()
 
 
