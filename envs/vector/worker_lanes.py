@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import traceback
 import warnings
@@ -16,12 +15,12 @@ from numpy.typing import NDArray
 
 from metarl.envs.vector.shared_rows import GIVEN, Rows, num_bytes, rows_in, these
 from metarl.errors import UserError, WorkerError
+from metarl.rollout.processes import end_with_parent, new_process
 from metarl.rollout.shared_block import new_block, receive_block
 from metarl.seeding import SeedKey
 from metarl.tasks import EnvStep, Lanes, TaskDistribution
 from metarl.types import Task
 
-_CONTEXT = multiprocessing.get_context("spawn")  # fork under torch's threads can deadlock
 _STEP, _DONE = "step", "done"
 
 
@@ -31,6 +30,7 @@ _STEP, _DONE = "step", "done"
 def _serve(connection: Connection, tasks: TaskDistribution, num_lanes: int) -> None:
     """Answer each order with `_DONE`, a UserError, or a traceback, until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    end_with_parent()
     try:
         block = receive_block(connection, *connection.recv())
         rows, env = rows_in(block.bytes, tasks.spec, num_lanes), tasks.make_env(num_lanes)
@@ -68,10 +68,7 @@ class _Worker:
     def __init__(self, tasks: TaskDistribution, lanes: slice) -> None:
         self.lanes = lanes
         self.num_lanes = num_lanes = lanes.stop - lanes.start
-        self._connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_serve, args=(theirs, tasks, num_lanes), daemon=True)
-        self._process.start()
-        theirs.close()
+        self._process, self._connection = new_process(_serve, tasks, num_lanes)
         self._block = new_block(num_bytes(tasks.spec, num_lanes))
         self.rows: Any = rows_in(self._block.bytes, tasks.spec, num_lanes)
         self._connection.send((self._block.name, self._block.size))

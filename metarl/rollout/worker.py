@@ -27,13 +27,10 @@ from metarl.rollout.buffer import Arrays, Outgrown, arrays_in, episodes_by_job, 
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
 from metarl.rollout.message import from_bytes, to_bytes
+from metarl.rollout.processes import end_with_parent, new_process
 from metarl.rollout.shared_block import SharedBlock, new_block, receive_block
-from metarl.runs.die_with_parent import die_with_parent
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes
-
-# spawn: safe with threads and the same on every platform; fork under torch's threads can deadlock
-_CONTEXT = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ def _die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    die_with_parent(parent.pid or 0)
+    end_with_parent()
     threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
 
 
@@ -195,10 +192,7 @@ class Worker:
 
     def __init__(self, tasks: TaskDistribution, *, non_finite: NonFinite) -> None:
         self._tasks = tasks
-        self.connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=worker_main, args=(theirs, tasks, non_finite), daemon=True)
-        self._process.start()
-        theirs.close()
+        self._process, self.connection = new_process(worker_main, tasks, non_finite)
         self.started_at = time.monotonic()
         self._block: SharedBlock | None = None
         self._steps = tasks.spec.first_steps

@@ -151,7 +151,7 @@ def test_a_fault_that_happens_once_leaves_no_trace_in_the_episodes(pool, faultle
 
 def test_all_workers_killed_while_idle(pool, faultless):
     pool.collect(jobs_with(None), NoisyActor())
-    victims = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+    victims = [psutil.Process(worker.pid) for worker in pool._runner._workers]
     assert len(victims) == 2
     restarts = pool.stats.restarts
     for victim in victims:
@@ -233,10 +233,9 @@ def test_environments_in_the_middle_of_a_group_are_closed(tmp_path, end):
 
 @pytest.mark.thorough
 def test_an_environment_that_hangs_in_its_close_is_ended_in_a_bounded_time():
-    before = psutil.Process().children()
     with RolloutPool(Scripted(), PoolConfig(workers=1)) as pool:
         pool.collect([job({"close": "hang"})], NoisyActor())
-        workers = [p for p in psutil.Process().children() if p not in before and "spawn" in " ".join(p.cmdline())]
+        workers = [psutil.Process(worker.pid) for worker in pool._runner._workers]
         started = time.monotonic()
     assert time.monotonic() - started < 30
     assert workers and not alive(workers)
@@ -352,12 +351,11 @@ def test_an_error_is_raised_by_wait_and_the_pool_can_be_used_again(workers):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_closing_gives_a_pending_submission_up(workers):
-    before = psutil.Process().children()
+    before = worker_processes()
     with RolloutPool(Scripted(), PoolConfig(workers=workers)) as pool:
         fault = {"kind": "hang", "at": 0, "marker": None}
         pending = pool.submit([job({"fault": fault})], NoisyActor())
-    started = [p for p in psutil.Process().children() if p not in before]
-    assert not [p for p in started if "spawn_main" in " ".join(p.cmdline())]
+    assert worker_processes() == before
     with pytest.raises(WorkerError, match="closed before the episodes of a submission were there; wait for them"):
         pending.wait()
 
@@ -396,7 +394,7 @@ def open_and_close_pools(times, capfd):
         pool.close()
         pool.close()
 
-    use()  # starts multiprocessing's resource tracker, which stays
+    use()  # starts the server that workers are forked from, and multiprocessing's resource tracker, which stay
     before, shared = leftovers(), own_shared_memory()
     for _ in range(times):
         use()
@@ -404,6 +402,12 @@ def open_and_close_pools(times, capfd):
     wait_for_freed_memory(shared)
     captured = capfd.readouterr()
     assert captured.err == captured.out == ""
+
+
+def worker_processes():
+    """Children of the server that forks them, or, where there is none, of this process."""
+    found = psutil.Process().children(recursive=True)
+    return [p for p in found if p.ppid() != os.getpid() or "spawn_main" in " ".join(p.cmdline())]
 
 
 def leftovers():
