@@ -87,7 +87,7 @@ def start_seconds(arguments: Arguments) -> float:
 
 
 def pool_memory(arguments: Arguments) -> dict[str, float]:
-    """One meta-batch sampled whole; resident sizes of this process and its workers at the end, shared pages in each."""
+    """One meta-batch sampled whole; what this process and its workers hold at the end."""
     tasks = ML(benchmark=arguments.benchmark)
     policy = GaussianMLP(tasks.spec.obs_dim, tasks.spec.action_dim)
     theta = policy.init(torch_rng((0, Stream.INIT)))
@@ -101,12 +101,19 @@ def pool_memory(arguments: Arguments) -> dict[str, float]:
         pool.collect(jobs, PolicyActor(policy))
         processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
         resident = [process.memory_info().rss / GB for process in processes]
+        held = [share_of(process) / GB for process in processes]
         rate = pool.stats.env_steps / pool.stats.collect_seconds
     return {
-        "all_processes_gb": sum(resident),
+        "all_processes_gb": sum(held),
         "largest_process_gb": max(resident),
         "env_steps_per_second_start_included": rate,
     }
+
+
+def share_of(process: psutil.Process) -> int:
+    """Bytes, a page that several processes share counted in parts, where the system tells (Linux)."""
+    info = process.memory_full_info()
+    return getattr(info, "pss", info.rss)
 
 
 def task_change_memory(arguments: Arguments) -> dict[str, float]:
