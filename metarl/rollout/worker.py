@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -26,7 +27,7 @@ from metarl.learner import Actor
 from metarl.rollout.buffer import Arrays, Outgrown, arrays_in, episodes_by_job, longer, num_bytes
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
-from metarl.rollout.message import from_bytes, to_bytes
+from metarl.rollout.message import cannot_be_sent, from_bytes, to_bytes
 from metarl.rollout.shared_block import SharedBlock, new_block, receive_block
 from metarl.runs.die_with_parent import die_with_parent
 from metarl.tasks import TaskDistribution
@@ -34,6 +35,7 @@ from metarl.types import Episodes
 
 # spawn: safe with threads and the same on every platform; fork under torch's threads can deadlock
 _CONTEXT = multiprocessing.get_context("spawn")
+_HERE = "worker processes"
 
 
 @dataclass(frozen=True)
@@ -194,11 +196,17 @@ class Worker:
     """The parent's handle: start, hand over a group, read the answer, end it."""
 
     def __init__(self, tasks: TaskDistribution, *, non_finite: NonFinite) -> None:
+        """Raises UserError for tasks that cannot be sent to another process."""
         self._tasks = tasks
         self.connection, theirs = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=worker_main, args=(theirs, tasks, non_finite), daemon=True)
-        self._process.start()
-        theirs.close()
+        try:
+            self._process.start()
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            self.connection.close()
+            raise cannot_be_sent(f"the tasks {tasks.name!r}", error, to=_HERE, instead="--workers 0") from error
+        finally:
+            theirs.close()
         self.started_at = time.monotonic()
         self._block: SharedBlock | None = None
         self._steps = tasks.spec.first_steps
@@ -255,7 +263,8 @@ class Worker:
             except OSError:
                 pass  # it is gone: its sentinel tells
             except Exception as error:
-                self.fault = error
+                self.fault = cannot_be_sent("a group of jobs with its policy", error, to=_HERE, instead="--workers 0")
+                self.fault.__cause__ = error
                 on_fault()
 
         self._handing_over = threading.Thread(target=send, daemon=True)
