@@ -18,8 +18,9 @@ from tyro.conf import Positional, UseAppendAction, arg
 from metarl.cli.process.machine import usable_cpus
 from metarl.cli.words import is_help
 from metarl.config import apply_overrides, check_stored, config_to_dict, fields_named, parse_flags
-from metarl.errors import UserError
-from metarl.experiment import find_preset
+from metarl.errors import UserError, nearest
+from metarl.experiment import find_preset, resolve_device
+from metarl.records.compact import Seed
 from metarl.rollout.ray_cluster import use_address
 from metarl.runs.find import load_experiment, stored_name
 from metarl.runs.log import say
@@ -41,6 +42,7 @@ from metarl.text import cell
 from metarl.validate import check_counts
 
 HELD_OUT = "held_out"
+AUTO_MEASURE = "auto"
 SHOWN_TRIALS = 10
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -117,13 +119,15 @@ def main(rest: list[str]) -> int:
     check_stored(config)
     seeds = parse_seeds(arguments.seeds)
     if arguments.sampler == "optuna":
-        module.build(config).close()  # says whether there are validation tasks, before anything is trained
+        _check_first(arguments, module, config)
         return _search(arguments, config, flags, seeds)
     swept = parse_values(config, arguments.settings)
     runs = runs_of(grid_of(config, swept), seeds)
     if arguments.print_slurm:
         print(_slurm(arguments, config, flags, runs), end="")
         return 0
+    if arguments.on == "processes":  # on a cluster the data and the GPU may be the nodes' alone
+        _check_first(arguments, module, apply_overrides(config, runs[0].setting.values))
     return _grid(arguments, config, flags, _plan(arguments, config, swept, seeds), runs)
 
 
@@ -156,6 +160,19 @@ def _check_search(config: Any, pairs: list[tuple[str, str]]) -> str:
     return path
 
 
+def _check_first(arguments: SweepArguments, module: Any, config: Any) -> None:
+    """Raises UserError, before anything is trained, for what the first run would say at its beginning, such as that
+    there are no validation tasks, and for a measure that none will have at its end."""
+    if arguments.on == "processes":
+        resolve_device(config.trainer.device)
+    experiment = module.build(apply_overrides(config, [("trainer.device", "cpu")]))  # the GPU's memory is the runs'
+    experiment.close()
+    flag = "maximize" if arguments.maximize else "minimize" if arguments.minimize else "measure"
+    wanted, known = getattr(arguments, flag), experiment.report.measures
+    if known and wanted not in (AUTO_MEASURE, *known):
+        raise UserError(f"--{flag} {wanted!r:.60}{nearest(wanted, known)} is none of {', '.join(known)}; give one")
+
+
 def _plan(
     arguments: SweepArguments,
     config: Any,
@@ -178,11 +195,16 @@ def _launch(arguments: SweepArguments, config: Any, flags: Sequence[str]) -> Lau
         start = [sys.executable, "-P", "-c", _START, json.dumps(sys.path), parent, str(arguments.nice)]
         return [*start, *_words(arguments, flags, run, place), *(["--resume"] if resume else [])]
 
+    def check(seed: Seed) -> None:
+        wanted = arguments.maximize or arguments.minimize or arguments.measure
+        if wanted != AUTO_MEASURE:
+            last_score(seed, wanted)
+
     cores = _cores(config)
     if arguments.on == "ray":
         start = start_on_ray(cores=cores)
-        return Launch(config, command, arguments.jobs or places(cores=cores), start, free_bytes=lambda: 0)
-    return Launch(config, command, arguments.jobs or max(1, usable_cpus() // cores))
+        return Launch(config, command, arguments.jobs or places(cores=cores), start, check, lambda: 0)
+    return Launch(config, command, arguments.jobs or max(1, usable_cpus() // cores), check=check)
 
 
 def _words(arguments: SweepArguments, flags: Sequence[str], run: Run, place: Path) -> list[str]:
