@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -120,8 +120,9 @@ def main(rest: list[str]) -> int:
     seeds = parse_seeds(arguments.seeds)
     if arguments.sampler == "optuna":
         _check_first(arguments, module, config)
-        return _search(arguments, config, flags, seeds)
+        return _search(arguments, config, pairs, flags, seeds)
     swept = parse_values(config, arguments.settings)
+    _check_once(config, pairs, swept)
     runs = runs_of(grid_of(config, swept), seeds)
     if arguments.print_slurm:
         print(_slurm(arguments, config, flags, runs), end="")
@@ -158,6 +159,12 @@ def _check_search(config: Any, pairs: list[tuple[str, str]]) -> str:
     if any(fields_named(config, [pair]) == {path} and pair[1] != "val" for pair in pairs):
         raise UserError("a search is scored on the validation tasks alone; leave out --held-out")
     return path
+
+
+def _check_once(config: Any, pairs: list[tuple[str, str]], swept: Collection[str]) -> None:
+    """Raises UserError for a field that is swept and is set for all runs as well."""
+    for path in fields_named(config, pairs) & set(swept):
+        raise UserError(f"{path} is swept and is given for all runs as well; leave one of the two out")
 
 
 def _check_first(arguments: SweepArguments, module: Any, config: Any) -> None:
@@ -287,9 +294,12 @@ def _exit_code(sweep: Sweep, *, total: int) -> int:
 # ---- a search
 
 
-def _search(arguments: SweepArguments, config: Any, flags: list[str], seeds: Sequence[int]) -> int:
+def _search(
+    arguments: SweepArguments, config: Any, pairs: list[tuple[str, str]], flags: list[str], seeds: Sequence[int]
+) -> int:
     measure, maximize = arguments.maximize or arguments.minimize or "", arguments.maximize is not None
     space = space_of(config, arguments.settings)
+    _check_once(config, pairs, space)
     swept = {name: [str(among)] if not isinstance(among, tuple) else list(among) for name, among in space.items()}
     goal = {"goal": f"{'maximize' if maximize else 'minimize'} {measure}", "seed": str(arguments.sampler_seed)}
     plan = _plan(arguments, config, swept, seeds, goal)

@@ -202,7 +202,8 @@ def test_bad_words_are_one_line(runs: Runs, tmp_path: Path, capsys) -> None:
     for command, said in (
         (["report"], "was given no run; give a run directory or more"),
         (["report", str(tmp_path)], "holds neither a run nor a record"),
-        (["report", str(runs / "a"), "--no-videos", "--out", "/dev/null/x.html"], "cannot write /dev/null/x.html"),
+        (["report", str(runs / "a"), "--no-videos", "--out", "/dev/null/x.html"], "there is no directory /dev/null"),
+        (["report", str(runs / "a"), "--out", str(tmp_path)], "is a directory; give the name of a file"),
     ):
         assert main(command) == 2
         errors = capsys.readouterr().err

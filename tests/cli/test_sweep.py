@@ -63,6 +63,7 @@ def test_scores_of_validation_tasks_make_no_record(tmp_path, capsys):
         (["--jobs", "0"], "--jobs 0 must be >= 1"),
         (["--nice", "40"], "--nice 40 must be from 0 to 19"),
         (["--measure", "retrun"], "did you mean 'return'?) is none of return, success_any, success_last; give one"),
+        (["--set", "inner_lr=0.1,0.2", "--agent.inner-lr", "0.3"], "agent.inner_lr is swept and is given for all runs"),
         (["--preset", "fast"], "leave --preset out"),
         (["--maximize", "return"], "give --sampler optuna, or --measure return"),
         (["--sampler", "optuna"], "give --maximize or --minimize"),
