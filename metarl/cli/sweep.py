@@ -97,6 +97,11 @@ class SweepArguments:
     """Print a submit file of Slurm with a job for each run, and run nothing."""
 
     @property
+    def goal(self) -> str:
+        """The measure that is compared, or chosen by."""
+        return self.maximize or self.minimize or self.measure
+
+    @property
     def place(self) -> Path:
         stem = Path(stored_name(self.experiment)).stem
         return (self.out or Path("runs") / f"{stem}_sweep").absolute()
@@ -168,15 +173,17 @@ def _check_once(config: Any, pairs: list[tuple[str, str]], swept: Collection[str
 
 
 def _check_first(arguments: SweepArguments, module: Any, config: Any) -> None:
-    """Raises UserError, before anything is trained, for what the first run would say at its beginning, such as that
-    there are no validation tasks, and for a measure that none will have at its end."""
+    """Raises UserError, before anything is trained, for a GPU that is not there, and for a measure that no run will
+    have at its end; of a search also where there are no validation tasks."""
     if arguments.on == "processes":
         resolve_device(config.trainer.device)
+    if arguments.goal == AUTO_MEASURE:  # the envs of 50 tasks take seconds to make
+        return
     experiment = module.build(apply_overrides(config, [("trainer.device", "cpu")]))  # the GPU's memory is the runs'
     experiment.close()
-    flag = "maximize" if arguments.maximize else "minimize" if arguments.minimize else "measure"
-    wanted, known = getattr(arguments, flag), experiment.report.measures
-    if known and wanted not in (AUTO_MEASURE, *known):
+    wanted, known = arguments.goal, experiment.report.measures
+    if known and wanted not in known:
+        flag = "maximize" if arguments.maximize else "minimize" if arguments.minimize else "measure"
         raise UserError(f"--{flag} {wanted!r:.60}{nearest(wanted, known)} is none of {', '.join(known)}; give one")
 
 
@@ -203,9 +210,8 @@ def _launch(arguments: SweepArguments, config: Any, flags: Sequence[str]) -> Lau
         return [*start, *_words(arguments, flags, run, place), *(["--resume"] if resume else [])]
 
     def check(seed: Seed) -> None:
-        wanted = arguments.maximize or arguments.minimize or arguments.measure
-        if wanted != AUTO_MEASURE:
-            last_score(seed, wanted)
+        if arguments.goal != AUTO_MEASURE:
+            last_score(seed, arguments.goal)
 
     cores = _cores(config)
     if arguments.on == "ray":
