@@ -10,6 +10,9 @@ import torch
 
 from metarl.errors import UserError, sentence_of
 
+UNSENDABLE = (pickle.PicklingError, AttributeError, TypeError)
+"""What pickle raises for what it cannot take."""
+
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(array)

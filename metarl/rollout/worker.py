@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -27,7 +26,7 @@ from metarl.learner import Actor
 from metarl.rollout.buffer import Arrays, Outgrown, arrays_in, episodes_by_job, longer, num_bytes
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
-from metarl.rollout.message import cannot_be_sent, from_bytes, to_bytes
+from metarl.rollout.message import UNSENDABLE, cannot_be_sent, from_bytes, to_bytes
 from metarl.rollout.shared_block import SharedBlock, new_block, receive_block
 from metarl.runs.die_with_parent import die_with_parent
 from metarl.tasks import TaskDistribution
@@ -202,7 +201,7 @@ class Worker:
         self._process = _CONTEXT.Process(target=worker_main, args=(theirs, tasks, non_finite), daemon=True)
         try:
             self._process.start()
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
+        except UNSENDABLE as error:
             self.connection.close()
             raise cannot_be_sent(f"the tasks {tasks.name!r}", error, to=_HERE, instead="--workers 0") from error
         finally:
