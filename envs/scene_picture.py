@@ -15,6 +15,11 @@ from metarl.envs.view import View
 _GOAL_COLOUR = np.array([0.95, 0.75, 0.1, 0.6], np.float32)
 
 
+class _NoContext:
+    def free(self) -> None:
+        """Nothing."""
+
+
 class ScenePicture:
     """Renders without a screen, by the GL that MUJOCO_GL names; close it after use."""
 
@@ -22,7 +27,10 @@ class ScenePicture:
         """`camera` is a view, or the name of one that the model has."""
         buffer = model.vis.global_
         buffer.offwidth, buffer.offheight = max(size, buffer.offwidth), max(size, buffer.offheight)
-        self._viewer = OffScreenViewer(model, data, size, size)
+        viewer: Any = OffScreenViewer.__new__(OffScreenViewer)
+        viewer.opengl_context = _NoContext()  # where there is no GL, it frees what it never got, and prints a traceback
+        viewer.__init__(model, data, size, size)
+        self._viewer = viewer
         self._camera_id = -1 if isinstance(camera, View) else model.camera(camera).id
         if isinstance(camera, View):
             for name, value in camera._asdict().items():

@@ -176,6 +176,11 @@ def apply_overrides(config: Config, pairs: Sequence[tuple[str, str]]) -> Config:
         except ValueError:
             hint = nearest(text, map(str, get_args(kind))) if get_origin(kind) is Literal else ""
             hint += " ('true' stands for a flag without a value)" if text == "true" else ""
+            hint += " and NaN is none" if text.lower().lstrip("+-") == "nan" else ""
+            if kind is Any:
+                raise UserError(
+                    f"{path} takes no text ({text!r:.60}); set it in an experiment file of your own"
+                ) from None
             raise UserError(f"{path}={text!r} must be {_type_text(kind)}{hint}; give such a value") from None
     return _rebuild(config, changes)
 

@@ -65,6 +65,7 @@ def place_of(error: BaseException, *, beside: Path | None = None) -> str:
 
 
 def nearest(name: object, valid: Iterable[str]) -> str:
-    """' (did you mean X?)' for the closest valid name, or '' if none is close, as to what is no text at all."""
-    matches = difflib.get_close_matches(str(name), list(valid), n=1, cutoff=0.5)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
+    """' (did you mean X?)' for the closest valid name, whatever its case; '' if none is close, as to no text."""
+    known = {each.casefold(): each for each in reversed(list(valid))}  # the first of those that differ in case alone
+    matches = difflib.get_close_matches(str(name).casefold(), list(known), n=1, cutoff=0.5)
+    return f" (did you mean {known[matches[0]]!r}?)" if matches else ""

@@ -19,7 +19,7 @@ from metarl.rl.returns import masked_mean
 from metarl.rollout.collect import PendingMetaBatch
 from metarl.rollout.pool import PoolConfig, RolloutPool
 from metarl.scores.report import Report
-from metarl.scores.rl import EvaluationConfig, meta_evaluate
+from metarl.scores.rl import MEASURES, EvaluationConfig, meta_evaluate
 from metarl.scores.table import Evaluation
 from metarl.seeding import SeedKey, Stream, numpy_rng
 from metarl.tasks import TaskDistribution, check_fits, val_tasks
@@ -149,7 +149,9 @@ class RLSettings(Checked):
     pool: PoolConfig = PoolConfig()
 
 
-REPORT = Report(columns=("return/pre", "return/post", "success/pre", "success/post", "kl"), condition="actions")
+REPORT = Report(
+    columns=("return/pre", "return/post", "success/pre", "success/post", "kl"), condition="actions", measures=MEASURES
+)
 
 
 class RLExperiment:
@@ -320,6 +322,6 @@ def find_preset(module: ModuleType, name: str) -> Preset:
     """Raises UserError with the nearest name."""
     presets = presets_of(module)
     if name not in presets:
-        known = f"it has {', '.join(presets)}" if presets else "it has none"
+        known = f"it has {', '.join(presets)}" if presets else "it has none, so leave --preset out"
         raise UserError(f"unknown preset {name!r} of {module.__name__}{nearest(name, presets)}; {known}")
     return presets[name]

@@ -28,6 +28,8 @@ def inside(root: Path, *names: str) -> Path:
             mode = path.lstat().st_mode
         except FileNotFoundError:
             continue
+        except NotADirectoryError as error:
+            raise UserError(f"{path.parent} is no directory; give one that is") from error
         except OSError as error:
             raise UserError(f"{path} cannot be looked at: {error.strerror}; restore or remove it") from error
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

@@ -17,6 +17,7 @@ from tyro.conf import Positional
 from metarl.cli.words import ExperimentFlag, TrustFlag
 from metarl.config import parse_flags
 from metarl.envs.check_env import find_tasks
+from metarl.errors import UserError
 from metarl.rollout.pool import RolloutPool
 from metarl.runs.adapted import save_adapted
 from metarl.runs.load import find_task, load_trained
@@ -61,6 +62,8 @@ class AdaptArguments:
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(AdaptArguments, args=rest, prog="metarl adapt", return_unknown_args=True)
     check_counts(rounds=arguments.rounds, episodes=arguments.episodes, test_episodes=arguments.test_episodes)
+    if arguments.out is not None and arguments.out.exists() and not arguments.out.is_dir():
+        raise UserError(f"--out {arguments.out} is a file; give a directory for the adapted policy")
     trust = Trust(arguments.trust, arguments.experiment)
     trained = load_trained(run_directory(arguments.run_dir), parse_flags(flags), trust=trust)
     experiment, evaluation = trained.experiment, trained.experiment.settings.evaluation

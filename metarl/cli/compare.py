@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
+from metarl.cli.words import check_target
 from metarl.errors import UserError
 from metarl.records.compare import (
     Entry,
@@ -46,6 +47,7 @@ def main(rest: list[str]) -> int:
     arguments = tyro.cli(CompareArguments, args=rest, prog="metarl compare")
     if not arguments.runs:
         raise UserError("metarl compare was given no run; give two run directories or more")
+    check_target(arguments.plot, flag="--plot")
     entries = read_entries(arguments.runs)
     measure = _measure(arguments, entries)
     _print(entries, arguments, measure)

@@ -11,7 +11,7 @@ import torch
 import tyro
 from tyro.conf import Positional
 
-from metarl.cli.words import ExperimentFlag, TrustFlag
+from metarl.cli.words import ExperimentFlag, TrustFlag, check_target
 from metarl.config import config_to_dict, parse_flags
 from metarl.errors import UserError
 from metarl.files import replace_file
@@ -40,6 +40,7 @@ class EvaluateArguments:
 
 def main(rest: list[str]) -> int:
     arguments, flags = tyro.cli(EvaluateArguments, args=rest, prog="metarl evaluate", return_unknown_args=True)
+    check_target(arguments.json, flag="--json")
     _, experiment, config, state, path = open_run(
         run_directory(arguments.run_dir), parse_flags(flags), trust=Trust(arguments.trust, arguments.experiment)
     )

@@ -36,6 +36,8 @@ def main(rest: list[str]) -> int:
     results, table = (places := records(arguments.into)).results, places.few_shot_table
     if arguments.what == "episodes":
         return _check_episodes(results, arguments.name)
+    if arguments.name is not None:
+        raise UserError(f"metarl fewshot table is of all records, and was given {arguments.name!r:.100}; leave it out")
     say("\n".join(overview(results)))
     write_overview(results, table)
     say(f"wrote {table}")

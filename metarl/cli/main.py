@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from metarl.cli.process.allocator import keep_freed_memory
+from metarl.cli.process.gl import check_gl
 from metarl.cli.process.streams import lost_output, ready_streams
 from metarl.cli.process.threads import wait_briefly
 from metarl.cli.process.warn import plain_warnings
@@ -114,6 +115,7 @@ def _dispatch(arguments: list[str]) -> int:
     if command not in COMMANDS:
         raise UserError(f"unknown command {command!r}{nearest(command, COMMANDS)}; see metarl --help")
     check_places(rest)
+    check_gl()
     wait_briefly()
     keep_freed_memory()
     return importlib.import_module(f"metarl.cli.{command.replace('-', '_')}").main(rest)

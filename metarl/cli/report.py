@@ -13,7 +13,7 @@ import tyro
 from tyro.conf import Positional
 
 from metarl.cli.pictures.rendering import offscreen_gl
-from metarl.cli.words import ExperimentFlag, TrustFlag
+from metarl.cli.words import ExperimentFlag, TrustFlag, check_target
 from metarl.errors import UserError
 from metarl.files import inside, replace_file
 from metarl.runs.directory import CONFIG, REPORT
@@ -45,6 +45,7 @@ def main(rest: list[str]) -> int:
     arguments = tyro.cli(ReportArguments, args=rest, prog="metarl report")
     if not arguments.runs:
         raise UserError("metarl report was given no run; give a run directory or more")
+    check_target(arguments.out, flag="--out")
     with offscreen_gl() as backend:  # before anything imports mujoco
         out = _report(arguments, backend)
     say(f"the report is {out}")

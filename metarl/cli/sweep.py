@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,8 +18,9 @@ from tyro.conf import Positional, UseAppendAction, arg
 from metarl.cli.process.machine import usable_cpus
 from metarl.cli.words import is_help
 from metarl.config import apply_overrides, check_stored, config_to_dict, fields_named, parse_flags
-from metarl.errors import UserError
-from metarl.experiment import find_preset
+from metarl.errors import UserError, nearest
+from metarl.experiment import find_preset, resolve_device
+from metarl.records.compact import Seed
 from metarl.rollout.ray_cluster import use_address
 from metarl.runs.find import load_experiment, stored_name
 from metarl.runs.log import say
@@ -41,6 +42,7 @@ from metarl.text import cell
 from metarl.validate import check_counts
 
 HELD_OUT = "held_out"
+AUTO_MEASURE = "auto"
 SHOWN_TRIALS = 10
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -95,6 +97,11 @@ class SweepArguments:
     """Print a submit file of Slurm with a job for each run, and run nothing."""
 
     @property
+    def goal(self) -> str:
+        """The measure that is compared, or chosen by."""
+        return self.maximize or self.minimize or self.measure
+
+    @property
     def place(self) -> Path:
         stem = Path(stored_name(self.experiment)).stem
         return (self.out or Path("runs") / f"{stem}_sweep").absolute()
@@ -117,13 +124,16 @@ def main(rest: list[str]) -> int:
     check_stored(config)
     seeds = parse_seeds(arguments.seeds)
     if arguments.sampler == "optuna":
-        module.build(config).close()  # says whether there are validation tasks, before anything is trained
-        return _search(arguments, config, flags, seeds)
+        _check_first(arguments, module, config)
+        return _search(arguments, config, pairs, flags, seeds)
     swept = parse_values(config, arguments.settings)
+    _check_once(config, pairs, swept)
     runs = runs_of(grid_of(config, swept), seeds)
     if arguments.print_slurm:
         print(_slurm(arguments, config, flags, runs), end="")
         return 0
+    if arguments.on == "processes":  # on a cluster the data and the GPU may be the nodes' alone
+        _check_first(arguments, module, apply_overrides(config, runs[0].setting.values))
     return _grid(arguments, config, flags, _plan(arguments, config, swept, seeds), runs)
 
 
@@ -156,6 +166,27 @@ def _check_search(config: Any, pairs: list[tuple[str, str]]) -> str:
     return path
 
 
+def _check_once(config: Any, pairs: list[tuple[str, str]], swept: Collection[str]) -> None:
+    """Raises UserError for a field that is swept and is set for all runs as well."""
+    for path in fields_named(config, pairs) & set(swept):
+        raise UserError(f"{path} is swept and is given for all runs as well; leave one of the two out")
+
+
+def _check_first(arguments: SweepArguments, module: Any, config: Any) -> None:
+    """Raises UserError, before anything is trained, for a GPU that is not there, and for a measure that no run will
+    have at its end; of a search also where there are no validation tasks."""
+    if arguments.on == "processes":
+        resolve_device(config.trainer.device)
+    if arguments.goal == AUTO_MEASURE:  # the envs of 50 tasks take seconds to make
+        return
+    experiment = module.build(apply_overrides(config, [("trainer.device", "cpu")]))  # the GPU's memory is the runs'
+    experiment.close()
+    wanted, known = arguments.goal, experiment.report.measures
+    if known and wanted not in known:
+        flag = "maximize" if arguments.maximize else "minimize" if arguments.minimize else "measure"
+        raise UserError(f"--{flag} {wanted!r:.60}{nearest(wanted, known)} is none of {', '.join(known)}; give one")
+
+
 def _plan(
     arguments: SweepArguments,
     config: Any,
@@ -178,11 +209,15 @@ def _launch(arguments: SweepArguments, config: Any, flags: Sequence[str]) -> Lau
         start = [sys.executable, "-P", "-c", _START, json.dumps(sys.path), parent, str(arguments.nice)]
         return [*start, *_words(arguments, flags, run, place), *(["--resume"] if resume else [])]
 
+    def check(seed: Seed) -> None:
+        if arguments.goal != AUTO_MEASURE:
+            last_score(seed, arguments.goal)
+
     cores = _cores(config)
     if arguments.on == "ray":
         start = start_on_ray(cores=cores)
-        return Launch(config, command, arguments.jobs or places(cores=cores), start, free_bytes=lambda: 0)
-    return Launch(config, command, arguments.jobs or max(1, usable_cpus() // cores))
+        return Launch(config, command, arguments.jobs or places(cores=cores), start, check, lambda: 0)
+    return Launch(config, command, arguments.jobs or max(1, usable_cpus() // cores), check=check)
 
 
 def _words(arguments: SweepArguments, flags: Sequence[str], run: Run, place: Path) -> list[str]:
@@ -265,9 +300,12 @@ def _exit_code(sweep: Sweep, *, total: int) -> int:
 # ---- a search
 
 
-def _search(arguments: SweepArguments, config: Any, flags: list[str], seeds: Sequence[int]) -> int:
+def _search(
+    arguments: SweepArguments, config: Any, pairs: list[tuple[str, str]], flags: list[str], seeds: Sequence[int]
+) -> int:
     measure, maximize = arguments.maximize or arguments.minimize or "", arguments.maximize is not None
     space = space_of(config, arguments.settings)
+    _check_once(config, pairs, space)
     swept = {name: [str(among)] if not isinstance(among, tuple) else list(among) for name, among in space.items()}
     goal = {"goal": f"{'maximize' if maximize else 'minimize'} {measure}", "seed": str(arguments.sampler_seed)}
     plan = _plan(arguments, config, swept, seeds, goal)

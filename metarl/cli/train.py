@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import tyro
 from rich.console import Console as RichConsole
 from rich.text import Text
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction, arg
 
 from metarl.cli.evaluate import evaluate_both
 from metarl.cli.process.machine import warn_if_busy
@@ -68,9 +68,9 @@ class TrainArguments:
     """Of `--runner ray`: auto, or HOST:PORT of the head node; one is started here if not given, nor in RAY_ADDRESS."""
     report: bool = True
     """End with RUN/report.html, which takes seconds."""
-    track: str = ""
+    track: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAMES")] = ()
     """Tell the scores, and at the end the pictures, to tensorboard, wandb, mlflow or trackio (extras); several with
-    commas between them. All stay on this machine unless their own variables say otherwise."""
+    commas between them, or one after another. All stay on this machine unless their own variables say otherwise."""
 
 
 def main(rest: list[str]) -> int:
@@ -88,7 +88,7 @@ def main(rest: list[str]) -> int:
         _print_presets(presets_of(module))
         return 0
     check_stored(config)  # what an experiment file sets has the types it is to have, and is what evaluate will read
-    find_trackers(arguments.track)
+    find_trackers(",".join(arguments.track))
     if arguments.ray_address is not None:
         _name_ray(arguments.ray_address, config)
     return _run_training(arguments, module.build, config)
@@ -112,7 +112,7 @@ def _run_training(arguments: TrainArguments, build: Callable[[Any], Any], config
             complete=lambda old: config_to_dict(config_from_dict(type(config), old)),
         )
         about = About(run.path.name, run.path, flatten(config_to_dict(config)))
-        with run, TemporaryDirectory() as films, tracked(find_trackers(arguments.track), about) as trackers:
+        with run, TemporaryDirectory() as films, tracked(find_trackers(",".join(arguments.track)), about) as trackers:
             trainer = Trainer(experiment, config.trainer, run, trackers=trackers)
             if arguments.resume:
                 trainer.resume()

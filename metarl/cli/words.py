@@ -35,6 +35,16 @@ def check_places(rest: Sequence[str]) -> None:
         raise UserError(f"{empty} '' names no place; give a path, or leave {empty} out")
 
 
+def check_target(path: Path | None, *, flag: str) -> None:
+    """Raises UserError, before there is anything to lose, for a place where no file can be put; None is not given."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise UserError(f"{flag} {path} is a directory; give the name of a file")
+    if not path.parent.is_dir():
+        raise UserError(f"{flag} {path}: there is no directory {path.parent}; make it, or give another {flag}")
+
+
 def is_help(rest: Sequence[str]) -> bool:
     return any(word in HELP for word in rest)
 

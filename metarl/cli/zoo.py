@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,10 +24,10 @@ from metarl.report.repeat import train_command
 from metarl.runs.directory import read_run_config
 from metarl.runs.log import say
 from metarl.scores.format import HEADINGS
-from metarl.text import cell, printable
+from metarl.text import cell, printable, sentence
 from metarl.zoo.add import add_entry
-from metarl.zoo.card import CARD, Card, read_card
-from metarl.zoo.entries import SCHEME, entries, find_entry, own_folder
+from metarl.zoo.card import CARD, Card
+from metarl.zoo.entries import SCHEME, cards, find_entry, own_folder
 from metarl.zoo.hub import pull, push
 from metarl.zoo.model_card import last_scores, number, row
 
@@ -108,7 +109,7 @@ Command = (
 def main(rest: list[str]) -> int:
     match tyro.cli(Command, args=rest or ["list"], prog="metarl zoo", description=__doc__):
         case ListArguments():
-            _list()
+            return _list()
         case ShowArguments(name, scores):
             _show(*find_entry(name.removeprefix(SCHEME)), scores)
         case GetArguments(name, out):
@@ -123,13 +124,17 @@ def main(rest: list[str]) -> int:
     return 0
 
 
-def _list() -> None:
+def _list() -> int:
+    """2 where a card cannot be read; the others are told all the same."""
     console = RichConsole(highlight=False)
-    for name, folder in entries().items():
-        card = read_card(folder)
+    found, damaged = cards()
+    for name, card in found.items():
         console.print(Text.assemble((printable(name), "bold"), f"  {printable(headline(card))}"), soft_wrap=True)
         console.print(Padding(cell(card.about), (0, 0, 0, 4), expand=False))
     say(f"metarl zoo show NAME; metarl play {SCHEME}NAME; metarl evaluate {SCHEME}NAME; metarl adapt {SCHEME}NAME")
+    for error in damaged.values():
+        say(f"error: {sentence(error)}", sys.stderr)
+    return 2 if damaged else 0
 
 
 def headline(card: Card) -> str:
@@ -138,6 +143,8 @@ def headline(card: Card) -> str:
     With the mean action, as `metarl play` shows it, where the agent acts.
     """
     trained = [score for score in last_scores(card) if score.policy == "meta-trained"]
+    if not trained:
+        return "no scores"
     conditions = [score.condition for score in trained]
     chosen = (trained[0].suite, MODE if MODE in conditions else conditions[0])
     by_measure = {score.measure: score for score in trained if (score.suite, score.condition) == chosen}

@@ -9,12 +9,15 @@ in a JSON file. Nothing of metarl is needed to run either.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
+import re
 import tempfile
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metarl.errors import UserError
+from metarl.errors import UserError, place_of, sentence_of
 from metarl.files import new_directory, replace_file
 from metarl.learn import params as P
 from metarl.learner import Actor, ActorInput, RLBehaviour
@@ -128,11 +131,14 @@ def write(policy: Exported, path: Path) -> float:
     if path.suffix not in SUFFIXES:
         raise UserError(f"--out {path} must end in {' or '.join(SUFFIXES)}")
     arguments = tuple(policy.first.values())
+    logging.getLogger("torch.fx").setLevel(logging.ERROR)
     try:
-        program = torch.export.export(policy.module, arguments, strict=False)
+        with redirect_stderr(io.StringIO()):  # where it fails, it prints all that it had traced
+            program = torch.export.export(policy.module, arguments, strict=False)
     except Exception as error:  # whatever an agent's own code does that cannot be traced
         raise UserError(
-            f"this agent's policy cannot be traced by torch.export ({error!s:.200}); export another"
+            f"this agent's policy cannot be traced by torch.export{place_of(error)}: {sentence_of(error):.200}; "
+            "compute with tensors alone there, or export another agent"
         ) from error
     try:
         # in a folder of its own first: an earlier export stays until this one is whole and compared
@@ -168,15 +174,29 @@ def _write_onnx(policy: Exported, program: Any, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own deprecations
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it says what it lacks of torchvision
-        torch.onnx.export(
-            program,
-            (),
-            str(path),
-            input_names=list(policy.first),
-            output_names=list(policy.outputs),
-            external_data=False,
-            verbose=False,
-        )
+        try:
+            torch.onnx.export(
+                program,
+                (),
+                str(path),
+                input_names=list(policy.first),
+                output_names=list(policy.outputs),
+                external_data=False,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise UserError(
+                f"this agent's policy cannot be written for ONNX ({_part(error)}); write that part otherwise, or give "
+                f"--out {path.with_suffix('.pt2').name}"
+            ) from error
+
+
+def _part(error: BaseException) -> str:
+    """What ONNX has nothing for, as torch names it: 'it has no aten.linalg_eig'; else the reason that was first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    found = re.search(r"op='([\w.]+)'", str(error))
+    return f"it has no {found[1]}" if found else f"{sentence_of(error):.200}"
 
 
 def _onnx_difference(policy: Exported, path: Path) -> float:

@@ -124,7 +124,7 @@ class Session:
             return
         row = self._checked(obs)
         if not isinstance(reward, int | float | np.number) or not np.isfinite(reward):
-            raise NonFiniteError(f"reward={reward} must be a finite number; look at what measures it")
+            raise NonFiniteError(f"reward={reward!r} must be a finite number; look at what measures it")
         if not isinstance(info, Mapping | None):
             raise UserError(f"info={info!r:.60} must be a dict, as a gymnasium env's step returns it, or left out")
         self._record(float(reward), bool(terminated), bool((info or {}).get("success", False)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from metarl.fewshot.evaluation import (
     pack_episodes,
 )
 from metarl.fewshot.learner import FewShotBehaviour, FewShotLearner
+from metarl.fewshot.out_of_scope import Rejection
 from metarl.learner import MetaLearner
 from metarl.scores.report import Report
 from metarl.scores.table import Evaluation
@@ -50,6 +52,7 @@ class FewShotExperiment:
         self.report = Report(
             columns=("meta_loss", f"{measure}/post", "grad_norm"),
             condition="queries",
+            measures=(measure, *(field.name for field in dataclasses.fields(Rejection))),
             note="" if evaluation.held_out == "test" else f" ({evaluation.held_out} classes)",
         )
 

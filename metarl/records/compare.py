@@ -17,7 +17,7 @@ from metarl.files import inside
 from metarl.records.compact import Seed
 from metarl.records.finished import check_finished
 from metarl.records.stored import SUFFIX, read_record, read_seed, same_scores, seeds_in
-from metarl.runs.directory import CONFIG
+from metarl.runs.directory import CONFIG, check_is_directory
 from metarl.runs.log import env_steps_of
 from metarl.runs.same_config import differences, settings_of, tested_on
 from metarl.scores.stats import Interval, iqm, over_seeds_and_tasks
@@ -155,9 +155,11 @@ def training_curve(
 def _runs_in(given: Path) -> list[tuple[Path, Seed]]:
     """Each seed with the name that it has in messages and, where there are several of one, in the table."""
     is_record = given.suffix == SUFFIX
+    record = given if is_record or not given.name else given.with_name(given.name + SUFFIX)
+    if not record.is_file():
+        check_is_directory(given)
     if not is_record and inside(given, CONFIG).is_file():
         return [(given, read_seed(given))]
-    record = given if is_record else given.with_name(given.name + SUFFIX)
     if record.is_file():
         return [(record.with_suffix("") / f"seed{seed.number}", seed) for seed in read_record(record).seeds]
     seeds = seeds_in(given, CONFIG)

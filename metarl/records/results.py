@@ -29,7 +29,7 @@ from metarl.records.stored import (
     read_seed,
     same_scores,
 )
-from metarl.runs.directory import CONFIG, EVALUATION, METRICS, VERSIONS
+from metarl.runs.directory import CONFIG, EVALUATION, METRICS, VERSIONS, check_is_directory
 from metarl.runs.same_config import differences, flatten, settings_of
 from metarl.scores.format import number
 
@@ -72,8 +72,14 @@ def _added(results: Path, name: str, runs: Sequence[Path]) -> tuple[Path, bytes]
     target = inside(results, name + SUFFIX)
     place = place_of_record(results, name) if results.is_dir() else None
     seeds = {seed.number: seed for seed in (read_record(place).seeds if place is not None else ())}
+    added: dict[int, Path] = {}
     for run in runs:
         new = read_seed(run)
+        if new.number in added:
+            raise UserError(
+                f"{added[new.number]} and {run} are both of seed {new.number} of {name}; give each seed once"
+            )
+        added[new.number] = run
         for seed in seeds.values():
             _check_same_settings(new.stored, run, seed, target)
         seeds[new.number] = new
@@ -83,6 +89,7 @@ def _added(results: Path, name: str, runs: Sequence[Path]) -> tuple[Path, bytes]
 
 
 def _check_complete(run: Path) -> dict[str, Any]:
+    check_is_directory(run)
     missing = [file for file in FILES if not inside(run, file).is_file()]
     if missing:
         raise UserError(f"{run} lacks {', '.join(missing)}; let the run end, evaluation included, then add it")

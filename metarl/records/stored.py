@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from metarl.errors import UserError
 from metarl.files import inside, read_plain
 from metarl.records.compact import Count, Record, Seed, StoredConfig, Words, from_json, maxima_of, record_of
-from metarl.runs.directory import CONFIG, EVALUATION, MAX_CONFIG_BYTES, METRICS
+from metarl.runs.directory import CONFIG, EVALUATION, MAX_CONFIG_BYTES, METRICS, check_is_directory
 from metarl.runs.log import read_metrics
 from metarl.runs.own_experiment import Source
 
@@ -108,6 +108,7 @@ def read_evaluation(run: Path) -> dict[str, Any]:
 
 def read_seed(run: Path) -> Seed:
     """A run that ended, or a seed of a directory of records. Raises UserError."""
+    check_is_directory(run)
     stored, evaluation = read_config(run), read_evaluation(run)
     files = [file for file in (EVALUATION, METRICS) if inside(run, file).is_file()]  # older records lack the second
     rows = read_metrics(inside(run, METRICS)) if METRICS in files else []

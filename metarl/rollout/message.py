@@ -8,6 +8,11 @@ import pickle
 import numpy as np
 import torch
 
+from metarl.errors import UserError, sentence_of
+
+UNSENDABLE = (pickle.PicklingError, AttributeError, TypeError)
+"""What pickle raises for what it cannot take."""
+
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(array)
@@ -32,3 +37,11 @@ def to_bytes(message: object) -> memoryview:
 def from_bytes(data: bytes) -> object:
     """What `to_bytes` made. Only of what this program's own processes sent."""
     return pickle.loads(data)
+
+
+def cannot_be_sent(what: str, error: Exception, *, to: str, instead: str) -> UserError:
+    """Of what `to_bytes` raised on it."""
+    return UserError(
+        f"{what} cannot be sent to {to} ({sentence_of(error)}); make it of classes that can be imported and of plain "
+        f"data, or take {instead}"
+    )

@@ -45,6 +45,8 @@ def connect() -> Any:
     try:
         ray.init(address=address, include_dashboard=None if address != "local" else False, **_QUIET)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        if address == "auto" and isinstance(error, ConnectionError):  # Ray's own remedy is a flag that is not ours
+            raise UserError("no Ray runs on this machine for --ray-address auto; " + _remedy(error)) from error
         raise UserError(f"Ray at {address!r}: {_first_line(error)}; {_remedy(error)}") from error
     finally:
         if threading.current_thread() is threading.main_thread():
@@ -85,7 +87,7 @@ def check_answers(address: str) -> None:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:4])
+    return " ".join(lines[:4]).removesuffix(".")
 
 
 def _remedy(error: Exception) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from metarl.errors import UserError
 from metarl.learner import Actor
 from metarl.rollout.buffer import episodes_by_job
-from metarl.rollout.message import to_bytes
+from metarl.rollout.message import cannot_be_sent, to_bytes
 from metarl.rollout.orders import (
     CLOSE_SECONDS,
     START_SECONDS,
@@ -187,10 +187,7 @@ def _pickled(thing: Any, what: str) -> bytes:
     try:
         return to_bytes(thing).tobytes()
     except Exception as error:  # whatever a __reduce__ of its own raises
-        raise UserError(
-            f"{what} cannot be sent to Ray's workers ({type(error).__name__}: {error}); make it of classes that can be "
-            "imported and of plain data, or take --runner processes on one machine"
-        ) from error
+        raise cannot_be_sent(what, error, to="Ray's workers", instead="--runner processes on one machine") from error
 
 
 def _check_versions(there: Mapping[str, Any]) -> None:

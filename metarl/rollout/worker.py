@@ -26,11 +26,13 @@ from metarl.learner import Actor
 from metarl.rollout.buffer import Arrays, Outgrown, arrays_in, episodes_by_job, longer, num_bytes
 from metarl.rollout.jobs import RolloutJob
 from metarl.rollout.lockstep import GroupRunner, GroupTimes, NonFinite
-from metarl.rollout.message import from_bytes, to_bytes
+from metarl.rollout.message import UNSENDABLE, cannot_be_sent, from_bytes, to_bytes
 from metarl.rollout.processes import end_with_parent, new_process
 from metarl.rollout.shared_block import SharedBlock, new_block, receive_block
 from metarl.tasks import TaskDistribution
 from metarl.types import Episodes
+
+_HERE = "worker processes"
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,12 @@ class Worker:
     """The parent's handle: start, hand over a group, read the answer, end it."""
 
     def __init__(self, tasks: TaskDistribution, *, non_finite: NonFinite) -> None:
+        """Raises UserError for tasks that cannot be sent to another process."""
         self._tasks = tasks
-        self._process, self.connection = new_process(worker_main, tasks, non_finite)
+        try:
+            self._process, self.connection = new_process(worker_main, tasks, non_finite)
+        except UNSENDABLE as error:
+            raise cannot_be_sent(f"the tasks {tasks.name!r}", error, to=_HERE, instead="--workers 0") from error
         self.started_at = time.monotonic()
         self._block: SharedBlock | None = None
         self._steps = tasks.spec.first_steps
@@ -249,7 +255,8 @@ class Worker:
             except OSError:
                 pass  # it is gone: its sentinel tells
             except Exception as error:
-                self.fault = error
+                self.fault = cannot_be_sent("a group of jobs with its policy", error, to=_HERE, instead="--workers 0")
+                self.fault.__cause__ = error
                 on_fault()
 
         self._handing_over = threading.Thread(target=send, daemon=True)

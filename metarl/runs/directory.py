@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from metarl.config import is_one_of
-from metarl.errors import UserError
+from metarl.errors import UserError, nearest
 from metarl.files import inside, make_directories, read_plain, remove_empty, remove_stale, replace_file
 from metarl.runs.checkpoint import iterations_of
 from metarl.runs.lock import Lock
@@ -140,6 +140,7 @@ class RunDirectory:
 
 def read_run_config(path: Path) -> StoredRun:
     """Raises UserError if the directory holds no run."""
+    check_is_directory(path)
     where = inside(path, CONFIG)
     try:
         return msgspec.json.decode(read_plain(where, max_bytes=MAX_CONFIG_BYTES), type=StoredRun)
@@ -149,6 +150,19 @@ def read_run_config(path: Path) -> StoredRun:
         ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is damaged ({error}); restore it or start a new run") from error
+
+
+def check_is_directory(run: Path) -> None:
+    """Raises UserError for a file in place of a run, and where there is nothing, with the nearest name beside it."""
+    try:
+        if run.is_dir():
+            return
+        is_there, beside = run.exists(), [path.name for path in run.parent.iterdir() if path.is_dir()]
+    except OSError:  # whatever reads it tells why that fails
+        is_there, beside = False, []
+    if is_there:
+        raise UserError(f"{run} is no directory, and so no run; give the --out of an earlier run")
+    raise UserError(f"there is no {run}{nearest(run.name, beside)}; give the --out of an earlier run")
 
 
 def _make_directories(path: Path) -> list[Path]:

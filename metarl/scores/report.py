@@ -32,6 +32,8 @@ class Report:
     """Metrics that the console shows during training; metrics.jsonl has them all."""
     condition: str
     """What differs between the conditions: 'actions', or 'queries'."""
+    measures: tuple[str, ...] = ()
+    """All that its evaluations may score; empty where nobody knows before the first."""
     note: str = ""
     """Behind the title, as where the tasks are not those of the test."""
 

@@ -182,6 +182,10 @@ def meta_evaluate(
     )
 
 
+MEASURES = ("return", "success_any", "success_last")
+"""What an evaluation scores, besides what tells when a success came."""
+
+
 def _success_by_class(scores: Scores) -> Metrics:
     """As `of_class` names them."""
     labels = np.array(scores.strata)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from metarl.errors import UserError
 from metarl.files import inside, replace_file
 from metarl.records.compare import POLICY
 from metarl.scores.format import number
@@ -21,6 +22,13 @@ RUNS, TABLE, LATEX, FIGURE = "runs.csv", "comparison.csv", "comparison.tex", "co
 INTERVALS = ("mean", "iqm", "better")
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _TEX |= {character: f"\\{character}" for character in "&%$#_{}"}
+
+
+def check_places(sweep: Path) -> None:
+    """Raises UserError, before the first run, where one of these files could not be put at the last one's end."""
+    for name in (RUNS, TABLE, LATEX, FIGURE):
+        if inside(sweep, name).is_dir():
+            raise UserError(f"{sweep / name} is a directory, where the sweep puts a file; move it away")
 
 
 def write_runs(

@@ -17,6 +17,8 @@ SEED = "trainer.seed"
 DEFAULT = "default"
 """The name of the one setting of a sweep over seeds alone."""
 _FOLDER = re.compile(r"\w[\w.,=+()\[\]-]{0,99}")
+_NUMBER = r"[-+]?[\d.]+(?:e[-+]?\d+)?"
+_RANGE = re.compile(f"{_NUMBER}:{_NUMBER}", re.IGNORECASE)
 Swept = Mapping[str, Sequence[str]]
 """By dotted name of a field, the texts of its values."""
 
@@ -62,7 +64,9 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,9})(?::(\d{1,9}))?\s*", part)
         if match is None:
-            raise UserError(f"--seeds {text!r}: {part!r} is no seed; write 0:10 for 0 to 9, or 3,5,8")
+            raise UserError(
+                f"--seeds {text!r}: {part!r} is no seed from 0 to 999999999; write 0:10 for 0 to 9, or 3,5,8"
+            )
         first = int(match[1])
         last = first + 1 if match[2] is None else int(match[2])
         if last <= first:
@@ -93,6 +97,8 @@ def parse_values(config: Any, given: Sequence[str]) -> dict[str, list[str]]:
         path = field_of(config, name)
         if path in swept:
             raise UserError(f"--set {word!r}: {path} is set twice; give all its values in one --set")
+        if _RANGE.fullmatch(text):
+            raise UserError(f"--set {word!r} is a range, and those are for a search; give values with commas")
         swept[path] = values
     return swept
 

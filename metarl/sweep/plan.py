@@ -63,7 +63,10 @@ def read_stored(sweep: Path) -> Stored | None:
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}); restore it, or choose another --out") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}); restore it, or choose another --out") from error
+        raise UserError(
+            f"{path} is damaged ({error}); remove it, and --resume goes on with the runs beside it, or choose another "
+            "--out"
+        ) from error
 
 
 def write_stored(sweep: Path, stored: Stored) -> None:
@@ -90,7 +93,7 @@ def _fixed(plan: Plan) -> Mapping[str, Any]:
     return {
         "experiment": plan.experiment,
         "experiment's SHA-256": plan.sha256,
-        "swept fields": sorted(plan.swept),
+        "the set of swept fields": sorted(plan.swept),
         **{f"search {name}": value for name, value in (plan.search or {}).items()},
         **flatten(plan.config),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ def submit_file(commands: Sequence[tuple[str, list[str]]], *, name: str, cores: 
 
     A job that was cut off and is submitted again goes on where it was.
     """
+    name = re.sub(r"[^\w.-]+", "_", name)  # Slurm reads words of that line, and bash a line after it
     limit = "" if at_once is None else f"%{at_once}"
     lines = [
         "#!/bin/bash",

@@ -18,6 +18,7 @@ from metarl.runs.lock import Lock
 from metarl.runs.log import say
 from metarl.runs.memory import available
 from metarl.runs.stop import StopSignal
+from metarl.sweep.files import check_places
 from metarl.sweep.forecast import forecast
 from metarl.sweep.grid import SEED, Run
 from metarl.sweep.plan import LOCK, Plan, Stored, check_same, read_stored, write_stored
@@ -38,6 +39,8 @@ class Launch:
     """At once."""
     start: Callable[[Sequence[str], Path], Training] = RunProcess
     """A run by its words and the file of its output."""
+    check: Callable[[Seed], object] = lambda seed: None
+    """Raises UserError where what is to be compared was not scored, before more is trained in vain."""
     free_bytes: Callable[[], int] = available
     """Memory for all runs at once; 0 where nobody can say."""
 
@@ -56,6 +59,7 @@ class Sweep:
         made: list[Path] = []
         try:
             made = make_directories(out)
+            check_places(out)
             self._lock = Lock(inside(out, LOCK))
         except OSError as error:
             raise UserError(f"cannot write to {out}: {error.strerror or error}; choose another --out") from error
@@ -88,6 +92,7 @@ class Sweep:
             if (seed := self.read(run)) is None:
                 todo.append(run)
             else:
+                self.launch.check(seed)
                 self.done[run] = seed
         if todo and not self.stored.costs:  # the first of all alone: what it takes says what the others will
             self._run(todo[:1], view)
@@ -119,6 +124,7 @@ class Sweep:
         self.done[ended.run] = seed
         self.stored = Stored(self.stored.plan, {**self.stored.costs, ended.run.name: ended.cost})
         write_stored(self.out, self.stored)
+        self.launch.check(seed)
         return None
 
     def _start(self, run: Run, view: View) -> Training:

@@ -97,7 +97,7 @@ class GuardedTracker:
 
 def _reason(error: BaseException, name: str) -> str:
     if isinstance(error, ImportError):
-        return f"it cannot be imported ({short(error, 200)}), which pip install {name} may remedy"
+        return f"it cannot be imported ({short(error, 200)}), which pip install -U {name} may remedy"
     return f"{type(error).__name__}: {short(error, 300)}"
 
 

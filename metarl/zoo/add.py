@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -18,7 +19,7 @@ from metarl.runs.directory import CHECKPOINTS, CONFIG, MAX_CONFIG_BYTES, VERSION
 from metarl.runs.find import about as about_experiment
 from metarl.runs.load import Run, load_learner, open_run
 from metarl.runs.published import PUBLISHED, published
-from metarl.zoo.card import CARD, Card, digests, scores_of, write_card
+from metarl.zoo.card import CARD, NAME_PATTERN, Card, Line, digests, scores_of, write_card
 
 Evaluate = Callable[[Any, int], dict[str, Any]]
 
@@ -38,6 +39,7 @@ def add_entry(
         )
     name = name or stored.experiment
     about = about or about_experiment(stored.experiment)
+    _check_words(name, about, licence)
     target = inside(folder, name)
     if target.exists():
         raise UserError(f"{target} is there already; give another --name, or remove it")
@@ -45,7 +47,7 @@ def add_entry(
     torch.set_num_threads(run.config.trainer.threads)  # as `metarl evaluate` has them: sums round by it
     try:
         state = _state(run)
-        target.mkdir(parents=True)
+        _make(target)
         try:
             for file in (CONFIG, VERSIONS):
                 content = read_plain(inside(run_dir, file), max_bytes=MAX_CONFIG_BYTES)
@@ -63,6 +65,24 @@ def add_entry(
     finally:
         run.experiment.close()
     return card
+
+
+def _check_words(name: str, about: str, licence: str) -> None:
+    """Raises UserError for what no card can hold: it would be refused wherever it is read."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UserError(f"--name {name!r:.100} must be of letters, digits, _, - and ., 80 at most; give such a name")
+    for flag, text in (("--about", about), ("--licence", licence)):
+        try:
+            msgspec.convert(text, Line)
+        except msgspec.ValidationError as error:
+            raise UserError(f"{flag} {text!r:.60} must be one line of 400 letters at most; shorten it") from error
+
+
+def _make(target: Path) -> None:
+    try:
+        target.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}; give another --into") from error
 
 
 def without_folders(stored: bytes, names: Collection[str]) -> bytes:

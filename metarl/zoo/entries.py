@@ -35,6 +35,18 @@ def entries() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def cards() -> tuple[dict[str, Card], dict[str, UserError]]:
+    """By name, the cards of all agents, and what is wrong with those that cannot be read."""
+    found: dict[str, Card] = {}
+    damaged: dict[str, UserError] = {}
+    for name, folder in entries().items():
+        try:
+            found[name] = read_card(folder)
+        except UserError as error:
+            damaged[name] = error
+    return found, damaged
+
+
 def find_entry(name: str) -> tuple[Path, Card]:
     """The folder, all of whose files are as the card says. Raises UserError."""
     known, name = entries(), name.replace("/", "--")  # USER/NAME of the hub

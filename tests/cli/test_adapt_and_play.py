@@ -282,8 +282,12 @@ def test_what_cannot_be_rendered_is_said_with_the_remedy(point: Path, monkeypatc
     def replay(self, task, seed, actions, *, size, every):
         raise RuntimeError("no display")
 
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
     monkeypatch.setattr(play, "offscreen_gl", nullcontext)
     monkeypatch.setattr(Navigation, "replay", replay)
     assert main(["play", str(point)]) == 2
     said = capsys.readouterr().err
     assert "neither EGL nor OSMesa" in said and "install libegl1" in said and "no display" in said
+    monkeypatch.setenv("MUJOCO_GL", "disabled")
+    assert main(["play", str(point)]) == 2
+    assert "nothing is drawn by MUJOCO_GL=disabled here" in (said := capsys.readouterr().err) and "unset it" in said

@@ -181,15 +181,17 @@ def test_a_few_shot_run_that_cannot_be_looked_at_lacks_an_episode_and_no_videos(
     assert "No episode with its answers: " in page and "ideos" not in page and "One episode of few-shot" in page
 
 
-def test_without_gl_the_report_is_made_and_says_so(runs: Runs, tmp_path: Path, monkeypatch) -> None:
+def test_without_gl_the_report_is_made_and_says_so(runs: Runs, tmp_path: Path, monkeypatch, capsys) -> None:
     def no_gl(*arguments, **more):
         raise RuntimeError("no EGL")
         yield
 
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
     monkeypatch.setattr(Navigation, "replay", no_gl)
     page = made([runs / "a"], tmp_path / "page.html")
     assert "No videos: " in page and "there is neither EGL nor OSMesa on this machine" in page
     assert "install libegl1" in page and "Tasks, worst first" in headings(page)
+    assert capsys.readouterr().err.count("no videos: ") == 1
 
 
 def test_a_run_without_checkpoints_is_reported_without_videos(runs: Runs, tmp_path: Path, capsys) -> None:
@@ -203,7 +205,8 @@ def test_bad_words_are_one_line(runs: Runs, tmp_path: Path, capsys) -> None:
     for command, said in (
         (["report"], "was given no run; give a run directory or more"),
         (["report", str(tmp_path)], "holds neither a run nor a record"),
-        (["report", str(runs / "a"), "--no-videos", "--out", "/dev/null/x.html"], "cannot write /dev/null/x.html"),
+        (["report", str(runs / "a"), "--no-videos", "--out", "/dev/null/x.html"], "there is no directory /dev/null"),
+        (["report", str(runs / "a"), "--out", str(tmp_path)], "is a directory; give the name of a file"),
     ):
         assert main(command) == 2
         errors = capsys.readouterr().err

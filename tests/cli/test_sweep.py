@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from metarl.cli.main import main
 from metarl.runs.checkpoint import load_latest
@@ -61,6 +62,9 @@ def test_scores_of_validation_tasks_make_no_record(tmp_path, capsys):
         (["--seed", "3"], "give --seeds"),
         (["--jobs", "0"], "--jobs 0 must be >= 1"),
         (["--nice", "40"], "--nice 40 must be from 0 to 19"),
+        (["--measure", "retrun"], "did you mean 'return'?) is none of return, success_any, success_last; give one"),
+        (["--set", "inner_lr=0.1,0.2", "--agent.inner-lr", "0.3"], "agent.inner_lr is swept and is given for all runs"),
+        (["--preset", "fast"], "leave --preset out"),
         (["--maximize", "return"], "give --sampler optuna, or --measure return"),
         (["--sampler", "optuna"], "give --maximize or --minimize"),
         (["--sampler", "optuna", "--maximize", "return", "--print-slurm"], "no submit file can name them"),
@@ -80,9 +84,18 @@ def test_a_search_by_the_test_or_without_validation_tasks_is_refused(tmp_path, m
     search = ["--sampler", "optuna", "--maximize", "return"]
     assert main(["sweep", "navigation_maml", *search, "--held-out", "test"]) == 2
     assert "leave out --held-out" in capsys.readouterr().err
+    assert main(["sweep", "navigation_maml", "--sampler", "optuna", "--minimize", "mse"]) == 2
+    assert "--minimize 'mse' is none of return, success_any" in capsys.readouterr().err
     assert main(["sweep", "cheetah_dir_maml", *search]) == 2
     assert "no tasks to choose settings by" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said_once_and_not_by_each_run(tmp_path, capsys):
+    assert main(sweep(tmp_path / "sweep", "--device", "cuda", "--seeds", "0:3")) == 2
+    assert "torch finds no usable GPU here" in capsys.readouterr().err
+    assert not (tmp_path / "sweep").exists()
 
 
 def test_a_submit_file_has_a_job_for_each_run(capsys, tmp_path):

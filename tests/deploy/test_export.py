@@ -12,10 +12,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from torch import nn
 
 from metarl.agents.rl2 import RL2, RL2Config
 from metarl.deploy.agent import Agent
-from metarl.deploy.export import TOLERANCE, exported, write
+from metarl.deploy.export import TOLERANCE, Exported, exported, write
 from metarl.envs.bandits import Bandits
 from metarl.envs.navigation import Navigation
 from metarl.errors import UserError
@@ -144,6 +145,30 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
     maml = small_agent("maml")(tasks.spec, 0).behaviour()
     with pytest.raises(UserError, match=r"must end in \.onnx or \.pt2"):
         write(exported(maml, maml.prior()), tmp_path / "policy.bin")
+
+
+class Branches(nn.Module):
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:
+        return obs if float(obs.sum()) > 0 else -obs
+
+
+class Bessel(nn.Module):
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:
+        return torch.special.bessel_j0(obs)
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (Branches(), r"cannot be traced by torch.export \(test_export.py, line \d+\): .*compute with tensors alone"),
+        (Bessel(), r"for ONNX \(it has no prims.bessel_j0\); write that part otherwise, or give --out policy.pt2"),
+    ],
+)
+def test_the_part_that_cannot_be_exported_is_named(module: nn.Module, said: str, tmp_path: Path, capfd) -> None:
+    policy = Exported(module, {"obs": torch.zeros(1, 2)}, ("action",), None)
+    with pytest.raises(UserError, match=said):
+        write(policy, tmp_path / "policy.onnx")
+    assert not any(tmp_path.iterdir()) and not capfd.readouterr().err
 
 
 def test_a_policy_that_cannot_be_written_leaves_no_folder(tmp_path: Path, monkeypatch) -> None:

@@ -260,6 +260,8 @@ def test_what_is_wrong_is_said_in_sentences(maml: Agent, tmp_path: Path) -> None
         session.act(obs)
     with pytest.raises(NonFiniteError, match="reward=nan"):
         session.observe(obs, float("nan"), False)
+    with pytest.raises(NonFiniteError, match="reward='1' must be"):
+        session.observe(obs, "1", False)
     for reward in (None, "a"):
         with pytest.raises(NonFiniteError, match="must be a finite number"):
             session.observe(obs, reward, False)

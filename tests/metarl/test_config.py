@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
@@ -167,7 +167,7 @@ def test_later_pairs_win_and_rules_see_the_final_values():
         ("seed", "1.5", "seed='1.5' must be int"),
         ("seed", "true", "seed='true' must be int"),
         ("inner_lr", "fast", "agent.inner_lr='fast' must be float"),
-        ("inner_lr", "nan", "agent.inner_lr='nan' must be float"),
+        ("inner_lr", "nan", "agent.inner_lr='nan' must be float and NaN is none"),
         ("first_order", "2", "agent.first_order='2' must be bool"),
         ("mode", "trop", r"agent.mode='trop' must be 'trpo' \| 'ppo' \| 3 \(did you mean 'trpo'\?\)"),
         ("max_kl", "x", r"agent.max_kl='x' must be float \| None"),
@@ -340,3 +340,12 @@ def test_marks_are_collected_from_where_fields_are_defined():
 )
 def test_a_name_is_marked_by_its_whole_path_or_its_group(name, found):
     assert is_one_of(name, {"scoring", "trainer.iterations"}) is found
+
+
+def test_a_field_of_any_type_takes_no_text():
+    @dataclass(frozen=True)
+    class Config:
+        env: Any = None
+
+    with pytest.raises(UserError, match="env takes no text \\('Ant-v5'\\); set it in an experiment file"):
+        apply_overrides(Config(), [("env", "Ant-v5")])

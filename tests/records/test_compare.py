@@ -107,7 +107,7 @@ def test_a_record_is_compared_by_its_name_or_its_file(tmp_path):
             [0.0, 100.0, 200.0],
             [0.0, 1.0, 2.0],
         )
-    with pytest.raises(UserError, match="holds neither a run nor a record"):
+    with pytest.raises(UserError, match=r"there is no .*maaml"):
         read_entries([tmp_path / "maaml"])
 
 
@@ -194,6 +194,10 @@ def test_what_cannot_be_compared_is_refused_with_the_reason(tmp_path):
         read_entries([a, few_shot])
     with pytest.raises(UserError, match="neither a run nor a record"):
         read_entries([tmp_path])
+    with pytest.raises(UserError, match=r"there is no .*/aa \(did you mean 'a'\?\)"):
+        read_entries([tmp_path / "aa"])
+    with pytest.raises(UserError, match=r"metrics\.jsonl is no directory"):
+        read_entries([a / "metrics.jsonl"])
     (a / "evaluation.json").unlink()
     with pytest.raises(UserError, match="let the run end"):
         read_entries([a])

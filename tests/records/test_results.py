@@ -61,6 +61,13 @@ def test_a_run_that_was_not_evaluated_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
+def test_two_runs_of_one_seed_are_not_stored_at_once(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name, seed=1, success=[[1.0]]) for name in ("a", "b")]
+    with pytest.raises(UserError, match=r"/a and .*/b are both of seed 1 of .*; give each seed once"):
+        add_result(tmp_path / "results", *runs)
+    assert not (tmp_path / "results").exists()
+
+
 def test_runs_of_other_settings_are_no_seeds_of_a_result(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / f"run{seed}", seed=seed, success=[[1.0]]) for seed in (1, 2)]
     for run, workers, inner_lr in zip(runs, (1, 2), (0.1, 0.5), strict=True):

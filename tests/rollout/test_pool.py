@@ -2,7 +2,6 @@
 
 import errno
 import os
-import pickle
 import re
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import threading
 import time
 import warnings
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -432,13 +432,23 @@ def test_what_cannot_be_pickled_is_told_before_a_process_starts():
     class Local(Scripted):
         pass
 
+    resource_tracker.ensure_running()  # of all processes, not of one of ours
     children = psutil.Process().children(recursive=True)
     with (
         RolloutPool(Local(), PoolConfig(workers=1)) as pool,
-        pytest.raises((AttributeError, pickle.PicklingError), match="Local"),
+        pytest.raises(UserError, match=r"tasks 'scripted' cannot be sent to worker processes \(.*Local.*--workers 0"),
     ):
         pool.collect([job({})], NoisyActor())
     assert psutil.Process().children(recursive=True) == children
+
+
+@pytest.mark.thorough
+def test_a_policy_that_cannot_be_pickled_is_a_sentence_and_the_pool_can_be_used_again(pool, faultless):
+    actor = NoisyActor()
+    actor.lock = threading.Lock()
+    with pytest.raises(UserError, match=r"a group of jobs with its policy cannot be sent to worker processes \(.*lock"):
+        pool.collect([job({})], actor)
+    assert same_bytes(pool.collect(jobs_with(None), NoisyActor()), faultless)
 
 
 @pytest.fixture

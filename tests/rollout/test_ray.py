@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import warnings
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,6 +98,16 @@ def test_what_answers_and_is_no_ray():
         with pytest.raises(UserError, match=r"something answers at .*, but not as Ray does"):
             check_answers(f"127.0.0.1:{server.getsockname()[1]}")
         thread.join()
+
+
+def test_no_ray_on_this_machine_has_our_own_flag_for_a_remedy(monkeypatch):
+    def init(**how):
+        raise ConnectionError("Could not find any running Ray instance. Please set the `--address` flag.")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=init))
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    with pytest.raises(UserError, match=r"^no Ray runs on this machine for --ray-address auto; start one"):
+        connect()
 
 
 def test_an_address_without_the_runner_is_refused(tmp_path, capsys):

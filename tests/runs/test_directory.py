@@ -218,3 +218,14 @@ def test_git_state_of_a_checkout(tmp_path, monkeypatch):
 def test_environment_without_git(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert environment()["git_commit"] is None
+
+
+def test_what_is_no_directory_is_no_run_and_a_name_has_the_nearest(tmp_path):
+    with create(tmp_path / "navigation_seed0"):
+        pass
+    with pytest.raises(UserError, match=r"there is no .*navigation_sed0 \(did you mean 'navigation_seed0'\?\)"):
+        read_run_config(tmp_path / "navigation_sed0")
+    with pytest.raises(UserError, match=r"config\.json is no directory, and so no run"):
+        read_run_config(tmp_path / "navigation_seed0" / "config.json")
+    with pytest.raises(UserError, match=r"there is no .*nowhere/run; give"):
+        read_run_config(tmp_path / "nowhere" / "run")

@@ -23,7 +23,15 @@ def test_seeds(text, seeds):
 
 
 @pytest.mark.parametrize(
-    "text, said", [("5:5", "empty range"), ("3:1", "empty range"), ("", "no seed"), ("-1", "no seed"), ("1,1", "twice")]
+    "text, said",
+    [
+        ("5:5", "empty range"),
+        ("3:1", "empty range"),
+        ("", "no seed"),
+        ("-1", "no seed"),
+        ("9" * 10, "to 999999999"),
+        ("1,1", "twice"),
+    ],
 )
 def test_bad_seeds(text, said):
     with pytest.raises(UserError, match=said):
@@ -54,6 +62,9 @@ def test_the_grid_is_every_combination_and_its_flags_give_it_back():
         (["seed=1,2"], "--seeds"),
         (["agent=1"], "group of fields"),
         (["inner_lr=fast"], "must be float"),
+        (["inner_lr=nan"], "must be float and NaN is none"),
+        (["inner_lr=0.1:0.5"], "is a range, and those are for a search"),
+        (["inner_lr=1e-1:-5E+3"], "is a range, and those are for a search"),
         (["inner_lr=-1"], "must be > 0"),
         (["inner_lr=0.1,1e-1"], "the same setting"),
     ],

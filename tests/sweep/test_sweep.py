@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -25,7 +27,7 @@ from metarl.sweep.files import latex, write_comparison, write_runs
 from metarl.sweep.forecast import forecast
 from metarl.sweep.grid import Run, grid_of, parse_values, runs_of
 from metarl.sweep.plan import Cost, Plan, read_stored
-from metarl.sweep.results import compare, last_of, measure_of
+from metarl.sweep.results import compare, last_of, last_score, measure_of
 from metarl.sweep.slurm import submit_file
 from metarl.sweep.sweep import Launch, Sweep
 from metarl.sweep.view import View
@@ -196,7 +198,7 @@ def test_a_directory_of_other_files_stays_as_it_is(tmp_path):
 @pytest.mark.parametrize("text", ["{", "[]", '{"plan": 3}', '{"plan": {}, "costs": {"a": {"seconds": -1}}}'])
 def test_a_damaged_sweep_json_is_a_sentence(tmp_path, text):
     (tmp_path / "sweep.json").write_text(text)
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(UserError, match=r"is damaged.*remove it, and --resume goes on with the runs beside it"):
         read_stored(tmp_path)
 
 
@@ -208,6 +210,34 @@ def test_no_link_in_a_sweeps_directory_is_followed(templates, tmp_path):
     with pytest.raises(UserError, match="is a link"):
         run_all(out, launch(templates, tmp_path / "calls"), resume=True)
     assert not any(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize("what", ["link", "directory"])
+def test_what_stands_where_a_table_goes_is_said_before_the_first_run(what, templates, tmp_path):
+    out, calls = tmp_path / "sweep", tmp_path / "calls"
+    out.mkdir()
+    if what == "link":
+        (out / "runs.csv").symlink_to(tmp_path / "mine.csv")
+    else:
+        (out / "comparison.csv").mkdir()
+    with pytest.raises(UserError, match=rf"\.csv is a {what}"):
+        run_all(out, launch(templates, calls), resume=True)
+    assert not calls.exists() and [path.suffix for path in out.iterdir()] == [".csv"]
+
+
+def test_a_measure_that_nobody_scored_ends_the_sweep_at_its_first_run(templates, tmp_path):
+    def check(seed):
+        last_score(seed, "speed")
+
+    how = dataclasses.replace(launch(templates, tmp_path / "calls"), check=check)
+    with pytest.raises(UserError, match="the runs have no 'speed'; give one of return"):
+        run_all(tmp_path / "sweep", how)
+    assert len((tmp_path / "calls").read_text().splitlines()) == 1
+    stored = read_stored(tmp_path / "sweep")
+    assert stored is not None and len(stored.costs) == 1  # and --resume does not run it again
+    with pytest.raises(UserError, match="the runs have no 'speed'"):
+        run_all(tmp_path / "sweep", how, resume=True)
+    assert len((tmp_path / "calls").read_text().splitlines()) == 1
 
 
 def test_what_it_leaves(templates, tmp_path):
@@ -262,3 +292,10 @@ def test_the_submit_file_runs_each_command_and_goes_on_where_one_was(tmp_path):
             ["bash", "-c", text], env={**os.environ, "SLURM_ARRAY_TASK_ID": str(index)}, capture_output=True, text=True
         )
         assert done.stdout == f"--out={place} --hidden=[8] $HOME{ending}\n", done.stderr
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", 'say "x"', "$(touch x)", "two\nlines", "ä+b=c"])
+def test_the_name_of_a_job_is_one_word_of_one_line(name):
+    text = submit_file([("place", ["metarl"])], name=name, cores=1, at_once=None)
+    job = text.splitlines()[1]
+    assert re.fullmatch(r"#SBATCH --job-name=[\w.-]+", job) and text.splitlines()[2] == "#SBATCH --array=0-0"

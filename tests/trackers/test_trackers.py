@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tyro
 from PIL import Image
 
 from metarl.cli.main import main
+from metarl.cli.train import TrainArguments
 from metarl.errors import UserError
 from metarl.trackers.registry import TRACKERS, find_trackers
 from metarl.trackers.tracker import About, tracked
@@ -111,7 +113,7 @@ def test_a_run_whose_tracker_is_not_installed_ends_well(tmp_path: Path, monkeypa
     monkeypatch.setitem(sys.modules, "wandb", None)
     assert main(["train", "navigation_maml", "--out", str(tmp_path / "run"), "--track", "wandb", *SMALL]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "wandb" in line]
-    assert len(told) == 1 and "pip install wandb may remedy" in told[0]
+    assert len(told) == 1 and "pip install -U wandb may remedy" in told[0]
     assert main(["train", "navigation_maml", "--out", str(tmp_path / "no"), "--track", "wanb", *SMALL]) == 2
     assert not (tmp_path / "no").exists()
 
@@ -256,3 +258,12 @@ def test_the_library_itself_leaves_files_in_the_run(name: str, tmp_path: Path, m
         "mlflow": "mlflow/mlflow.db",
     }
     assert list(tmp_path.glob(found[name]))
+
+
+def test_several_flags_are_as_one_with_commas(tmp_path: Path) -> None:
+    words = ["--track", "wandb", "--track", "tensorboard,wandb"]
+    found = tyro.cli(TrainArguments, args=["navigation_maml", *words])
+    assert list(find_trackers(",".join(found.track))) == ["wandb", "tensorboard"]
+    assert (
+        main(["train", "navigation_maml", "--out", str(tmp_path / "run"), "--track", "wnadb", "--track", "mlflow"]) == 2
+    )

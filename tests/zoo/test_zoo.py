@@ -109,6 +109,18 @@ def test_list_and_show_tell_what_it_is(zoo: Path, capsys) -> None:
     assert "metarl evaluate zoo:point" in shown and "untrained" in shown
 
 
+def test_one_damaged_card_is_named_and_the_others_are_listed(zoo: Path, capsys) -> None:
+    shutil.copytree(zoo / "point", zoo / "damaged")
+    (zoo / "damaged" / "card.json").write_text('{"name": 3')
+    shutil.copytree(zoo / "point", zoo / "bare")
+    card = json.loads((zoo / "bare" / "card.json").read_text())
+    (zoo / "bare" / "card.json").write_text(json.dumps(card | {"scores": []}))
+    assert main(["zoo", "list"]) == 2
+    said = capsys.readouterr()
+    assert "point  " in said.out and "skill_open_drawer  " in said.out and "bare  no scores" in said.out
+    assert "damaged/card.json is damaged" in said.err and len(said.err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
@@ -194,7 +206,20 @@ def test_adding_leaves_nothing_behind_where_it_fails(run: Path, made: Path, tmp_
     assert main(["zoo", "add", str(run), "--name", "point", "--into", str(made)]) == 2
     assert "is there already" in capsys.readouterr().err
     assert main(["zoo", "add", str(run), "--name", "a/b", "--into", str(tmp_path)]) == 2
+    for words, said in (
+        (["--name", "a b"], "--name 'a b' must be of letters, digits"),
+        (["--name", "../x"], "--name '../x' must be of letters, digits"),
+        (["--about", "x" * 401], "--about 'xxx"),
+        (["--licence", "MIT\nor not"], "must be one line of 400 letters at most"),
+    ):
+        assert main(["zoo", "add", str(run), "--into", str(tmp_path), *words]) == 2
+        assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    for folder, said in ((tmp_path / "file", "file is no directory"), ("/proc/nowhere", "give another --into")):
+        if Path(folder).parent.is_dir():
+            assert main(["zoo", "add", str(run), "--name", "x", "--into", str(folder)]) == 2
+            assert said in capsys.readouterr().err
 
 
 def test_metarls_own_agents_are_as_their_cards_say_and_small() -> None:

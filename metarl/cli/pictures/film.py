@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from metarl.cli.pictures.rendering import Frame
-from metarl.errors import UserError
+from metarl.errors import UserError, sentence_of
 from metarl.progress import tell_progress
 from metarl.runs.load import actions_of
 from metarl.scores.rl import Adaptation, Mode
@@ -44,14 +45,20 @@ class Film:
         except UserError:
             raise
         except Exception as error:
-            where = "there is neither EGL nor OSMesa on this machine"
-            raise UserError(
-                f"{task.id} cannot be rendered ({where if self.backend is None else f'MUJOCO_GL={self.backend}'}): "
-                f"{type(error).__name__}: {error}; install libegl1 (or libosmesa6 and set MUJOCO_GL=osmesa)"
-            ) from error
+            where, remedy = self._gl()
+            raise UserError(f"{task.id} cannot be rendered ({where}): {sentence_of(error)}; {remedy}") from error
         if not frames:
             raise UserError(f"{task.id}: nothing was rendered; look at its `replay`")
         return frames
+
+    def _gl(self) -> tuple[str, str]:
+        """What there is to draw with, and what to do where that fails."""
+        install = "install libegl1 (or libosmesa6 and set MUJOCO_GL=osmesa)"
+        if self.backend is not None:
+            return f"MUJOCO_GL={self.backend}", install
+        if given := os.environ.get("MUJOCO_GL"):
+            return f"nothing is drawn by MUJOCO_GL={given} here", f"unset it, or {install}"
+        return "there is neither EGL nor OSMesa on this machine", install
 
     def steps(self, number: int, *, round: int) -> int:
         """Of the episode that is shown."""

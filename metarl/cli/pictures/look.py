@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from metarl.report.page import Picture, Section, Table, data_uri
 from metarl.report.results import MOST_TASKS, Ranked
 from metarl.report.seen import Seen
 from metarl.rollout.collect import collect_episodes
+from metarl.runs.log import say
 from metarl.runs.progress_bar import progress_bar
 from metarl.scores.format import with_unit
 from metarl.scores.rl import Mode, adapt_and_test
@@ -107,6 +109,7 @@ def _films(
             films = [_picture(film, number, kind, frames) for number, (kind, frames) in enumerate(filmed.items())]
             pictures = {task.id: _end(film, number, task) for number, task in enumerate(tasks)}
     except UserError as error:
+        say(f"no videos: {error}", sys.stderr)
         return Section(title=title, text=[f"No videos: {error}."]), {}, {}
     several = evaluation.adaptation_rounds > 0
     text = "Left before adaptation, right after it, with the mean action."
