@@ -15,10 +15,11 @@ from msgspec import Meta, Struct
 
 from metarl.errors import UserError
 from metarl.files import inside, read_plain
-from metarl.records.compact import Count, Record, Seed, StoredConfig, Words, from_json, maxima_of, record_of
+from metarl.records.compact import Record, Seed, StoredConfig, Words, from_json, maxima_of, record_of
 from metarl.runs.directory import CONFIG, EVALUATION, MAX_CONFIG_BYTES, METRICS
 from metarl.runs.log import read_metrics
 from metarl.runs.own_experiment import Source
+from metarl.whole import Count, Whole
 
 MAX_EVALUATION_BYTES = 256 * 2**20
 MAX_RECORD_BYTES = 16 * 2**20
@@ -38,7 +39,7 @@ class _Evaluation(Struct):
     iterations: Count = 0
     training_env_steps: Count = 0
     training_seconds: Annotated[float, Meta(ge=0)] = 0.0
-    environment: dict[Words, Words | int | bool | None] = {}
+    environment: dict[Words, Words | Whole | bool | None] = {}
     policies: dict[Words, dict[str, Any]] = {}
     config: StoredConfig | None = None
 

@@ -16,13 +16,13 @@ from metarl.errors import UserError
 from metarl.files import inside, read_plain
 from metarl.scores.stats import Interval
 from metarl.scores.table import Evaluation
+from metarl.whole import Count
 
 CARD = "card.json"
 MAX_CARD_BYTES = 2**20
 MAX_FILE_BYTES = 2**28
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$"
 Line = Annotated[str, Meta(max_length=400, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-Count = Annotated[int, Meta(ge=0)]
 FileName = Annotated[
     str, Meta(pattern=r"^(config\.json|versions\.json|checkpoints/iteration_[0-9]{6,12}\.safetensors)$")
 ]
