@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,8 +26,8 @@ from metarl.runs.log import say
 from metarl.scores.format import HEADINGS
 from metarl.text import cell, printable
 from metarl.zoo.add import add_entry
-from metarl.zoo.card import CARD, Card, read_card
-from metarl.zoo.entries import SCHEME, entries, find_entry, own_folder
+from metarl.zoo.card import CARD, Card
+from metarl.zoo.entries import SCHEME, cards, check_free, find_entry, own_folder
 from metarl.zoo.hub import pull, push
 from metarl.zoo.model_card import last_scores, number, row
 
@@ -125,10 +126,12 @@ def main(rest: list[str]) -> int:
 
 def _list() -> None:
     console = RichConsole(highlight=False)
-    for name, folder in entries().items():
-        card = read_card(folder)
+    found, faults = cards()
+    for name, card in found.items():
         console.print(Text.assemble((printable(name), "bold"), f"  {printable(headline(card))}"), soft_wrap=True)
         console.print(Padding(cell(card.about), (0, 0, 0, 4), expand=False))
+    for fault in faults:
+        say(f"left out: {fault}", sys.stderr)
     say(f"metarl zoo show NAME; metarl play {SCHEME}NAME; metarl evaluate {SCHEME}NAME; metarl adapt {SCHEME}NAME")
 
 
@@ -138,6 +141,8 @@ def headline(card: Card) -> str:
     With the mean action, as `metarl play` shows it, where the agent acts.
     """
     trained = [score for score in last_scores(card) if score.policy == "meta-trained"]
+    if not trained:
+        return "no scores"
     conditions = [score.condition for score in trained]
     chosen = (trained[0].suite, MODE if MODE in conditions else conditions[0])
     by_measure = {score.measure: score for score in trained if (score.suite, score.condition) == chosen}
@@ -184,6 +189,8 @@ def _get(name: str, out: Path | None) -> None:
 
 def _add(arguments: AddArguments) -> None:
     folder = arguments.into or own_folder()
+    if arguments.into is None:
+        check_free(arguments.name or read_run_config(arguments.run_dir).experiment)
     card = add_entry(
         arguments.run_dir,
         folder,

@@ -18,7 +18,7 @@ from metarl.runs.directory import CHECKPOINTS, CONFIG, MAX_CONFIG_BYTES, VERSION
 from metarl.runs.find import about as about_experiment
 from metarl.runs.load import Run, load_learner, open_run
 from metarl.runs.published import PUBLISHED, published
-from metarl.zoo.card import CARD, Card, digests, scores_of, write_card
+from metarl.zoo.card import CARD, Card, check_words, digests, scores_of, write_card
 
 Evaluate = Callable[[Any, int], dict[str, Any]]
 
@@ -38,6 +38,7 @@ def add_entry(
         )
     name = name or stored.experiment
     about = about or about_experiment(stored.experiment)
+    check_words(name, about, licence)
     target = inside(folder, name)
     if target.exists():
         raise UserError(f"{target} is there already; give another --name, or remove it")

@@ -35,6 +35,24 @@ def entries() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def cards() -> tuple[dict[str, Card], list[str]]:
+    """By name, and of entries that cannot be read what is wrong, a sentence each: they hide no others."""
+    found: dict[str, Card] = {}
+    faults = []
+    for name, folder in entries().items():
+        try:
+            found[name] = read_card(folder)
+        except UserError as error:
+            faults.append(str(error))
+    return found, faults
+
+
+def check_free(name: str) -> None:
+    """Raises UserError for the name of one of metarl's own, which would stay hidden behind that."""
+    if (BUILT_IN / name / CARD).is_file():
+        raise UserError(f"{SCHEME}{name} is an agent that comes with metarl; give another --name")
+
+
 def find_entry(name: str) -> tuple[Path, Card]:
     """The folder, all of whose files are as the card says. Raises UserError."""
     known, name = entries(), name.replace("/", "--")  # USER/NAME of the hub

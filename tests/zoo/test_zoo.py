@@ -197,6 +197,37 @@ def test_adding_leaves_nothing_behind_where_it_fails(run: Path, made: Path, tmp_
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--name", "my agent"], "--name 'my agent' must be letters, digits and any of _ . -, 80 at most"),
+        (
+            ["--name", "mine", "--about", "two\nlines"],
+            "--about 'two\\\\nlines' must be a line of 400 characters at most",
+        ),
+        (["--name", "mine", "--licence", "x" * 401], "must be a line of 400 characters at most"),
+        ([], "zoo:navigation_maml is an agent that comes with metarl; give another --name"),
+    ],
+)
+def test_what_its_card_cannot_say_is_refused_before_it_is_scored(
+    words: list[str], said: str, run: Path, zoo: Path, capsys
+) -> None:
+    assert main(["zoo", "add", str(run), *words]) == 2
+    assert said.replace("\\\\", "\\") in capsys.readouterr().err
+    assert [path.name for path in zoo.iterdir()] == ["point"]
+
+
+@pytest.mark.parametrize("damage", [{"about": "two\nlines"}, {"scores": []}])
+def test_one_agent_hides_no_others_from_the_lists(damage: dict, zoo: Path, capsys) -> None:
+    content = json.loads((zoo / "point" / "card.json").read_text())
+    (zoo / "point" / "card.json").write_text(json.dumps(content | damage))
+    assert main(["zoo", "list"]) == 0
+    printed = capsys.readouterr()
+    assert "skill_open_drawer" in printed.out
+    assert "left out: " in printed.err if "about" in damage else "point  no scores" in printed.out
+    assert main(["list"]) == 0
+
+
 def test_metarls_own_agents_are_as_their_cards_say_and_small() -> None:
     names = [path.name for path in BUILT_IN.iterdir()]
     assert names and set(names) <= entries().keys()
