@@ -80,8 +80,11 @@ def read_sequence(run: Path) -> SequenceRun:
 def _at_the_end(run: Path, policy: Mapping[str, Any], names: Sequence[str]) -> list[float]:
     """Success on each task. Raises UserError for an evaluation without one of them."""
     scores = suites_from_json(policy).get("")
-    known = scores is not None and CONDITION in scores.conditions and MEASURE in scores.values
-    if missing := [name for name in names if not known or name not in scores.strata]:
+    if scores is None or CONDITION not in scores.conditions or MEASURE not in scores.values:
+        missing = list(names)
+    else:
+        missing = [name for name in names if name not in scores.strata]
+    if scores is None or missing:
         raise UserError(
             f"{run} has no final scores of {missing[0]!r:.100}; evaluate it on each of its {len(names)} tasks, with "
             "--max-tasks so many or without it"

@@ -137,6 +137,19 @@ def _read_compact(path: Path) -> Record:
         raise UserError(f"{path} is no record of runs ({error}); restore it, or store the runs again") from error
 
 
+def check_readable(data: bytes, name: str) -> None:
+    """Before a record takes the place of an older one. Raises UserError for one that `read_record` would refuse."""
+    fault = (
+        f"it has {len(data)} bytes, more than the {MAX_RECORD_BYTES} allowed" if len(data) > MAX_RECORD_BYTES else ""
+    )
+    try:
+        from_json(data)
+    except (ValueError, RecursionError) as error:
+        fault = str(error)
+    if fault:
+        raise UserError(f"the runs of {name} hold more than a record can ({fault:.300}); store other runs, or fewer")
+
+
 def _sha256(run: Path, file: str) -> str:
     return hashlib.sha256(read_plain(inside(run, file), max_bytes=MAX_EVALUATION_BYTES)).hexdigest()
 
