@@ -7,6 +7,7 @@ import unicodedata
 from rich.text import Text
 
 _LONGEST = 2000
+_FORMULA = ("=", "+", "-", "@")
 
 
 def printable(text: object) -> str:
@@ -43,9 +44,15 @@ def label(text: object) -> str:
 
 
 def csv_cell(value: object) -> str:
-    """A spreadsheet takes what begins with =, +, - or @ for a formula; a quote before it makes it text."""
-    text = str(value)
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) and not _is_number(text) else text
+    """A spreadsheet takes what begins with =, +, - or @ for a formula; a quote before it makes it text.
+
+    Some do so behind a tab, a mark or a wide letter of that meaning too. What is no character, as in the name of a
+    file that is not UTF-8, is an escape.
+    """
+    text = str(value).encode(errors="backslashreplace").decode()
+    first = next((character for character in text if character.isprintable() and not character.isspace()), "")
+    is_formula = unicodedata.normalize("NFKC", first) in _FORMULA or text.startswith(("\t", "\r"))
+    return f"'{text}" if is_formula and not _is_number(text) else text
 
 
 def _is_shown(character: str) -> bool:

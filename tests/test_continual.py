@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -195,3 +196,18 @@ def test_cw20_has_the_papers_budget() -> None:
     config = of_sequence(ContinualWorld(sequence="CW20"), "forget")
     assert iterations_per_task(config) * config.trainer.meta_batch_size * 500 == 1_000_000
     assert config.trainer.iterations == 20 * iterations_per_task(config)
+
+
+def test_a_final_evaluation_without_one_of_the_tasks_is_said(runs: Path, tmp_path: Path) -> None:
+    """As after `--max-tasks 1`: the mean over no tasks would be NaN."""
+    run = shutil.copytree(runs / "fine", tmp_path / "run")
+    content = json.loads((run / "evaluation.json").read_text())
+    suites = content["policies"]["meta-trained"]["suites"]
+    suites[""]["strata"] = [NAMES[0]] * len(suites[""]["strata"])
+    (run / "evaluation.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"no final scores of 'push-v3'; evaluate it on each of its 2 tasks"):
+        read_sequence(run)
+    suites["other"] = suites.pop("")
+    (run / "evaluation.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="no final scores of 'reach-v3'"):
+        read_sequence(run)

@@ -21,6 +21,7 @@ from metarl.records.compare import (
     training_curve,
 )
 from metarl.runs.log import say
+from metarl.scores.format import fixed
 from metarl.scores.plots import plot_comparison
 from metarl.scores.stats import Interval
 from metarl.scores.table import over_seeds
@@ -99,4 +100,4 @@ def _print(entries: list[Entry], arguments: CompareArguments, measure: str) -> N
 
 def _text(interval: Interval) -> str:
     digits = 0 if abs(interval.mean) >= 100 else 2
-    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    return "{} [{}, {}]".format(*(fixed(value, digits) for value in interval))

@@ -16,8 +16,7 @@ from metarl.envs.registry import all_envs
 from metarl.fewshot.registry import DATASETS, METHODS
 from metarl.runs.find import listed
 from metarl.text import cell
-from metarl.zoo.card import read_card
-from metarl.zoo.entries import entries
+from metarl.zoo.entries import cards
 
 GROUPS = {
     "robot skills": ("skill_", "walk_"),
@@ -42,7 +41,7 @@ def main(rest: list[str]) -> int:
     agents = all_agents()
     envs = all_envs()
     rows = {f"{group}: metarl train NAME": experiments for group, experiments in by_group(listed()).items()}
-    rows["trained agents: metarl play zoo:NAME"] = {name: read_card(path).about for name, path in entries().items()}
+    rows["trained agents: metarl play zoo:NAME"] = {name: card.about for name, card in cards()[0].items()}
     rows["agents (agents/)"] = {name: entry.description for name, entry in agents.items()}
     if not verbose:
         rows["task distributions (envs/)"] = {name: e.description for name, e in envs.items()}

@@ -62,8 +62,13 @@ MACHINE = {
     errno.EMFILE: "raise the limit on open files (ulimit -n 1024), or take fewer --workers",
     errno.ENFILE: "end some programs, or take fewer --workers",
     errno.ENOMEM: "free some memory, or take fewer --workers",
+    errno.EACCES: "look at whose it is and who may read or write there, or give another place",
+    errno.EPERM: "look at whose it is and who may read or write there, or give another place",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ELOOP: "it is a link that leads to itself; remove it, or give another place",
 }
-"""What a machine may lack at any moment of any command, with the remedy; elsewhere an OSError is a fault of ours."""
+"""What a machine may lack at any moment of any command, or a place that was named, with the remedy; elsewhere an
+OSError is a fault of ours."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

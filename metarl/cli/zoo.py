@@ -27,7 +27,7 @@ from metarl.scores.format import HEADINGS
 from metarl.text import cell, printable, sentence
 from metarl.zoo.add import add_entry
 from metarl.zoo.card import CARD, Card
-from metarl.zoo.entries import SCHEME, cards, find_entry, own_folder
+from metarl.zoo.entries import SCHEME, cards, check_free, find_entry, own_folder
 from metarl.zoo.hub import pull, push
 from metarl.zoo.model_card import last_scores, number, row
 
@@ -191,6 +191,8 @@ def _get(name: str, out: Path | None) -> None:
 
 def _add(arguments: AddArguments) -> None:
     folder = arguments.into or own_folder()
+    if arguments.into is None:
+        check_free(arguments.name or read_run_config(arguments.run_dir).experiment)
     card = add_entry(
         arguments.run_dir,
         folder,

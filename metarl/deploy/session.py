@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -22,12 +23,13 @@ from numpy.typing import ArrayLike, NDArray
 from metarl.errors import NonFiniteError, UserError, sentence_of
 from metarl.learn import params as P
 from metarl.learner import ActorInput, RLBehaviour
-from metarl.rollout.buffer import Arrays, new_arrays, to_episodes
+from metarl.rollout.buffer import Arrays, check_episodes, new_arrays, to_episodes
 from metarl.rollout.collect import explorer_of
 from metarl.rollout.lockstep import draw_noise, tell_begun
 from metarl.runs.adapted import save_session
 from metarl.seeding import SeedKey, checked_key
 from metarl.types import Episodes, Phi, join_episodes_of_task
+from metarl.whole import Count
 
 FOLDED = 10
 """Episodes that an agent with a memory keeps before they become part of its phi."""
@@ -210,10 +212,13 @@ class Session:
         except UserError as error:
             raise UserError(f"what was saved is of another agent: {error}") from error
         try:
-            self.phi, self._episodes = phi, [Episodes(**fields) for fields in episodes]
-            self.rounds, self.num_episodes = int(record.get("rounds", 0)), int(record.get("episodes", 0))
+            kept = [Episodes(**fields) for fields in episodes]
+            for episode in kept:
+                check_episodes(episode, self._behaviour.spec)
+            rounds, num_episodes = (msgspec.convert(record.get(name, 0), Count) for name in ("rounds", "episodes"))
         except (TypeError, ValueError, AttributeError) as error:
             raise UserError(f"what was saved is damaged ({error!s:.200}); adapt the agent anew") from error
+        self.phi, self._episodes, self.rounds, self.num_episodes = phi, kept, rounds, num_episodes
         self._start()
 
     def _adapted(self) -> Phi:

@@ -23,6 +23,7 @@ from metarl.runs.log import EVALUATED_AT
 from metarl.runs.own_experiment import Source
 from metarl.scores.stats import Interval
 from metarl.scores.table import NOT_A_SCORE, Scores, over_seeds, suites_from_json
+from metarl.whole import Count, Whole
 
 CURVES = ("return/post", "success/post", "accuracy/post")
 EVALUATED = "eval/{}/success_any/"
@@ -31,7 +32,6 @@ POINTS = 32
 """Of a training curve."""
 Words = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f|<>]*$")]
 """What stands in tables of Markdown."""
-Count = Annotated[int, Meta(ge=0)]
 _Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _NOT_KEPT = ("outcomes", "outcomes_are", "summary", "suites", "tasks", "strata", "also_without", "kind", "measure")
 """Of a policy: the scores stand in a form of their own, and older records said some things twice."""
@@ -320,7 +320,7 @@ class _File(Struct):
     tasks: Annotated[list[_Counted | str], Meta(max_length=1000)]
     scores: dict[Words, dict[Words, dict[Words, dict[Words, list[list[float]] | Words]]]]
     episodes: Annotated[list[dict[Words, dict[str, _Digest]]], Meta(max_length=1000)]
-    environments: Annotated[list[dict[Words, Words | int | bool | None]], Meta(max_length=1000)]
+    environments: Annotated[list[dict[Words, Words | Whole | bool | None]], Meta(max_length=1000)]
     source: Source | None = None
 
 

@@ -22,8 +22,11 @@ class Records(NamedTuple):
 
 
 def records(into: Path | None) -> Records:
-    """Raises UserError where `into` is a file."""
+    """Raises UserError where `into` is a file, or is left out and there is no checkout: what is installed is no place
+    for one's own, and goes with the next version."""
     directory = experiments_directory() if into is None else into
+    if into is None and not (directory.resolve().parent / "pyproject.toml").is_file():
+        raise UserError(f"{directory} belongs to the installed metarl; give --into DIRECTORY for records of your own")
     if directory.exists() and not directory.is_dir():
         raise UserError(f"--into {directory} is a file; give a directory for the records and their tables")
     results = directory / "results"

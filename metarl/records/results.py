@@ -21,6 +21,7 @@ from metarl.records.stored import (
     MAX_EVALUATION_BYTES,
     SUFFIX,
     check_name,
+    check_readable,
     place_of_record,
     read_config,
     read_evaluation,
@@ -85,6 +86,7 @@ def _added(results: Path, name: str, runs: Sequence[Path]) -> tuple[Path, bytes]
         seeds[new.number] = new
     with same_scores(name):
         data = to_json(record_of([seeds[number] for number in sorted(seeds)]))
+    check_readable(data, name)
     return target, data
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,9 +65,7 @@ def read_sequence(run: Path) -> SequenceRun:
     curve = {int(row[EVALUATED_AT]): [row.get(OF_TASK + name, np.nan) for name in names] for row in evaluated}
     policy = seed.evaluation["policies"].get("meta-trained")
     if policy is not None and names:
-        scores = suites_from_json(policy)[""]
-        values, strata = scores.of(CONDITION, MEASURE)[-1], np.array(scores.strata)
-        curve[seed.evaluation["training_env_steps"]] = [float(values[strata == name].mean()) for name in names]
+        curve[seed.evaluation["training_env_steps"]] = _at_the_end(run, policy, names)
     ends = [place * tasks.steps_per_task for place in range(len(names) + 1)]
     if missing := [end for end in ends if end not in curve]:
         raise UserError(
@@ -77,6 +75,22 @@ def read_sequence(run: Path) -> SequenceRun:
     times = sorted(time for time in curve if time <= ends[-1])
     success = np.array([curve[time] for time in times])
     return SequenceRun(run, names, msgspec.to_builtins(tasks), np.array(times, np.float64), success)
+
+
+def _at_the_end(run: Path, policy: Mapping[str, Any], names: Sequence[str]) -> list[float]:
+    """Success on each task. Raises UserError for an evaluation without one of them."""
+    scores = suites_from_json(policy).get("")
+    if scores is None or CONDITION not in scores.conditions or MEASURE not in scores.values:
+        missing = list(names)
+    else:
+        missing = [name for name in names if name not in scores.strata]
+    if scores is None or missing:
+        raise UserError(
+            f"{run} has no final scores of {missing[0]!r:.100}; evaluate it on each of its {len(names)} tasks, with "
+            "--max-tasks so many or without it"
+        )
+    values, strata = scores.of(CONDITION, MEASURE)[-1], np.array(scores.strata)
+    return [float(values[strata == name].mean()) for name in names]
 
 
 def areas_alone(run: SequenceRun, references: Sequence[SequenceRun]) -> Array:

@@ -15,10 +15,11 @@ from msgspec import Meta, Struct
 
 from metarl.errors import UserError
 from metarl.files import inside, read_plain
-from metarl.records.compact import Count, Record, Seed, StoredConfig, Words, from_json, maxima_of, record_of
+from metarl.records.compact import Record, Seed, StoredConfig, Words, from_json, maxima_of, record_of
 from metarl.runs.directory import CONFIG, EVALUATION, MAX_CONFIG_BYTES, METRICS, check_is_directory
 from metarl.runs.log import read_metrics
 from metarl.runs.own_experiment import Source
+from metarl.whole import Count, Whole
 
 MAX_EVALUATION_BYTES = 256 * 2**20
 MAX_RECORD_BYTES = 16 * 2**20
@@ -38,7 +39,7 @@ class _Evaluation(Struct):
     iterations: Count = 0
     training_env_steps: Count = 0
     training_seconds: Annotated[float, Meta(ge=0)] = 0.0
-    environment: dict[Words, Words | int | bool | None] = {}
+    environment: dict[Words, Words | Whole | bool | None] = {}
     policies: dict[Words, dict[str, Any]] = {}
     config: StoredConfig | None = None
 
@@ -135,6 +136,19 @@ def _read_compact(path: Path) -> Record:
         raise UserError(f"cannot read {path} ({error.strerror}); restore it, or give another one") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no record of runs ({error}); restore it, or store the runs again") from error
+
+
+def check_readable(data: bytes, name: str) -> None:
+    """Before a record takes the place of an older one. Raises UserError for one that `read_record` would refuse."""
+    fault = (
+        f"it has {len(data)} bytes, more than the {MAX_RECORD_BYTES} allowed" if len(data) > MAX_RECORD_BYTES else ""
+    )
+    try:
+        from_json(data)
+    except (ValueError, RecursionError) as error:
+        fault = str(error)
+    if fault:
+        raise UserError(f"the runs of {name} hold more than a record can ({fault:.300}); store other runs, or fewer")
 
 
 def _sha256(run: Path, file: str) -> str:

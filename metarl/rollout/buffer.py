@@ -91,6 +91,21 @@ def to_episodes(arrays: Arrays, rows: slice) -> Episodes:
     return Episodes(**{name: torch.from_numpy(part.copy()) for name, part in parts.items()})
 
 
+def check_episodes(episodes: Episodes, spec: EnvSpec) -> None:
+    """Of one episode or more that a file holds. Raises ValueError for other shapes, dtypes or numbers than ours."""
+    tensors = vars(episodes)
+    shape = tensors["mask"].shape
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(f"mask has shape {tuple(shape)} and must be of episodes and their steps")
+    for name, (wanted, dtype) in layout(spec, *shape).items():
+        tensor = tensors[name]
+        if tuple(tensor.shape) != wanted or tensor.numpy().dtype != dtype:
+            found = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+            raise ValueError(f"{name} is {found} and must be {dtype} of shape {wanted}")
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} holds a NaN or an infinity")
+
+
 def episodes_by_job(arrays: Arrays, num_jobs: int, *, per_job: int) -> list[Episodes]:
     """The group's episodes cut into its jobs, `per_job` rows each; copies."""
     return [to_episodes(arrays, slice(i * per_job, (i + 1) * per_job)) for i in range(num_jobs)]

@@ -154,9 +154,9 @@ def _as_module(family: ModuleType, variant: str) -> ModuleType:
 
 def _load_file(path: Path) -> ModuleType:
     """Imported under its own stem with its folder on sys.path, so that workers can import its classes too."""
-    path = path.resolve()
-    if not path.is_file():
+    if not path.is_file():  # before it is resolved, which a loop of links is not
         raise UserError(f"no experiment file at {path}; give an existing .py file or a name from `metarl list`")
+    path = path.resolve()
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     try:

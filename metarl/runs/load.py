@@ -21,13 +21,14 @@ from metarl.runs.published import PUBLISHED, ActsOnly, restored
 from metarl.runs.trust import NO_TRUST, Trust, check_stored_config, goes_with, trusted_experiment
 from metarl.tasks import MakesTask, TaskDistribution, check_like
 from metarl.types import Episodes, Task
+from metarl.whole import Count
 
 
 class _TrainerState(msgspec.Struct):
     """Of a checkpoint."""
 
-    iteration: Annotated[int, msgspec.Meta(ge=0)]
-    env_steps: Annotated[int, msgspec.Meta(ge=0)]
+    iteration: Count
+    env_steps: Count
     seconds: Annotated[float, msgspec.Meta(ge=0)]
     learner: dict[str, Any] = {}
     metrics_rows: int | None = None

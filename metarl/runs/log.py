@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from metarl.errors import UserError
 from metarl.files import open_plain, read_plain, replace_file
 from metarl.text import printable, printable_lines
+from metarl.whole import Whole
 
 if TYPE_CHECKING:
     from metarl.trackers.tracker import Trackers
@@ -134,7 +135,7 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            row = msgspec.json.decode(line, type=dict[str, int | float | None])
+            row = msgspec.json.decode(line, type=dict[str, Whole | float | None])
             if type(row.get("iteration")) is not int or type(row.get("env_steps")) is not int:
                 raise ValueError("no iteration or no env_steps")
         except (ValueError, RecursionError) as error:

@@ -13,6 +13,7 @@ HEADINGS = {
     "auroc": "AUROC",
     "false_acceptance_at_95": "let through at 95 %",
 }
+LARGE = 1e9
 SHARES = ("success_any", "success_last")
 
 
@@ -23,7 +24,7 @@ def cell(measure: str, interval: Interval) -> str:
         return f"{mean:.0%} [{100 * low:.0f}, {100 * high:.0f}]"
     if measure == "return":
         digits = 0 if max(abs(low), abs(high)) >= 100 else 1
-        return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        return "{} [{}, {}]".format(*(fixed(value, digits) for value in interval))
     half = (high - low) / 2
     return f"{mean:.3g} ± {half:.2g}" if measure == "mse" else f"{100 * mean:.2f} ± {100 * half:.2f} %"
 
@@ -33,8 +34,13 @@ def number(measure: str, value: float) -> str:
     if measure in SHARES:
         return f"{value:.3f}"
     if measure == "return":
-        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2f}"
+        return fixed(value, 0 if abs(value) >= 100 else 2)
     return f"{value:.3g}" if measure == "mse" else f"{100 * value:.2f}"
+
+
+def fixed(value: float, digits: int) -> str:
+    """One of 1e30, as of an env that blew up, takes no more room than others."""
+    return f"{value:.{digits}f}" if abs(value) < LARGE else f"{value:.3g}"
 
 
 def with_unit(measure: str, value: float) -> str:

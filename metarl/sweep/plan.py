@@ -17,6 +17,7 @@ import msgspec
 from metarl.errors import UserError
 from metarl.files import inside, read_plain, replace_file
 from metarl.runs.same_config import differences, flatten
+from metarl.whole import Count
 
 FILE, LOCK = "sweep.json", "sweep.lock"
 MAX_BYTES = 16 * 2**20
@@ -42,7 +43,7 @@ class Cost(msgspec.Struct, frozen=True):
     """Of a run that ended well."""
 
     seconds: Annotated[float, msgspec.Meta(ge=0)]
-    peak_bytes: Annotated[int, msgspec.Meta(ge=0)]
+    peak_bytes: Count
 
 
 class Stored(msgspec.Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -19,7 +18,7 @@ from metarl.runs.directory import CHECKPOINTS, CONFIG, MAX_CONFIG_BYTES, VERSION
 from metarl.runs.find import about as about_experiment
 from metarl.runs.load import Run, load_learner, open_run
 from metarl.runs.published import PUBLISHED, published
-from metarl.zoo.card import CARD, NAME_PATTERN, Card, Line, digests, scores_of, write_card
+from metarl.zoo.card import CARD, Card, check_words, digests, scores_of, write_card
 
 Evaluate = Callable[[Any, int], dict[str, Any]]
 
@@ -39,7 +38,7 @@ def add_entry(
         )
     name = name or stored.experiment
     about = about or about_experiment(stored.experiment)
-    _check_words(name, about, licence)
+    check_words(name, about, licence)
     target = inside(folder, name)
     if target.exists():
         raise UserError(f"{target} is there already; give another --name, or remove it")
@@ -65,17 +64,6 @@ def add_entry(
     finally:
         run.experiment.close()
     return card
-
-
-def _check_words(name: str, about: str, licence: str) -> None:
-    """Raises UserError for what no card can hold: it would be refused wherever it is read."""
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise UserError(f"--name {name!r:.100} must be of letters, digits, _, - and ., 80 at most; give such a name")
-    for flag, text in (("--about", about), ("--licence", licence)):
-        try:
-            msgspec.convert(text, Line)
-        except msgspec.ValidationError as error:
-            raise UserError(f"{flag} {text!r:.60} must be one line of 400 letters at most; shorten it") from error
 
 
 def _make(target: Path) -> None:

@@ -16,13 +16,14 @@ from metarl.errors import UserError
 from metarl.files import inside, read_plain
 from metarl.scores.stats import Interval
 from metarl.scores.table import Evaluation
+from metarl.whole import Count
 
 CARD = "card.json"
 MAX_CARD_BYTES = 2**20
 MAX_FILE_BYTES = 2**28
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$"
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Line = Annotated[str, Meta(max_length=400, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-Count = Annotated[int, Meta(ge=0)]
 FileName = Annotated[
     str, Meta(pattern=r"^(config\.json|versions\.json|checkpoints/iteration_[0-9]{6,12}\.safetensors)$")
 ]
@@ -47,7 +48,7 @@ class Score(Struct, frozen=True, kw_only=True):
 class Card(Struct, frozen=True, kw_only=True):
     """What an agent of the zoo is: its training, its scores, its files' digests."""
 
-    name: Annotated[str, Meta(pattern=NAME_PATTERN)]
+    name: Name
     about: Line
     experiment: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]{1,100}$")]
     """One that metarl, or another installed package, brings along."""
@@ -62,6 +63,18 @@ class Card(Struct, frozen=True, kw_only=True):
     licence: Line
     files: dict[FileName, Digest]
     """All that belongs to it besides the card, with the SHA-256 of each."""
+
+
+def check_words(name: str, about: str, licence: str) -> None:
+    """What its maker says of an agent. Raises UserError for what `read_card` would refuse."""
+    for option, text, kind in (("name", name, Name), ("about", about, Line), ("licence", licence, Line)):
+        try:
+            msgspec.convert(text, kind)
+        except msgspec.ValidationError as error:
+            rule = (
+                "letters, digits and any of _ . -, 80 at most" if kind is Name else "a line of 400 characters at most"
+            )
+            raise UserError(f"--{option} {text!r:.100} must be {rule}; give another one") from error
 
 
 def write_card(card: Card) -> bytes:

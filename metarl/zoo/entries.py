@@ -47,6 +47,12 @@ def cards() -> tuple[dict[str, Card], dict[str, UserError]]:
     return found, damaged
 
 
+def check_free(name: str) -> None:
+    """Raises UserError for the name of one of metarl's own, which would stay hidden behind that."""
+    if (BUILT_IN / name / CARD).is_file():
+        raise UserError(f"{SCHEME}{name} is an agent that comes with metarl; give another --name")
+
+
 def find_entry(name: str) -> tuple[Path, Card]:
     """The folder, all of whose files are as the card says. Raises UserError."""
     known, name = entries(), name.replace("/", "--")  # USER/NAME of the hub

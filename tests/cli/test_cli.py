@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import signal
@@ -15,9 +16,11 @@ import psutil
 import pytest
 import torch
 
+from metarl import files
 from metarl.cli.main import COMMANDS, main
 from metarl.errors import UserError
 from metarl.learn.meta_optimizer import Adam
+from metarl.records import places
 from metarl.runs.checkpoint import list_checkpoints, load_latest
 from metarl.runs.log import EVALUATED_AT, MetricsLog, read_metrics
 
@@ -258,6 +261,8 @@ def test_a_signal_saves_and_exits_with_130(reference: Path, tmp_path: Path, numb
         (["fewshot", "table", "--into", "a/b"], "holds no few-shot run"),
         (["zoo", "get", "nobody", "--out", "a/b"], "the zoo has no 'nobody'"),
         (["bench", "rolout"], "did you mean 'rollout'?"),
+        (["results", "--into", "x" * 300], "File name too long; give a shorter name"),
+        (["zoo", "get", "navigation_maml", "--out", "x" * 300], "File name too long; give a shorter name"),
     ],
 )
 def test_bad_input_is_one_line_exit_2_and_nothing_written(
@@ -269,6 +274,31 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(
     assert said in errors
     assert len(errors.strip().splitlines()) == 1
     assert not any(tmp_path.iterdir())
+
+
+def test_a_place_that_is_not_ones_own_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """Of a test that runs as root, which may write anywhere, the system's refusal is made up."""
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "records"))
+
+    monkeypatch.setattr(files, "write_synced", refused)
+    assert main(["results", "--into", str(tmp_path / "records")]) == 2
+    assert "Permission denied; look at whose it is" in capsys.readouterr().err.splitlines()[0]
+
+
+def test_an_experiment_behind_a_link_to_itself_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "mine.py").symlink_to("mine.py")
+    assert main(["train", str(tmp_path / "mine.py")]) == 2
+    assert "no experiment file" in capsys.readouterr().err
+
+
+def test_an_installed_metarl_keeps_no_records_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would lie among its modules, and go with its next version."""
+    monkeypatch.setattr(places, "experiments_directory", lambda: tmp_path / "metarl" / "experiments")
+    with pytest.raises(UserError, match="belongs to the installed metarl; give --into DIRECTORY"):
+        places.records(None)
+    assert places.records(tmp_path).page is None
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +287,32 @@ def test_what_is_wrong_is_said_in_sentences(maml: Agent, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("obs", torch.zeros(1, 100, 3), r"obs is torch.float32 of shape (1, 100, 3) and must be float32 of"),
+        ("obs", torch.zeros(1, 100, 2).double(), "obs is torch.float64"),
+        ("actions", torch.zeros(1, 100), "actions is"),
+        ("rewards", torch.full((1, 100), torch.inf), "rewards holds a NaN or an infinity"),
+        ("mask", torch.ones(100).bool(), "mask has shape (100,)"),
+        ("mask", torch.ones(1, 7).bool(), "and must be float32 of shape (1, 7, 2)"),
+        ("last_obs", torch.zeros(3, 2), "last_obs is"),
+        ("last_obs", 1.0, "what was saved is damaged"),
+    ],
+)
+def test_episodes_of_another_shape_are_refused_before_anything_learns_from_them(
+    maml: Agent, tmp_path: Path, field: str, value: Any, said: str
+) -> None:
+    session = maml.session(seed=SEED)
+    live(session, Robot(maml.tasks, maml.tasks.meta_test()[0]), 1)
+    session.save(tmp_path / "own")
+    state, _ = load_latest(tmp_path / "own")
+    state["episodes"][0][field] = value
+    save_checkpoint(tmp_path / "theirs", 0, state, keep=1)
+    with pytest.raises(UserError, match=re.escape(said)):
+        maml.session(adapted=tmp_path / "theirs")
+
+
+@pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"phi": {"w0": "os:system"}}, "w0 is no tensor but a str"),
@@ -293,6 +320,8 @@ def test_what_is_wrong_is_said_in_sentences(maml: Agent, tmp_path: Path) -> None
         ({"episodes": "abc"}, "what was saved is damaged"),
         ({"record": ["rounds"]}, "what was saved is damaged"),
         ({"record": {"rounds": "x"}}, "what was saved is damaged"),
+        ({"record": {"episodes": -1}}, "what was saved is damaged"),
+        ({"record": {"episodes": 10**30}}, "what was saved is damaged"),
     ],
 )
 def test_what_a_stranger_saved_ends_in_a_sentence(maml: Agent, tmp_path: Path, change: dict, said: str) -> None:

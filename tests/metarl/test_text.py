@@ -43,6 +43,8 @@ def test_rich_takes_no_markup_of_a_cell(text: str, capsys) -> None:
     ("value", "written"),
     [
         *(("=1+1", "'=1+1"), ("@x", "'@x"), ("+x", "'+x"), ("-x", "'-x"), (" =x", "' =x"), ("\t=x", "'\t=x")),
+        *(("\ufeff=x", "'\ufeff=x"), ("\x00=x", "'\x00=x"), ("\uff1dx", "'\uff1dx"), ("\tx", "'\tx"), ("\rx", "'\rx")),
+        ("p\udcff", "p\\udcff"),
         *(("-3.5", "-3.5"), ("+7", "+7"), ("1e-3", "1e-3"), ("a=b", "a=b"), ("", ""), (-2, "-2")),
     ],
 )
@@ -54,6 +56,11 @@ def test_answers_in_a_spreadsheet_are_no_formulas(tmp_path: Path) -> None:
     _write(tmp_path / "a.csv", [Answer('=HYPERLINK("x")', "@class", 0.5, "-1")])
     (row,) = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
     assert row == {"query": '\'=HYPERLINK("x")', "answer": "'@class", "probability": "0.5000", "label": "-1"}
+
+
+def test_the_name_of_a_file_that_is_not_utf_8_can_be_written(tmp_path: Path) -> None:
+    _write(tmp_path / "a.csv", [Answer("part\udcff.png", "a", 0.5, None)])
+    assert "part\\udcff.png" in (tmp_path / "a.csv").read_text()
 
 
 @pytest.mark.parametrize("name", ["a $ b", "$\\frac$", "_hidden"])

@@ -168,6 +168,7 @@ def test_what_is_rewritten_is_said_and_nothing_else_is_touched(tmp_path: Path, m
     folder = tmp_path / "experiments"
     (folder / "results").mkdir(parents=True)
     shutil.copy(experiments_directory() / "results" / "skill_insert_peg.json", folder / "results")
+    (tmp_path / "pyproject.toml").touch()  # a checkout
     readme = tmp_path / "README.md"
     readme.write_text("<!--=skill_insert_peg/minutes-->9<!----> <!--=skill_insert_peg/million_env_steps-->8<!---->")
     for place in ("metarl.records.places", "metarl.experiments.bench._metaworld_page"):

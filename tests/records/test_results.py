@@ -252,3 +252,15 @@ def test_the_untrained_policy_stands_below_those_on_the_same_tasks() -> None:
     assert rows[-1].startswith(
         "| untrained, as one | 1 | 0.0 | 10 | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] | no"
     )
+
+
+def test_what_no_record_can_hold_leaves_the_old_one_as_it_was(tmp_path: Path) -> None:
+    """Written it would be refused by all that read it, and the old one gone."""
+    run, results = make_run(tmp_path / "run", seed=0, success=[[1, 0]]), tmp_path / "results"
+    (record,) = add_result(results, run)
+    before = record.read_bytes()
+    many = {f"eval/stochastic/success_any/{i}": 1.0 for i in range(200)}
+    (run / "metrics.jsonl").write_text(json.dumps({"iteration": 0, "env_steps": 1, **many}) + "\n")
+    with pytest.raises(UserError, match="hold more than a record can"):
+        add_result(results, run)
+    assert record.read_bytes() == before

@@ -121,6 +121,14 @@ def test_torn_last_line_is_dropped_and_damage_in_the_middle_is_not(tmp_path):
         read_metrics(path)
 
 
+@pytest.mark.parametrize("name", ["iteration", "env_steps", "return"])
+def test_a_number_that_no_array_takes_is_no_metric(name, tmp_path):
+    row = {"iteration": 0, "env_steps": 0, "return": 0, name: 10**30}
+    (tmp_path / "m").write_text(2 * f"{json.dumps(row)}\n")
+    with pytest.raises(UserError, match="line 1 is not a metrics row"):
+        read_metrics(tmp_path / "m")
+
+
 def test_no_file(tmp_path):
     with pytest.raises(UserError, match="No such file"):
         read_metrics(tmp_path / "m")

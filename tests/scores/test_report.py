@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from metarl.scores import format
 from metarl.scores.report import Report
+from metarl.scores.stats import Interval
 from metarl.scores.table import Evaluation, Scores
 
 REPORT = Report(columns=(), condition="actions")
@@ -22,6 +24,11 @@ def evaluation_of(success: list[list[float]], strata: tuple[str, ...], **more: o
         strata=strata,
     )
     return Evaluation(suites={"": scores}, **more)
+
+
+def test_a_return_of_an_env_that_blew_up_takes_no_more_room_than_others() -> None:
+    assert format.cell("return", Interval(1e30, -1e300, 12.0)) == "1e+30 [-1e+300, 12]"
+    assert format.number("return", -1e308) == "-1e+308" and format.number("return", -123.4) == "-123"
 
 
 def test_classes_are_told_apart_and_what_the_intervals_are_of(capsys) -> None:

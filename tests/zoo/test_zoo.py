@@ -119,6 +119,7 @@ def test_one_damaged_card_is_named_and_the_others_are_listed(zoo: Path, capsys) 
     said = capsys.readouterr()
     assert "point  " in said.out and "skill_open_drawer  " in said.out and "bare  no scores" in said.out
     assert "damaged/card.json is damaged" in said.err and len(said.err.splitlines()) == 1
+    assert main(["list"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -206,20 +207,33 @@ def test_adding_leaves_nothing_behind_where_it_fails(run: Path, made: Path, tmp_
     assert main(["zoo", "add", str(run), "--name", "point", "--into", str(made)]) == 2
     assert "is there already" in capsys.readouterr().err
     assert main(["zoo", "add", str(run), "--name", "a/b", "--into", str(tmp_path)]) == 2
-    for words, said in (
-        (["--name", "a b"], "--name 'a b' must be of letters, digits"),
-        (["--name", "../x"], "--name '../x' must be of letters, digits"),
-        (["--about", "x" * 401], "--about 'xxx"),
-        (["--licence", "MIT\nor not"], "must be one line of 400 letters at most"),
-    ):
-        assert main(["zoo", "add", str(run), "--into", str(tmp_path), *words]) == 2
-        assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     (tmp_path / "file").touch()
     for folder, said in ((tmp_path / "file", "file is no directory"), ("/proc/nowhere", "give another --into")):
         if Path(folder).parent.is_dir():
             assert main(["zoo", "add", str(run), "--name", "x", "--into", str(folder)]) == 2
             assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--name", "my agent"], "--name 'my agent' must be letters, digits and any of _ . -, 80 at most"),
+        (
+            ["--name", "mine", "--about", "two\nlines"],
+            "--about 'two\\\\nlines' must be a line of 400 characters at most",
+        ),
+        (["--name", "../mine"], "--name '../mine' must be letters"),
+        (["--name", "mine", "--licence", "x" * 401], "must be a line of 400 characters at most"),
+        ([], "zoo:navigation_maml is an agent that comes with metarl; give another --name"),
+    ],
+)
+def test_what_its_card_cannot_say_is_refused_before_it_is_scored(
+    words: list[str], said: str, run: Path, zoo: Path, capsys
+) -> None:
+    assert main(["zoo", "add", str(run), *words]) == 2
+    assert said.replace("\\\\", "\\") in capsys.readouterr().err
+    assert [path.name for path in zoo.iterdir()] == ["point"]
 
 
 def test_metarls_own_agents_are_as_their_cards_say_and_small() -> None:
