@@ -156,7 +156,7 @@ def test_runs_that_cannot_be_compared_are_refused(
         config.write_text(config.read_text().replace(old, new))
     refused = {
         ("continual",): "was given no run",
-        ("continual", str(tmp_path / "nothing")): "let the run end",
+        ("continual", str(tmp_path / "nothing")): "give the --out of an earlier run",
         ("continual", str(tmp_path / "other")): "is no run of a sequence of tasks",
         ("continual", str(tmp_path / "unscored")): "has no scores of its tasks after 0 env steps",
         ("continual", fine, alone): "are runs of different sequences; give runs of one",
