@@ -131,7 +131,7 @@ def sac_on_mt(tasks: MT, *, num_classes: int, iterations: int, agent: SACConfig 
 
 def sac_on_one_env(tasks: GymTasks, *, env_steps: int, warmup_steps: int = 5_000) -> ConfigAndBuild:
     """An iteration is an episode; a gradient step every four env steps. Scored on 20 episodes."""
-    horizon = needed_horizon(tasks.env)
+    horizon = tasks.horizon_steps or needed_horizon(tasks.env)
     return experiment_on(
         tasks,
         "sac",

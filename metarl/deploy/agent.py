@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,8 @@ def load(run: Path | str, *, trust: bool = False, experiment: Path | str | None 
 
     `trust` and `experiment` are as for `metarl play`, for a run of your own experiment file. Raises UserError.
     """
+    if not isinstance(run, str | os.PathLike):
+        raise UserError(f"run={run!r:.60} must be a run directory or zoo:NAME; write e.g. load('zoo:ml1_reach_maml')")
     given = None if experiment is None else Path(experiment)
     trained = load_trained(run_directory(run), trust=Trust(trust, given))
     trained.experiment.close()

@@ -141,19 +141,19 @@ def find_task(tasks: TaskDistribution, text: str) -> Task:
         try:
             params = json.loads(text)
         except json.JSONDecodeError as error:
-            raise UserError(f"--task {text!r} is no JSON: {error}; write e.g. '{{\"velocity\": 1.5}}'") from error
+            raise UserError(f"task {text!r} is no JSON: {error}; write e.g. '{{\"velocity\": 1.5}}'") from error
         return _task_of(tasks, params)
     held_out = tasks.meta_test()
     if text.isdigit():
         if int(text) >= len(held_out):
             raise UserError(
-                f"--task {text}: {tasks.name} has {len(held_out)} held-out tasks; give 0 to {len(held_out) - 1}"
+                f"task {text}: {tasks.name} has {len(held_out)} held-out tasks; give 0 to {len(held_out) - 1}"
             )
         return held_out[int(text)]
     by_id = {task.id: task for task in held_out}
     if text not in by_id:
         raise UserError(
-            f"--task {text!r} is no held-out task of {tasks.name}{nearest(text, by_id)}; give a number from 0 to "
+            f"task {text!r} is no held-out task of {tasks.name}{nearest(text, by_id)}; give a number from 0 to "
             f"{len(held_out) - 1}, such an id, or params as JSON, like {json.dumps(dict(held_out[0].params))[:150]}"
         )
     return by_id[text]
@@ -167,7 +167,7 @@ def _task_of(tasks: TaskDistribution, params: Mapping[str, Any]) -> Task:
         check_like(params, example)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UserError(
-            f"--task {json.dumps(params)} is no task of {tasks.name} ({error}); its params are like "
+            f"task {json.dumps(params)} is no task of {tasks.name} ({error}); its params are like "
             f"{json.dumps(dict(example))[:150]}"
         ) from error
     return Task(json.dumps(params), params)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from metarl.agents.registry import AGENTS
-from metarl.deploy.agent import Agent
+from metarl.deploy.agent import Agent, load
 from metarl.envs.bandits import Bandits
 from metarl.envs.navigation import Navigation
 from metarl.errors import NonFiniteError, UserError
@@ -244,6 +244,11 @@ def test_arguments_that_do_not_suit_are_said_in_sentences(maml: Agent) -> None:
     session.act(np.zeros(2))
     with pytest.raises(UserError, match="info='success' must be a dict"):
         session.observe(np.zeros(2), 0.0, False, False, "success")
+
+
+def test_what_is_no_run_is_said() -> None:
+    with pytest.raises(UserError, match="run=3 must be a run directory or zoo:NAME"):
+        load(3)  # type: ignore[arg-type]
 
 
 def test_what_is_wrong_is_said_in_sentences(maml: Agent, tmp_path: Path) -> None:
