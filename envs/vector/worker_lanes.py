@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import traceback
 import warnings
@@ -121,8 +122,9 @@ class _Part(NamedTuple):
     """What picks their rows."""
 
 
-def _end(workers: list[_Worker]) -> None:
-    while workers:
+def _end(workers: list[_Worker], of: int) -> None:
+    """In a fork of the process `of` nothing is done: they are that one's."""
+    while workers and os.getpid() == of:
         workers.pop().close()
 
 
@@ -141,7 +143,8 @@ class WorkerLanes:
         shares = [share for share in np.array_split(np.arange(num_lanes), num_workers) if share.size]
         self._workers = [_Worker(tasks, slice(int(share[0]), int(share[-1]) + 1)) for share in shares]
         # of an env that nobody closes, as when a notebook's cell is run again, the processes end with it
-        weakref.finalize(self, _end, self._workers)
+        self._pid = os.getpid()
+        weakref.finalize(self, _end, self._workers, self._pid)
         for worker in self._workers:
             worker.wait_until_ready()
 
@@ -192,10 +195,12 @@ class WorkerLanes:
         return np.concatenate([getattr(self._workers[i].rows, name)[part.rows] for i, part in parts.items()])
 
     def close(self) -> None:
-        _end(self._workers)
+        _end(self._workers, self._pid)
 
     def _exchange(self, orders: Mapping[int, Any]) -> list[int]:
         """Have workers do something, each by its number; returns those that died of it, and are started anew."""
+        if os.getpid() != self._pid:
+            raise UserError("the vector env was made by the process that this one is a fork of; make another one here")
         if not self._workers:
             raise UserError("the worker processes of the vector env were ended in the middle of a step; make it anew")
         died, answers = [], []

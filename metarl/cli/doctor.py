@@ -17,7 +17,8 @@ def main(rest: list[str]) -> int:
     no_arguments("doctor", rest)
     colors = {"ok": "green", "warn": "yellow", "fail": "red"}
     table = Table("what", "found", "")
-    for name, value, status in report():
+    rows = list(report())
+    for name, value, status in rows:
         table.add_row(name, escape(value), f"[{colors[status]}]{status}[/]")
     RichConsole().print(table)
-    return 0
+    return 1 if any(status == "fail" for _, _, status in rows) else 0

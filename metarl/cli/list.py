@@ -27,7 +27,7 @@ GROUPS = {
 }
 """Of experiments, by how their names begin."""
 OTHERS = "others"
-FILE_WIDTH = 160
+FILE_WIDTH = 400
 """Of a line that goes to a file or another program."""
 
 

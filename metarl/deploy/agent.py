@@ -31,6 +31,9 @@ class Agent:
     tasks: TaskDistribution
     """That it was trained on."""
 
+    def __repr__(self) -> str:
+        return f"Agent({type(self.behaviour).__name__} on {self.tasks.name})"
+
     @property
     def spec(self) -> EnvSpec:
         return self.behaviour.spec

@@ -64,6 +64,10 @@ class Session:
         """Whole ones, those of before a `save` among them."""
         self._start()
 
+    def __repr__(self) -> str:
+        state = f"{self.num_episodes} episodes, {self.rounds} rounds of adaptation"
+        return f"Session({type(self._behaviour).__name__}, {state}, {'' if self.is_learning else 'not '}learning)"
+
     @property
     def adapts(self) -> bool:
         """From whole episodes, when `adapt` is called: by a gradient step, or in what it believes of the task."""

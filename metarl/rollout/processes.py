@@ -11,7 +11,8 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.forkserver import get_inherited_fds
@@ -19,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from typing import Any
 
+from metarl.errors import UserError
 from metarl.runs.die_with_parent import die_with_parent
 
 _SERVER = "metarl.rollout.fork_server"
@@ -47,7 +49,14 @@ os.register_at_fork(after_in_child=_Start.spawn)
 
 
 def new_process(target: Callable[..., None], *args: Any) -> tuple[BaseProcess, Connection]:
-    """A started daemon that runs `target(connection, *args)`, and the other end of its connection."""
+    """A started daemon that runs `target(connection, *args)`, and the other end of its connection.
+
+    Raises UserError in a daemon, which may start no process.
+    """
+    if multiprocessing.current_process().daemon:
+        raise UserError(
+            "a process that is a daemon can start no workers; take workers=0, or daemon=False for it"
+        )
     if _Start.context.get_start_method() == "forkserver":
         try:
             return _started(_Start.context, _starter.start, target, args)
@@ -62,7 +71,8 @@ def _started(
     ours, theirs = context.Pipe()
     try:
         process = context.Process(target=_run, args=(_Environment(), target, theirs, *args), daemon=True)
-        start(process)
+        with _without_stdin():
+            start(process)
     except BaseException:
         ours.close()
         raise
@@ -78,6 +88,21 @@ def end_with_parent() -> None:
         die_with_parent(server.PID)
     elif parent is not None and get_inherited_fds() is None:  # else a server that others started, which stays
         die_with_parent(parent.pid or 0)
+
+
+@contextmanager
+def _without_stdin() -> Iterator[None]:
+    """A program that came through stdin is no file that a worker could import as its `__main__`."""
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is None or main.__spec__ is not None or os.path.exists(file):
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = file
 
 
 class _Environment:

@@ -9,7 +9,9 @@ from typing import Any
 
 from metarl.errors import UserError
 from metarl.files import replace_file
+from metarl.learn.params import check_tensors_match
 from metarl.runs.checkpoint import load_latest, save_checkpoint
+from metarl.runs.directory import CONFIG
 from metarl.types import Phi
 
 RECORD = "adapted.json"
@@ -21,7 +23,11 @@ def save_adapted(directory: Path, phi: Phi, record: Mapping[str, Any]) -> None:
 
 
 def save_session(directory: Path, phi: Phi, episodes: Sequence[Mapping[str, Any]], record: Mapping[str, Any]) -> None:
-    """The same with episodes that phi has not learned from yet, each as its fields."""
+    """The same with episodes that phi has not learned from yet, each as its fields.
+
+    What is there of the same agent is replaced. Raises UserError for a run directory, and another agent's policy.
+    """
+    _check_is_its_own(directory, phi)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         state = {"phi": phi, "record": dict(record)} | ({"episodes": list(episodes)} if episodes else {})
@@ -29,6 +35,18 @@ def save_session(directory: Path, phi: Phi, episodes: Sequence[Mapping[str, Any]
         replace_file(directory / RECORD, json.dumps(record, indent=1).encode())
     except OSError as error:
         raise UserError(f"cannot write {directory}: {error.strerror}; give another --out") from error
+
+
+def _check_is_its_own(directory: Path, phi: Phi) -> None:
+    if (directory / CONFIG).exists():
+        raise UserError(f"{directory} is a run directory; give another --out, where the adapted policy stands alone")
+    if not (directory / RECORD).exists():
+        return
+    found = load_latest(directory)
+    try:
+        check_tensors_match(found[0].get("phi", {}) if found else {}, phi, what="phi")
+    except UserError as error:
+        raise UserError(f"{directory} holds the adapted policy of another agent; give another --out") from error
 
 
 def load_adapted(directory: Path) -> tuple[Phi, dict[str, Any]]:

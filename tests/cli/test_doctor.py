@@ -1,14 +1,17 @@
 """The doctor finds what is wrong, and survives it."""
 
-import importlib.machinery
 import importlib.util
 import shutil
 import subprocess
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 
+from metarl.cli.main import main
 from metarl.cli.process import machine as doctor
+
+ROOT = Path(__file__).parents[2]
 
 STATUSES = {"ok", "warn", "fail"}
 
@@ -28,8 +31,8 @@ def test_report_covers_what_runs_need(rows):
         "torch",
         "mujoco",
         "metaworld",
-        "envs",
-        "agents",
+        "metarl.envs",
+        "metarl.agents",
         "CPUs",
         "start methods",
         "/dev/shm",
@@ -37,7 +40,7 @@ def test_report_covers_what_runs_need(rows):
     assert wanted | {"GL backend", "METARL_DATA"} <= set(found)
     assert {status for _, status in found.values()} <= STATUSES
     assert found["mujoco"] == ("3.3.0", "ok")
-    assert found["envs"][1] == found["agents"][1] == "ok"
+    assert found["metarl.envs"] == (str(ROOT / "envs"), "ok") and found["metarl.agents"][1] == "ok"
     assert found["GL backend"] == ("osmesa works; export MUJOCO_GL=osmesa", "ok")
 
 
@@ -55,16 +58,14 @@ def test_mujoco_other_than_pinned(rows, monkeypatch, installed, value, status):
     assert rows()["mujoco"][1] == status
 
 
-def test_foreign_and_missing_packages_are_named(rows, monkeypatch, tmp_path):
+def test_a_checkout_without_its_links_is_told_and_fails(rows, monkeypatch, capsys):
     find_spec = importlib.util.find_spec
-    foreign = importlib.machinery.ModuleSpec("agents", None, is_package=True)
-    foreign.submodule_search_locations = [str(tmp_path / "agents")]
-    specs = {"agents": foreign, "envs": None}
+    specs = {"metarl.envs": None}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: specs[name] if name in specs else find_spec(name))
     found = rows()
-    assert found["agents"][1] == found["envs"][1] == "fail"
-    assert f"{tmp_path / 'agents'} is not metarl's" in found["agents"][0]
-    assert found["experiments"][1] == "ok"
+    assert found["metarl.envs"][1] == "fail" and "install metarl-suite again" in found["metarl.envs"][0]
+    assert found["metarl.agents"][1] == "ok"
+    assert main(["doctor"]) == 1
 
 
 def test_small_shared_memory(rows, monkeypatch):

@@ -246,6 +246,22 @@ def test_arguments_that_do_not_suit_are_said_in_sentences(maml: Agent) -> None:
         session.observe(np.zeros(2), 0.0, False, False, "success")
 
 
+def test_a_session_is_saved_over_its_own_kind_alone(maml: Agent, tmp_path: Path) -> None:
+    session = maml.session()
+    assert repr(maml) == f"Agent({type(maml.behaviour).__name__} on navigation)"
+    assert repr(session).endswith("0 episodes, 0 rounds of adaptation, learning)")
+    for _ in range(2):
+        session.save(tmp_path / "mine")
+    other = Agent(small_agent("pearl")(maml.spec, 0).behaviour(), maml.tasks).session()
+    with pytest.raises(UserError, match="holds the adapted policy of another agent; give another --out"):
+        other.save(tmp_path / "mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="is a run directory"):
+        session.save(tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+
+
 def test_what_is_no_run_is_said() -> None:
     with pytest.raises(UserError, match="run=3 must be a run directory or zoo:NAME"):
         load(3)  # type: ignore[arg-type]

@@ -362,6 +362,27 @@ def test_the_processes_of_an_env_that_nobody_closes_end_with_it() -> None:
     assert len(multiprocessing.active_children()) == len(before)
 
 
+def test_a_fork_leaves_the_workers_alone() -> None:
+    envs = LaneVectorEnv(Navigation(), 2, workers=1)
+    envs.reset(seed=1)
+    read, write = os.pipe()
+    if os.fork() == 0:
+        said = b"nothing"
+        try:
+            envs.step(envs.action_space.sample())
+        except UserError as error:
+            said = str(error).encode()
+        del envs  # as at the end of a function
+        os.write(write, said)
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        assert "was made by the process that this one is a fork of" in answer.read()
+    os.wait()
+    envs.step(envs.action_space.sample())  # a worker that was ended would be warned of
+    envs.close()
+
+
 def test_the_number_of_workers_changes_no_number() -> None:
     def seen(workers: int) -> list[Any]:
         envs = LaneVectorEnv(Navigation(), 5, max_episode_steps=3, workers=workers)

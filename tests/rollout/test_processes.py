@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from metarl.errors import UserError
 from metarl.rollout.processes import new_process
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +68,19 @@ def test_without_a_server_it_is_an_interpreter_of_its_own(tmp_path: Path) -> Non
     process = subprocess.Popen([sys.executable, tmp_path / "script.py"], env=environment, stdout=subprocess.PIPE)
     out, _ = process.communicate(timeout=60)
     assert int(out) == process.pid
+
+
+def test_a_program_from_stdin_has_workers_too() -> None:
+    code = "import os, tests.rollout.test_processes as t; print(t.told('PYTHONPATH')[0] == os.environ['PYTHONPATH'])"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable], input=code, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True\n" and done.stderr == ""
+
+
+def test_a_daemon_is_told_that_it_starts_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    with pytest.raises(UserError, match="a daemon can start no workers; take workers=0"):
+        told("HOME")
 
 
 @linux_only

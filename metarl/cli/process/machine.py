@@ -42,7 +42,7 @@ def report(*, gl_timeout_seconds: float = 30.0) -> list[tuple[str, str, str]]:
     checks: list[tuple[str, Callable[[], Iterator[Row]]]] = [
         ("python", _python),
         ("packages", _packages),
-        ("top-level packages", _own_packages),
+        ("own packages", _own_packages),
         ("threads", _cpus),
         ("GPU", _gpu),
         ("Ray", _ray),
@@ -91,17 +91,15 @@ def _version(distribution: str) -> str | None:
 
 
 def _own_packages() -> Iterator[Row]:
-    """Another distribution that ships a top-level `agents` or `envs` may shadow or overwrite ours."""
-    home = Path(metarl.__file__).resolve().parent.parent
-    for name in ("envs", "agents", "experiments"):
+    """In a checkout they are links, which a copy of it may have lost."""
+    home = Path(metarl.__file__).parent
+    for name in ("metarl.envs", "metarl.agents", "metarl.experiments"):
         spec = importlib.util.find_spec(name)
-        places = [Path(place).resolve() for place in (spec and spec.submodule_search_locations) or ()]
-        if home / name in places:
-            yield name, str(home / name), "ok"
-        elif places:
-            yield name, f"{places[0]} is not metarl's ({home / name}); uninstall what brought it", "fail"
+        places = list((spec and spec.submodule_search_locations) or ())
+        if places and spec and spec.origin:
+            yield name, str(Path(places[0]).resolve()), "ok"
         else:
-            yield name, f"missing beside {home / 'metarl'}; install metarl-suite again", "fail"
+            yield name, f"missing in {home}; install metarl-suite again", "fail"
 
 
 def warn_if_busy() -> None:
