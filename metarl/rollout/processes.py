@@ -11,8 +11,8 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.forkserver import get_inherited_fds
@@ -54,15 +54,13 @@ def new_process(target: Callable[..., None], *args: Any) -> tuple[BaseProcess, C
     Raises UserError in a daemon, which may start no process.
     """
     if multiprocessing.current_process().daemon:
-        raise UserError(
-            "a process that is a daemon can start no workers; take workers=0, or daemon=False for it"
-        )
+        raise UserError("a process that is a daemon can start no workers; take workers=0, or daemon=False for it")
     if _Start.context.get_start_method() == "forkserver":
         try:
             return _started(_Start.context, _starter.start, target, args)
         except OSError:  # no room or too long a name for its socket, or others have waited for all our children
             _Start.spawn()
-    return _started(_Start.context, lambda process: process.start(), target, args)
+    return _started(_Start.context, _start, target, args)
 
 
 def _started(
@@ -71,8 +69,7 @@ def _started(
     ours, theirs = context.Pipe()
     try:
         process = context.Process(target=_run, args=(_Environment(), target, theirs, *args), daemon=True)
-        with _without_stdin():
-            start(process)
+        start(process)
     except BaseException:
         ours.close()
         raise
@@ -90,19 +87,18 @@ def end_with_parent() -> None:
         die_with_parent(parent.pid or 0)
 
 
-@contextmanager
-def _without_stdin() -> Iterator[None]:
+def _start(process: BaseProcess) -> None:
     """A program that came through stdin is no file that a worker could import as its `__main__`."""
     main = sys.modules["__main__"]
     file = getattr(main, "__file__", None)
-    if file is None or main.__spec__ is not None or os.path.exists(file):
-        yield
-        return
-    del main.__file__
+    is_no_file = file is not None and main.__spec__ is None and not os.path.exists(file)
+    if is_no_file:
+        del main.__file__
     try:
-        yield
+        process.start()
     finally:
-        main.__file__ = file
+        if is_no_file:
+            main.__file__ = file
 
 
 class _Environment:
@@ -131,27 +127,25 @@ class _Starter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._given: SimpleQueue[tuple[BaseProcess, SimpleQueue[BaseException | None]]] | None = None
+        self._given: SimpleQueue[tuple[BaseProcess, Future[None]]] | None = None
 
     def start(self, process: BaseProcess) -> None:
         with self._lock:
             if self._given is None:
                 self._given = SimpleQueue()
                 threading.Thread(target=self._serve, args=(self._given,), daemon=True, name="starts workers").start()
-        done: SimpleQueue[BaseException | None] = SimpleQueue()
-        self._given.put((process, done))
-        if (error := done.get()) is not None:
-            raise error
+        started: Future[None] = Future()
+        self._given.put((process, started))
+        started.result()
 
     @staticmethod
-    def _serve(given: SimpleQueue[tuple[BaseProcess, SimpleQueue[BaseException | None]]]) -> None:
+    def _serve(given: SimpleQueue[tuple[BaseProcess, Future[None]]]) -> None:
         while True:
-            process, done = given.get()
+            process, started = given.get()
             try:
-                process.start()
-                done.put(None)
+                started.set_result(_start(process))
             except BaseException as error:
-                done.put(error)
+                started.set_exception(error)
 
 
 _starter = _Starter()

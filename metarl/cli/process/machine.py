@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import metarl
+from metarl.cli.process.gl import DRAWS
 from metarl.errors import UserError
 from metarl.rollout.ray_cluster import ADDRESS, check_answers
 from metarl.rollout.shared_block import HAS_ANONYMOUS
@@ -165,7 +166,7 @@ def _shared_memory() -> Iterator[Row]:
 def _gl_backend(timeout_seconds: float) -> Iterator[Row]:
     """Only videos need one. Each is tried in a process of its own: a bad driver may crash it."""
     set_by_user = os.environ.get("MUJOCO_GL")
-    for backend in [set_by_user] if set_by_user else ["egl", "osmesa", "glfw"]:
+    for backend in [set_by_user] if set_by_user else DRAWS:
         if gl_works(backend, timeout_seconds):
             yield (
                 "GL backend",
